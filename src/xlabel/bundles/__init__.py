@@ -1,0 +1,153 @@
+"""Many image files in one: how each kind of bundle frames them, and the index that finds them again.
+
+A bundle is written in one pass: a head, then for each image a prefix, the image file as it is and padding,
+then the index. The prefix of an image does not depend on its place, so that several processes can prepare
+images at once. The last `TRAILER` bytes of every kind are a line of text that says where the index begins.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from functools import cache
+from importlib import import_module
+from typing import Protocol, cast
+
+import msgspec
+
+from xlabel.errors import CorruptError, InputError
+
+KINDS = {
+    "mp4": "xlabel.bundles.mp4",
+    "tar": "xlabel.bundles.tar",
+    "zip": "xlabel.bundles.zip",
+}
+FACE_LIMIT = 1_000_000
+"""Frames above which an .mp4 is no ZIP file besides: its directory would have to be read and written whole."""
+
+TRAILER = 160
+"""Bytes of the line that ends every bundle."""
+
+Write = Callable[[bytes], object]
+ReadAt = Callable[[int, int], memoryview]
+"""(offset, size) -> that many bytes of the media file, fewer at its end."""
+
+
+class Directory(msgspec.Struct, kw_only=True):
+    """What a bundle's index is made of: one entry a frame, in frame order."""
+
+    offsets: array[int]
+    sizes: array[int]
+    tracks: bytearray
+    """Position in `mimes` of each frame's media type."""
+    mimes: list[str]
+    extents: list[tuple[int, int]]
+    """The largest width and height, for each of `mimes`."""
+    names: Callable[[], Iterable[bytes]]
+    """The keys, each followed by a NUL, in pieces."""
+    names_size: int
+    records: Callable[[], Iterable[bytes]]
+    """What `Kind.record` gave for each entry, in pieces."""
+    records_size: int
+    entries: int
+    """Entries that have a record: the frames, and files of 0 bytes."""
+    fps: Fraction
+    pack_id: str
+
+
+class Kind(Protocol):
+    """What a bundle kind's module offers."""
+
+    NAME: str
+    MAX_SIZE: int
+    """Bytes of the largest file that it can hold."""
+    HEAD: bytes
+
+    def prefix(self, name: bytes, size: int, crc: int, face: bool) -> bytes:
+        """What stands before a file. `face`: whether an .mp4 is a ZIP besides; the other kinds ignore it."""
+
+    def padding(self, size: int) -> int:
+        """How many zero bytes follow a file of that size."""
+
+    def record(self, name: bytes, size: int, crc: int, offset: int) -> bytes:
+        """The file's entry in a directory at the end, its prefix standing at `offset`; empty if there is none."""
+
+    def finish(self, end: int, directory: Directory, face: bool) -> Iterable[tuple[int, bytes]]:
+        """(offset, bytes) to write once all files are in, which end at `end`; in rising order but for fixes."""
+
+    def index(self, read: ReadAt, size: int, trailer: "Trailer") -> "Index":
+        """The frames of a media file of that size. Raises CorruptError."""
+
+
+class Trailer(msgspec.Struct, frozen=True):
+    """The last line of a bundle. `index` and `names` are offsets; what stands there is the kind's affair."""
+
+    kind: str
+    pack_id: str
+    frames: int
+    index: int
+    names: int
+
+    def line(self) -> bytes:
+        text = (
+            f"xlabel 1 {self.kind} pack {self.pack_id} frames {self.frames} "
+            f"index {self.index} names {self.names}"
+        )
+        return text.encode("ascii").ljust(TRAILER - 1) + b"\n"
+
+
+class Index(msgspec.Struct, kw_only=True):
+    """Where the frames are: numpy arrays of N offsets and sizes (bytes, unsigned), in frame order."""
+
+    kind: str
+    pack_id: str | None
+    offsets: "object"
+    sizes: "object"
+    names: Callable[[], list[str]]
+    """Reads the keys, in frame order."""
+
+
+@cache
+def kind(name: str) -> Kind:
+    """The module of a bundle kind: mp4, tar or zip."""
+    return cast(Kind, import_module(KINDS[name]))
+
+
+def kind_of(path: str) -> str:
+    """The kind that a media file's suffix stands for; InputError names those that there are."""
+    suffix = path.rpartition(".")[2].lower() if "." in path else ""
+    if suffix not in KINDS:
+        known = ", ".join("." + name for name in KINDS)
+        raise InputError(
+            f"{path}: expected a bundle ending in {known}, got {'.' + suffix if suffix else 'none'}"
+        )
+    return suffix
+
+
+def read_trailer(read: ReadAt, size: int, where: str) -> Trailer:
+    """The last line of a bundle; CorruptError where it is not one of ours."""
+    words = bytes(read(max(0, size - TRAILER), TRAILER)).split()
+    try:
+        if words[:2] != [b"xlabel", b"1"] or words[2].decode() not in KINDS:
+            raise ValueError
+        numbers = [int(words[n]) for n in (6, 8, 10)]
+        pack_id = words[4].decode("ascii")
+        if len(pack_id) != 32 or words[3::2] != [b"pack", b"frames", b"index", b"names"]:
+            raise ValueError
+        trailer = Trailer(words[2].decode(), pack_id, *numbers)
+    except (IndexError, ValueError):
+        raise CorruptError(
+            f"{where}: expected the last line of an xlabel bundle, found something else; "
+            "is it cut off, or was it written by another tool?"
+        ) from None
+    if not (0 <= trailer.index < size and 0 <= trailer.names < size and 0 <= trailer.frames <= size):
+        raise CorruptError(f"{where}: its last line points outside the file; it is damaged")
+    return trailer
+
+
+def open_index(read: ReadAt, size: int, where: str) -> Index:
+    """The frames of a bundle of any kind by its own index, without a manifest."""
+    trailer = read_trailer(read, size, where)
+    try:
+        return kind(trailer.kind).index(read, size, trailer)
+    except CorruptError as error:
+        raise CorruptError(f"{where}: {error}") from None

@@ -1,0 +1,208 @@
+"""MP4: ISO/IEC 14496-12 (boxes) and -14 (mp4v). Image files are the samples, as they are.
+
+    ftyp | mdat: [local header] image [local header] image ... | moov | uuid: keys | free: ZIP directory, trailer
+
+Without the ZIP face the gaps and the directory are absent. A sample's presentation time is its frame number.
+"""
+
+from array import array
+from collections.abc import Iterator
+from itertools import compress, groupby, pairwise
+from struct import pack
+
+from xlabel.bundles import Directory, Index, ReadAt, Trailer
+from xlabel.bundles import zip as zipped
+from xlabel.bundles.tar import big_endian
+
+NAME = "mp4"
+MAX_SIZE = 0xFFFF_FFFF  # sample sizes have 32 bits
+NAMES_UUID = bytes.fromhex("786c6162 656c 4b6579 73c2 a9f0017e5b3d".replace(" ", ""))
+
+UNITY = pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+UNDETERMINED = 0x55C4  # the language code "und"
+OBJECT_TYPES = {"image/jpeg": 0x6C, "image/png": 0x6D}
+"""Media types that mp4v knows: MPEG-4 Registration Authority, object types."""
+SAMPLE_ENTRIES = {"image/tiff": b"tiff", "image/jp2": b"mjp2"}
+"""Other media types with a visual sample entry of their own; the rest is timed metadata."""
+
+
+def box(kind: bytes, *parts: bytes) -> bytes:
+    """A box: size and type before its content; the size takes 64 bits where 32 do not do."""
+    size = 8 + sum(map(len, parts))
+    head = pack(">I4s", size, kind) if size <= MAX_SIZE else pack(">I4sQ", 1, kind, size + 8)
+    return b"".join((head, *parts))
+
+
+def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
+    """A box with a version and flags."""
+    return box(kind, pack(">I", version << 24 | flags), *parts)
+
+
+FTYP = box(b"ftyp", b"isom", pack(">I", 512), b"isomiso2mp41")
+HEAD = FTYP + pack(">I4sQ", 1, b"mdat", 16)
+
+
+def prefix(name: bytes, size: int, crc: int, face: bool) -> bytes:
+    return zipped.prefix(name, size, crc) if face else b""
+
+
+def padding(size: int) -> int:
+    return 0
+
+
+def record(name: bytes, size: int, crc: int, offset: int) -> bytes:
+    return zipped.record(name, size, crc, offset)
+
+
+def finish(end: int, directory: Directory, face: bool) -> Iterator[tuple[int, bytes]]:
+    """The index, the keys and the ZIP directory; last the length of mdat, which closes the file."""
+    moov = movie(directory)
+    yield end, moov
+    at = names = end + len(moov)
+    yield at, _long_head(b"uuid", directory.names_size + 16) + NAMES_UUID
+    at += 16 + 16
+    for piece in directory.names():
+        yield at, piece
+        at += len(piece)
+    trailer = Trailer(NAME, directory.pack_id, len(directory.offsets), end, names)
+    if face:
+        size = zipped.ending_size(at + 16, directory, trailer)
+        yield at, _long_head(b"free", size)
+        at += 16
+        for piece in zipped.ending(at, directory, trailer):
+            yield at, piece
+            at += len(piece)
+    else:
+        yield at, box(b"free", trailer.line())
+    yield len(FTYP) + 8, pack(">Q", end - len(FTYP))
+
+
+def movie(directory: Directory) -> bytes:
+    """The moov box: one track for each media type, the ones that players know first."""
+    count = len(directory.offsets)
+    unit, scale = directory.fps.denominator, directory.fps.numerator
+    tracks = []
+    for number, position in enumerate(_track_order(directory.mimes), start=1):
+        mask = directory.tracks.translate(bytes(position == value for value in range(256)))
+        only = len(directory.mimes) == 1
+        frames = range(count) if only else list(compress(range(count), mask))
+        sizes = directory.sizes if only else _picked(directory.sizes, mask)
+        offsets = directory.offsets if only else _picked(directory.offsets, mask)
+        tracks.append(
+            _track(
+                number,
+                directory.mimes[position],
+                directory.extents[position],
+                frames,
+                (unit, scale),
+                _sample_tables(frames, sizes, offsets, unit),
+            )
+        )
+    header = full_box(
+        b"mvhd",
+        1,
+        0,
+        pack(">QQIQ", 0, 0, scale, count * unit),
+        pack(">IH10x", 0x10000, 0x100),
+        UNITY,
+        pack(">24xI", len(tracks) + 1),
+    )
+    return box(b"moov", header, *tracks)
+
+
+def index(read: ReadAt, size: int, trailer: Trailer) -> Index:
+    from xlabel.bundles.mp4_index import read_index
+
+    return read_index(read, size, trailer)
+
+
+def _track_order(mimes: list[str]) -> list[int]:
+    first = [*OBJECT_TYPES, *SAMPLE_ENTRIES]
+    rank = {mime: place for place, mime in enumerate(first)}
+    return sorted(range(len(mimes)), key=lambda i: (rank.get(mimes[i], len(first)), mimes[i]))
+
+
+def _picked(numbers: array[int], mask: bytearray) -> array[int]:
+    return array(numbers.typecode, compress(numbers, mask))
+
+
+def _track(
+    number: int,
+    mime: str,
+    extent: tuple[int, int],
+    frames: "range | list[int]",
+    clock: tuple[int, int],
+    tables: bytes,
+) -> bytes:
+    unit, scale = clock
+    visual = mime in OBJECT_TYPES or mime in SAMPLE_ENTRIES
+    width, height = (min(side, 0xFFFF) for side in extent) if visual else (0, 0)
+    start = frames[0] * unit
+    length = (frames[-1] + 1 - frames[0]) * unit
+    header = full_box(
+        b"tkhd",
+        1,
+        7,
+        pack(">QQI4xQ8xHHH2x", 0, 0, number, start + length, 0, 0, 0),
+        UNITY,
+        pack(">II", width << 16, height << 16),
+    )
+    edits = b""
+    if start:  # an empty edit holds the track back until its first frame
+        entries = pack(">QqI", start, -1, 0x10000) + pack(">QqI", length, 0, 0x10000)
+        edits = box(b"edts", full_box(b"elst", 1, 0, pack(">I", 2), entries))
+    media = box(
+        b"mdia",
+        full_box(b"mdhd", 1, 0, pack(">QQIQHH", 0, 0, scale, length, UNDETERMINED, 0)),
+        full_box(b"hdlr", 0, 0, pack(">I4s12x", 0, b"vide" if visual else b"meta"), b"xlabel images\0"),
+        box(
+            b"minf",
+            full_box(b"vmhd", 0, 1, bytes(8)) if visual else full_box(b"nmhd", 0, 0),
+            box(b"dinf", full_box(b"dref", 0, 0, pack(">I", 1), full_box(b"url ", 0, 1))),
+            box(b"stbl", full_box(b"stsd", 0, 0, pack(">I", 1), _sample_entry(mime, width, height)), tables),
+        ),
+    )
+    return box(b"trak", header, edits, media)
+
+
+def _sample_tables(frames: "range | list[int]", sizes: array[int], offsets: array[int], unit: int) -> bytes:
+    """Times, chunks (one sample each, since prefixes stand between them), sizes and offsets."""
+    if isinstance(frames, range):
+        runs = [(len(frames), unit)]
+    else:
+        steps = [later - earlier for earlier, later in pairwise(frames)] + [1]
+        runs = [(len(list(same)), step * unit) for step, same in groupby(steps)]
+    count = pack(">I", len(sizes))
+    return b"".join(
+        (
+            full_box(b"stts", 0, 0, pack(">I", len(runs)), b"".join(pack(">II", *run) for run in runs)),
+            full_box(b"stsc", 0, 0, pack(">IIII", 1, 1, 1, 1)),
+            full_box(b"stsz", 0, 0, pack(">I", 0), count, big_endian(array("I", sizes))),
+            full_box(b"co64", 0, 0, count, big_endian(offsets)),
+        )
+    )
+
+
+def _sample_entry(mime: str, width: int, height: int) -> bytes:
+    reserved = pack(">6xH", 1)
+    if mime not in OBJECT_TYPES and mime not in SAMPLE_ENTRIES:
+        return box(b"mett", reserved, b"\0", mime.encode("ascii") + b"\0")
+    visual = reserved + pack(">16xHHII4xH32xHh", width, height, 0x480000, 0x480000, 1, 24, -1)
+    if mime in SAMPLE_ENTRIES:
+        return box(SAMPLE_ENTRIES[mime], visual)
+    return box(b"mp4v", visual, _elementary_stream(OBJECT_TYPES[mime]))
+
+
+def _elementary_stream(object_type: int) -> bytes:
+    """esds: ISO/IEC 14496-1 7.2.6.5 to 7.2.6.7."""
+    decoder = _descriptor(4, pack(">BB3xII", object_type, 0x11, 0, 0))
+    return full_box(b"esds", 0, 0, _descriptor(3, pack(">HB", 0, 0) + decoder + _descriptor(6, b"\x02")))
+
+
+def _descriptor(tag: int, content: bytes) -> bytes:
+    return bytes((tag, len(content))) + content
+
+
+def _long_head(kind: bytes, content: int) -> bytes:
+    """The head of a box whose content is written in pieces; 16 bytes, 64-bit size."""
+    return pack(">I4sQ", 1, kind, 16 + content)

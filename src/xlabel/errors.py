@@ -1,0 +1,37 @@
+"""The error tree. A message says where, what was expected, what was found and what to do."""
+
+
+class XlabelError(Exception):
+    """Anything that ends a job; `exit_code` is what the command then returns."""
+
+    exit_code = 2
+
+
+class InputError(XlabelError):
+    """What was given cannot be used: a missing folder, an unreadable file, a contradiction."""
+
+
+class ExistsError(InputError):
+    """An output is already there and nobody said that it may be replaced."""
+
+
+class CorruptError(InputError):
+    """A bundle, a manifest or an annotation file contradicts itself or its partners."""
+
+
+class LossError(XlabelError):
+    """The target format cannot hold everything, and dropping it was not asked for."""
+
+    exit_code = 3
+
+
+class StoreError(XlabelError):
+    """A place failed: a full disk, a refused write, a lost connection."""
+
+    exit_code = 4
+
+
+class MissingExtraError(XlabelError):
+    """A job needs an optional dependency; the message names the extra to install."""
+
+    exit_code = 5

@@ -1,0 +1,113 @@
+"""Label files and samples: one module a format, each with the functions of `Format`.
+
+A format reads from a `Tree` and writes (path, chunks) pairs: it opens no file, so that folders, archives and
+tests look the same to it. Adding one is a new module and a row in `FORMATS`; other packages add theirs by the
+entry-point group `xlabel.formats`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Protocol, cast
+
+from xlabel.errors import InputError
+from xlabel.formats.labels import Labels
+from xlabel.model import Dataset, Loss
+
+FORMATS = {
+    "coco": "xlabel.formats.coco",
+    "yolo": "xlabel.formats.yolo",
+    "voc": "xlabel.formats.voc",
+    "labelme": "xlabel.formats.labelme",
+    "csv": "xlabel.formats.csv",
+}
+
+
+class Tree(Protocol):
+    """The files below a root, by posix path; a single file is a tree of one."""
+
+    root: str
+    """What a person calls it, for messages: the path as it was given."""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Paths below the root of the files that are no images, sorted by their UTF-8 bytes."""
+
+    def read(self, path: str) -> bytes:
+        """A whole file; FileNotFoundError where there is none, InputError where it cannot be read."""
+
+
+class Format(Protocol):
+    """What a format's module offers."""
+
+    NAME: str
+    TITLE: str
+    VARIANTS: tuple[str, ...]
+    """Narrower names that leave nothing to find out: `yolo-obb`. `--from` and `--to` take these too."""
+    HOLDS: frozenset[str]
+    """The fields of `xlabel.formats.losses.FIELDS` that survive being written in this format."""
+
+    def sniff(self, tree: Tree) -> str | None:
+        """Why the tree looks like this format ("312 .txt files of numbers, data.yaml"), or None.
+
+        Looks at names and at a handful of files, never at all of them.
+        """
+
+    def read(self, tree: Tree, variant: str | None = None) -> Labels:
+        """The labels of a tree. InputError names both readings where the content leaves two."""
+
+    def write(self, dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """Files (path below the target, chunks of bytes) that hold the data set.
+
+        Where the dataset's origin is this format, layout and text of what is unchanged are the source's.
+        """
+
+    def losses(self, dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
+        """What `write` would leave out."""
+
+
+@cache
+def table() -> dict[str, str]:
+    """Names of all formats, ours first, with their modules."""
+    from importlib.metadata import entry_points
+
+    return FORMATS | {point.name: point.value for point in entry_points(group="xlabel.formats")}
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """A format's name and its variant: ("yolo", "yolo-obb") of "yolo-obb", ("coco", None) of "coco".
+
+    Raises InputError that lists the known names.
+    """
+    base = name if name in FORMATS or name in table() else name.split("-")[0]
+    if base in FORMATS or base in table():
+        if base == name:
+            return base, None
+        if name in get(base).VARIANTS:
+            return base, name
+    known = [n for base in table() for n in (base, *get(base).VARIANTS)]
+    raise InputError(f"expected a format out of {', '.join(known)}, got {name!r}")
+
+
+def get(name: str) -> Format:
+    """The module of a format by its name without variant."""
+    path = FORMATS.get(name) or table()[name]
+    return cast(Format, import_module(path))
+
+
+def detect(tree: Tree) -> str | None:
+    """The one format that a tree looks like, or None; InputError names all where there are several."""
+    found = {name: why for name in table() if (why := get(name).sniff(tree))}
+    if len(found) > 1:
+        readings = "; ".join(f"{name} ({why})" for name, why in found.items())
+        raise InputError(f"{tree.root}: labels in more than one format: {readings}. Say which with --from")
+    return next(iter(found), None)
+
+
+def open_labels(tree: Tree, name: str | None = None) -> Labels | None:
+    """The labels of a tree in the format `name`, or in the one found out; None where there are none."""
+    if name is None:
+        name = detect(tree)
+        return get(name).read(tree) if name else None
+    base, variant = split_name(name)
+    return get(base).read(tree, variant)

@@ -1,0 +1,170 @@
+"""Which labels belong to which image, where the two lie in different folders or under different names."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from xlabel.model import Problem
+
+IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "raw_images", "data"})
+LABEL_FOLDERS = frozenset(
+    {"labels", "label", "annotations", "annotation", "annots", "ann", "xml", "xmls", "json", "raw_labels"}
+)
+
+
+class Pairing:
+    """Finds an image's label file by folder and stem.
+
+    `train/images/a.jpg`, `images/train/a.jpg` and `train/a.jpg` are all labelled by `train/labels/a.txt`: the
+    words for images and labels are left out when folders are compared. A folder of images that has no partner
+    takes the one folder that holds most of its stems.
+    """
+
+    def __init__(self, stems: dict[str, set[str]], suffix: str) -> None:
+        self._stems = stems
+        self._suffix = suffix
+        self._partner: dict[str, str] = {}
+
+    @classmethod
+    def of_trees(cls, files: Iterable[str], suffixes: tuple[str, ...]) -> "Pairing":
+        """A pairing for the label files among `files`."""
+        folders: dict[str, set[str]] = defaultdict(set)
+        seen: Counter[str] = Counter()
+        for path in files:
+            if path.endswith(suffixes):
+                folder, _, name = path.rpartition("/")
+                kept = folders[folder]
+                if len(kept) < 1000:  # enough to tell folders apart, however many files they hold
+                    kept.add(name)
+                seen[path[path.rfind(".") :]] += 1
+        suffix = seen.most_common(1)[0][0] if seen else (suffixes or ("",))[0]
+        return cls(dict(folders), suffix)
+
+    def bind(self, keys: Sequence[str]) -> None:
+        """Pair the folders of these images with the folders of labels."""
+        some: dict[str, list[str]] = {}
+        for key in keys:
+            folder, _, name = key.rpartition("/")
+            kept = some.setdefault(folder, [])
+            if len(kept) < 1000:
+                kept.append(name)
+        by_plain: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for folder in self._stems:
+            by_plain[_plain(folder, LABEL_FOLDERS)].append(folder)
+        self._partner = {}
+        for folder, names in some.items():
+            partners = by_plain.get(_plain(folder, IMAGE_FOLDERS)) or list(self._stems)
+            best = max(partners, key=lambda partner: self._votes(partner, names), default=None)
+            if best is not None and (len(by_plain) == 1 or self._votes(best, names) or len(partners) == 1):
+                self._partner[folder] = best + "/" if best else ""
+
+    def find(self, key: str) -> str | None:
+        """Path of the label file that an image would have; it need not exist."""
+        folder, _, name = key.rpartition("/")
+        partner = self._partner.get(folder)
+        return None if partner is None else partner + stem(name) + self._suffix
+
+    def _votes(self, folder: str, names: list[str]) -> int:
+        stems = self._stems[folder]
+        return sum(stem(name) + self._suffix in stems for name in names)
+
+
+def stem(name: str) -> str:
+    """A file name without its last suffix; `.hidden` has none."""
+    dot = name.rfind(".")
+    return name[:dot] if dot > 0 else name
+
+
+def match_names(
+    names: Sequence[str], keys: Sequence[str], where: str
+) -> tuple[dict[str, int], list[Problem]]:
+    """Key of each image -> position in `names` of what a document calls it.
+
+    An equal path wins; then the longest common end of the paths (a document may say `images/train/a.jpg` or
+    an absolute path), then the name without suffix, then its number (42 is 000000000042.jpg). A name that
+    fits several images equally well, and two names for one image, are problems; they match nothing, or the
+    first.
+    """
+    found: dict[str, int] = {}
+    problems: list[Problem] = []
+    exact = set(keys)
+    left: list[tuple[int, str]] = []
+    for position, raw in enumerate(names):
+        name = raw if raw in exact else _cleaned(raw)
+        if name not in exact:
+            left.append((position, name))
+        elif name in found:
+            problems.append(_twice(where, raw))
+        else:
+            found[name] = position
+    if not left:
+        return found, problems
+    by_end: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        if key not in found:
+            for end in _ends(key):
+                by_end[end].append(key)
+    for position, name in left:
+        best = _closest(name, next((by_end[end] for end in _ends(name) if end in by_end), []))
+        if len(best) > 1:
+            problems.append(
+                Problem(
+                    where,
+                    "ambiguous-image",
+                    f"{names[position]!r} could be {best[0]} or {best[1]}; "
+                    "write the path below the images' folder",
+                )
+            )
+        elif best and best[0] in found:
+            problems.append(_twice(where, names[position]))
+        elif best:
+            found[best[0]] = position
+    return found, problems
+
+
+def _plain(folder: str, words: frozenset[str]) -> tuple[str, ...]:
+    return tuple(part for part in folder.split("/") if part and part.lower() not in words)
+
+
+def _cleaned(name: str) -> str:
+    parts = name.replace("\\", "/").split("/")
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _ends(path: str) -> list[str]:
+    """What a path may be known by, strictest first: its name, its stem, its number."""
+    name = path.rpartition("/")[2]
+    ends = ["n:" + name, "s:" + (stem(name) if _has_image_suffix(name) else name)]
+    digits = ends[1][2:]
+    if digits.isascii() and digits.isdigit() and len(digits) < 20:
+        ends.append(f"d:{int(digits)}")
+    return ends
+
+
+def _has_image_suffix(name: str) -> bool:
+    suffix = PurePosixPath(name).suffix
+    return 1 < len(suffix) <= 5 and not suffix[1:].isdigit()
+
+
+def _closest(name: str, keys: list[str]) -> list[str]:
+    """Those of `keys` that share the most path parts with `name`, counted from the end."""
+    if len(keys) < 2:
+        return keys
+    parts = name.split("/")[-2::-1]
+
+    def shared(key: str) -> int:
+        count = 0
+        for a, b in zip(parts, key.split("/")[-2::-1], strict=False):
+            if a != b:
+                break
+            count += 1
+        return count
+
+    most = max(map(shared, keys))
+    return [key for key in keys if shared(key) == most]
+
+
+def _twice(where: str, name: str) -> Problem:
+    return Problem(
+        where, "image-twice", f"{name!r} names an image that another record has; remove one of the two"
+    )

@@ -1,0 +1,47 @@
+"""The order of a bundle: one frame an image, in the order of their keys."""
+
+from typing import Any
+
+import msgspec
+
+VERSION = 1
+"""Of the three files' layout; a reader refuses a higher one. See docs/dataset_spec.md."""
+
+
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """An image's place in a bundle: the bytes [offset, offset + size) of the media file are the image file.
+
+    `width` and `height` are pixels as displayed, None where the image cannot be read. `sha256` is of the
+    image file's bytes, in lower-case hexadecimal.
+    """
+
+    index: int
+    key: str
+    offset: int
+    size: int
+    width: int | None
+    height: int | None
+    sha256: str
+    mime: str
+    orientation: int = 1
+    placeholder: bool = False
+    """The image was missing: a grey picture of the labels' size stands in for it."""
+    name_bytes: str | None = None
+    """The file name in base64 where it is not UTF-8; `key` then has `\\xff` for such a byte."""
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`frame_manifest.json`."""
+
+    version: int
+    bundle: str
+    """Name of the media file, which lies beside the manifest."""
+    kind: str
+    """`mp4`, `tar` or `zip`."""
+    fps: float | None = None
+    frames: list[Frame]
+    empty: list[str] = msgspec.field(default_factory=list)
+    """Keys of files of 0 bytes: they are no frames, and unpacking makes them again."""
+    problems: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    pack_id: str
+    """The same in all three files of one pack: 32 hexadecimal digits that follow from the frames."""

@@ -1,0 +1,98 @@
+"""What a job did, what was wrong with its input, and what a target could not hold."""
+
+import msgspec
+
+SHOWN = 20
+"""How many problems and losses a printed report names; the rest is in the JSON."""
+
+
+class Problem(msgspec.Struct, frozen=True, order=True):
+    """Something wrong in the input: where it is, a stable code, and a sentence that says what to do.
+
+    `where` is a path, with `:line` where there are lines. Problems sort by place.
+    """
+
+    where: str
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+class Loss(msgspec.Struct, frozen=True, order=True):
+    """Something that a target format cannot hold: which field, of which image, and how often."""
+
+    where: str
+    field: str
+    """A name out of `xlabel.formats.losses.FIELDS`."""
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.field}" + (f" ({self.count} times)" if self.count > 1 else "")
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """The result of a job. `str()` is for a person, `msgspec.json.encode()` for a machine."""
+
+    job: str
+    done: dict[str, int] = msgspec.field(default_factory=dict)
+    """What was handled, counted by its name: images, annotations, files, ..."""
+    files: dict[str, int] = msgspec.field(default_factory=dict)
+    """Files written, path to size in bytes."""
+    notes: list[str] = msgspec.field(default_factory=list)
+    """Worth knowing, and nothing wrong."""
+    problems: list[Problem] = msgspec.field(default_factory=list)
+    losses: list[Loss] = msgspec.field(default_factory=list)
+    hint: list[str] = msgspec.field(default_factory=list)
+    """What one might do next."""
+    bytes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 fine, 1 problems found."""
+        return 1 if self.problems else 0
+
+    def __str__(self) -> str:
+        lines = [f"{self.job}: {_counts(self.done)}{_rate(self.bytes, self.seconds)}"]
+        width = max((len(path) for path in self.files), default=0)
+        lines += [f"  {path:<{width}}  {size_text(size):>9}" for path, size in self.files.items()]
+        lines += [f"  note: {note}" for note in self.notes]
+        lines += _listed("problem", self.problems)
+        lines += _listed("loss", self.losses, "losses")
+        lines += [f"  next: {hint}" for hint in self.hint]
+        return "\n".join(lines)
+
+
+def size_text(size: int) -> str:
+    """A number of bytes as a person reads it, in powers of 1000: '1.4 GB'."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def _counts(done: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in done.items()) or "nothing to do"
+
+
+def _rate(size: int, seconds: float) -> str:
+    if not seconds:
+        return ""
+    rate = f", {size_text(round(size / seconds))}/s" if size else ""
+    total = f", {size_text(size)}" if size else ""
+    return f"{total} in {seconds:.2f} s{rate}"
+
+
+def _listed(name: str, items: "list[Problem] | list[Loss]", plural: str = "") -> list[str]:
+    if not items:
+        return []
+    total = len(items)
+    head = f"  {total:,} {name if total == 1 else plural or name + 's'}:"
+    lines = [head, *(f"    {item}" for item in items[:SHOWN])]
+    if total > SHOWN:
+        lines.append(f"    ... and {total - SHOWN:,} more")
+    return lines

@@ -1,0 +1,1 @@
+"""Bytes in a place: the only code that opens files."""
