@@ -1,0 +1,76 @@
+"""xlabel: image labels are metadata. They stay with their images, and a data set travels as two files."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "annotate": "xlabel.jobs.annotate",
+    "convert": "xlabel.jobs.convert",
+    "open_bundle": "xlabel.jobs.bundle",
+    "pack": "xlabel.jobs.pack",
+    "read": "xlabel.jobs.convert",
+    "unpack": "xlabel.jobs.unpack",
+    "verify": "xlabel.jobs.verify",
+    "write": "xlabel.jobs.convert",
+    "Bundle": "xlabel.jobs.bundle",
+    "Annotation": "xlabel.model",
+    "Category": "xlabel.model",
+    "Dataset": "xlabel.model",
+    "Image": "xlabel.model",
+    "Sample": "xlabel.model",
+    "Problem": "xlabel.model",
+    "Loss": "xlabel.model",
+    "Report": "xlabel.model",
+    "XlabelError": "xlabel.errors",
+    "InputError": "xlabel.errors",
+    "ExistsError": "xlabel.errors",
+    "CorruptError": "xlabel.errors",
+    "LossError": "xlabel.errors",
+}
+
+__all__ = [
+    "Annotation",
+    "Bundle",
+    "Category",
+    "CorruptError",
+    "Dataset",
+    "ExistsError",
+    "Image",
+    "InputError",
+    "Loss",
+    "LossError",
+    "Problem",
+    "Report",
+    "Sample",
+    "XlabelError",
+    "__version__",
+    "annotate",
+    "convert",
+    "open_bundle",
+    "pack",
+    "read",
+    "unpack",
+    "verify",
+    "write",
+]
+
+if TYPE_CHECKING:
+    from xlabel.errors import CorruptError, ExistsError, InputError, LossError, XlabelError
+    from xlabel.jobs.annotate import annotate
+    from xlabel.jobs.bundle import Bundle, open_bundle
+    from xlabel.jobs.convert import convert, read, write
+    from xlabel.jobs.pack import pack
+    from xlabel.jobs.unpack import unpack
+    from xlabel.jobs.verify import verify
+    from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Report, Sample
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that `import xlabel` stays quick."""
+    if name in _HOME:
+        found: object = getattr(import_module(_HOME[name]), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module 'xlabel' has no attribute {name!r}")

@@ -239,3 +239,11 @@ def test_a_tiff_that_goes_round_in_circles_comes_to_an_end() -> None:
     following = 8 + 2 + 12 * int.from_bytes(data[8:10], "little")
     data[following : following + 4] = struct.pack("<I", 8)
     assert images.cut(data) is None
+
+
+def test_a_tiff_is_not_refused_for_its_orientation() -> None:
+    data = bytearray(saved("TIFF", tiffinfo={0x0112: 6}))
+    assert images.header(data) == Header("image/tiff", 13, 9, 6)
+    at = data.index(struct.pack("<HHI", 0x0112, 3, 1))
+    data[at + 4] = 2
+    assert images.header(data) == Header("image/tiff", 13, 9)

@@ -5,12 +5,14 @@ then the index. The prefix of an image does not depend on its place, so that sev
 images at once. The last `TRAILER` bytes of every kind are a line of text that says where the index begins.
 """
 
+from __future__ import annotations
+
 from array import array
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -22,7 +24,7 @@ KINDS = {
     "zip": "xlabel.bundles.zip",
 }
 FACE_LIMIT = 1_000_000
-"""Frames above which an .mp4 is no ZIP file besides: its directory would have to be read and written whole."""
+"""Frames above which an .mp4 is no ZIP besides: each reader of a ZIP takes in its whole directory."""
 
 TRAILER = 160
 """Bytes of the line that ends every bundle."""
@@ -55,26 +57,29 @@ class Directory(msgspec.Struct, kw_only=True):
 
 
 class Kind(Protocol):
-    """What a bundle kind's module offers."""
+    """What a bundle kind's module offers. `face` says whether an .mp4 is a ZIP besides; others ignore it."""
 
     NAME: str
     MAX_SIZE: int
     """Bytes of the largest file that it can hold."""
     HEAD: bytes
 
-    def prefix(self, name: bytes, size: int, crc: int, face: bool) -> bytes:
-        """What stands before a file. `face`: whether an .mp4 is a ZIP besides; the other kinds ignore it."""
+    def prefix(self, name: bytes, size: int, face: bool) -> bytes:
+        """What stands before a file, with zeros where its CRC-32 goes."""
+
+    def crc_at(self, face: bool) -> int | None:
+        """Where in the prefix the file's CRC-32 goes (4 bytes, little-endian); None where there is none."""
 
     def padding(self, size: int) -> int:
         """How many zero bytes follow a file of that size."""
 
     def record(self, name: bytes, size: int, crc: int, offset: int) -> bytes:
-        """The file's entry in a directory at the end, its prefix standing at `offset`; empty if there is none."""
+        """The file's entry in a directory at the end, its prefix standing at `offset`; may be empty."""
 
     def finish(self, end: int, directory: Directory, face: bool) -> Iterable[tuple[int, bytes]]:
-        """(offset, bytes) to write once all files are in, which end at `end`; in rising order but for fixes."""
+        """(offset, bytes) to write once all files are in, which end at `end`; rising but for corrections."""
 
-    def index(self, read: ReadAt, size: int, trailer: "Trailer") -> "Index":
+    def index(self, read: ReadAt, size: int, trailer: Trailer) -> Index:
         """The frames of a media file of that size. Raises CorruptError."""
 
 
@@ -100,8 +105,8 @@ class Index(msgspec.Struct, kw_only=True):
 
     kind: str
     pack_id: str | None
-    offsets: "object"
-    sizes: "object"
+    offsets: Any
+    sizes: Any
     names: Callable[[], list[str]]
     """Reads the keys, in frame order."""
 

@@ -1,9 +1,11 @@
 """MP4: ISO/IEC 14496-12 (boxes) and -14 (mp4v). Image files are the samples, as they are.
 
-    ftyp | mdat: [local header] image [local header] image ... | moov | uuid: keys | free: ZIP directory, trailer
+    ftyp | mdat: ([local header] image)* | moov | uuid: keys | free: [ZIP directory] trailer
 
 Without the ZIP face the gaps and the directory are absent. A sample's presentation time is its frame number.
 """
+
+from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
@@ -42,8 +44,12 @@ FTYP = box(b"ftyp", b"isom", pack(">I", 512), b"isomiso2mp41")
 HEAD = FTYP + pack(">I4sQ", 1, b"mdat", 16)
 
 
-def prefix(name: bytes, size: int, crc: int, face: bool) -> bytes:
-    return zipped.prefix(name, size, crc) if face else b""
+def prefix(name: bytes, size: int, face: bool) -> bytes:
+    return zipped.prefix(name, size) if face else b""
+
+
+def crc_at(face: bool) -> int | None:
+    return zipped.crc_at() if face else None
 
 
 def padding(size: int) -> int:
@@ -130,7 +136,7 @@ def _track(
     number: int,
     mime: str,
     extent: tuple[int, int],
-    frames: "range | list[int]",
+    frames: range | list[int],
     clock: tuple[int, int],
     tables: bytes,
 ) -> bytes:
@@ -165,7 +171,7 @@ def _track(
     return box(b"trak", header, edits, media)
 
 
-def _sample_tables(frames: "range | list[int]", sizes: array[int], offsets: array[int], unit: int) -> bytes:
+def _sample_tables(frames: range | list[int], sizes: array[int], offsets: array[int], unit: int) -> bytes:
     """Times, chunks (one sample each, since prefixes stand between them), sizes and offsets."""
     if isinstance(frames, range):
         runs = [(len(frames), unit)]

@@ -1,8 +1,8 @@
 """The frames of an .mp4 by its own index: offsets and sizes out of the sample tables, ordered by time.
 
 Nothing here trusts a length: a box must lie inside its parent, a table inside its box. Whether a sample lies
-inside the file is seen when it is read. With one track the tables are used where they lie, so that ten million
-frames open at once.
+inside the file is seen when it is read. With one track the tables are used where they lie, so that ten
+million frames open at once.
 """
 
 from collections.abc import Iterator
@@ -55,7 +55,9 @@ def _boxes(read: ReadAt, start: int, end: int) -> Iterator[tuple[bytes, int, int
         elif length == 0:
             length = end - start
         if length < content - start or start + length > end:
-            raise CorruptError(f"the box {kind!r} at byte {start} claims {length} bytes, {end - start} are left")
+            raise CorruptError(
+                f"the box {kind!r} at byte {start} claims {length} bytes, {end - start} are left"
+            )
         yield kind, content, start + length
         start += length
 
@@ -70,7 +72,7 @@ def _child(read: ReadAt, place: tuple[int, int], *path: bytes) -> tuple[int, int
 
 
 class _Track:
-    """One track's tables as views on the file: durations, chunk runs, sizes, offsets and the time of the start."""
+    """One track's tables as views on the file, and the frame number of its first sample."""
 
     def __init__(self, count: int, unit: int, first: int, runs: Array, sizes: Array, offsets: Array) -> None:
         self.count = count

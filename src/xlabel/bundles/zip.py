@@ -23,18 +23,17 @@ MIDNIGHT_1980 = (0, 33)  # no clock time: equal input gives equal bytes
 UNIX_FILE = 0o100644 << 16
 
 
-def prefix(name: bytes, size: int, crc: int, face: bool = True) -> bytes:
+def prefix(name: bytes, size: int, face: bool = True) -> bytes:
     """Local file header: 30 bytes and the name; 20 more from 4 GiB on."""
     extra = b"" if size < MAX32 else Struct("<2H2Q").pack(1, 16, size, size)
-    short = min(size, MAX32)
     version = 45 if extra else 10
-    return (
-        LOCAL.pack(
-            b"PK\x03\x04", version, _flags(name), 0, *MIDNIGHT_1980, crc, short, short, len(name), len(extra)
-        )
-        + name
-        + extra
-    )
+    short = min(size, MAX32)
+    fields = (version, _flags(name), 0, *MIDNIGHT_1980, 0, short, short, len(name), len(extra))
+    return LOCAL.pack(b"PK\x03\x04", *fields) + name + extra
+
+
+def crc_at(face: bool = True) -> int | None:
+    return 14
 
 
 def padding(size: int) -> int:

@@ -23,13 +23,8 @@ def header(data: memoryview) -> Header:
     form = _form(data)
     (first,) = unpack(form.offset, data, form.first)
     fields, _ = _directory(form, data, first)
-    orientation = _number(form, data, fields, ORIENTATION) if ORIENTATION in fields else 1
-    return Header(
-        MIME,
-        _number(form, data, fields, WIDTH),
-        _number(form, data, fields, HEIGHT),
-        orientation if 1 <= orientation <= 8 else 1,
-    )
+    width, height, orientation = (_number(form, data, fields, tag) for tag in (WIDTH, HEIGHT, ORIENTATION))
+    return Header(MIME, width, height, orientation if 1 <= orientation <= 8 else 1)
 
 
 def cut(data: memoryview) -> str | None:
@@ -122,10 +117,11 @@ def _directory(form: _Form, data: memoryview, at: int) -> tuple[_Fields, int]:
 
 
 def _number(form: _Form, data: memoryview, fields: _Fields, tag: int) -> int:
+    """The field's only value, or 0 where there is no such field of one whole number."""
     field = fields.get(tag)
     if field is None or field.values != 1 or field.kind not in _CODES:
-        raise ValueError(f"expected one whole number as tag {tag} in the first directory, found {field}")
-    return _numbers(form, data, field)[0]
+        return 0
+    return int(_numbers(form, data, field)[0])
 
 
 def _numbers(form: _Form, data: memoryview, field: _Field) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """The order of a bundle: one frame an image, in the order of their keys."""
 
+import base64
 from typing import Any
 
 import msgspec
@@ -28,6 +29,11 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fa
     """The image was missing: a grey picture of the labels' size stands in for it."""
     name_bytes: str | None = None
     """The file name in base64 where it is not UTF-8; `key` then has `\\xff` for such a byte."""
+
+    @property
+    def raw_name(self) -> bytes:
+        """The file's path below its root, as the file system had it."""
+        return base64.b64decode(self.name_bytes) if self.name_bytes else self.key.encode()
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -1,5 +1,7 @@
 """Folders of this machine: which files they hold, and their bytes."""
 
+from __future__ import annotations
+
 import fnmatch
 import os
 import stat
@@ -161,7 +163,7 @@ class Folder:
 
 
 def key_of(name: bytes) -> str:
-    """A name of the file system as a key; bytes that are not UTF-8 become `\\xff`."""
+    r"""A name of the file system as a key; bytes that are not UTF-8 become `\xff`."""
     return name.decode("utf-8", "backslashreplace")
 
 
@@ -226,13 +228,13 @@ def _walk(folder: bytes, problems: list[Problem]) -> Iterator[bytes]:
                     problems.append(_unreadable(folder, name, error.strerror))
 
 
-def _unreadable(folder: bytes, name: bytes, why: str) -> Problem:
-    return Problem(os.fsdecode(folder) + "/" + key_of(name), "unreadable", f"cannot be read: {why}")
+def _unreadable(folder: bytes, name: bytes, why: str | None) -> Problem:
+    return Problem(key_of(folder) + "/" + key_of(name), "unreadable", f"cannot be read: {why}")
 
 
 def _loop(folder: bytes, name: bytes) -> Problem:
     return Problem(
-        os.fsdecode(folder) + "/" + key_of(name),
+        key_of(folder) + "/" + key_of(name),
         "link-loop",
         "a link to a folder above itself is not followed; remove it",
     )

@@ -1,8 +1,8 @@
-"""Several files of one folder replaced as one: after a kill at any moment the next run finishes or undoes it.
+"""Several files of one folder replaced as one: after a kill the next run finishes it or undoes it.
 
-New files are written to `.xlabel-pack/` in the folder. `commit.json` there is the moment that decides: with it
-the renames are carried out, by whoever comes next if need be; without it the staged files are litter and go.
-A lock on the folder tells a dead writer from a living one.
+New files are written to `.xlabel-pack/` in the folder. `commit.json` there is the moment that decides: with
+it the renames are carried out, by whoever comes next if need be; without it the staged files are litter and
+go. A lock on the folder tells a dead writer from a living one.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ class Transaction:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._made: list[Path] = []
         try:
             self._make()
@@ -48,7 +48,7 @@ class Transaction:
 
     def staged(self, name: str) -> Path:
         """Where to write the new file of that name."""
-        return self._folder / STAGING / name
+        return self.folder / STAGING / name
 
     def commit(self, names: list[str], stale: list[str] | None = None) -> None:
         """Publish the staged files of these names at once, and remove the `stale` ones."""
@@ -60,7 +60,7 @@ class Transaction:
         draft.replace(journal)
         flush(journal.parent)
         self._made = []
-        _finish(self._folder)
+        _finish(self.folder)
 
     def __enter__(self) -> "Transaction":
         return self
@@ -70,14 +70,14 @@ class Transaction:
     ) -> None:
         try:
             if not self.staged(JOURNAL).exists():
-                shutil.rmtree(self._folder / STAGING, ignore_errors=True)
+                shutil.rmtree(self.folder / STAGING, ignore_errors=True)
                 self._unmake()
         finally:
             os.close(self._lock)
 
     def _make(self) -> None:
         missing: list[Path] = []
-        folder = self._folder
+        folder = self.folder
         while not folder.exists():
             missing.append(folder)
             folder = folder.parent
@@ -138,7 +138,7 @@ def _finish(folder: Path) -> None:
     except msgspec.DecodeError as error:
         raise CorruptError(f"{staging / JOURNAL}: not a journal: {error}; remove {staging}") from None
     for name in (*journal.publish, *journal.remove):
-        if name != os.path.basename(name) or name in ("", ".", ".."):  # noqa: PTH119
+        if name != os.path.basename(name) or name in ("", ".", ".."):
             raise CorruptError(f"{staging / JOURNAL}: names {name!r}, outside its folder; remove {staging}")
     for name in journal.publish:
         if (staging / name).exists():

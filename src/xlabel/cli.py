@@ -1,0 +1,293 @@
+"""The command `xlabel`: one function a command, each a thin face of the job of that name."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from xlabel import __version__
+from xlabel.errors import XlabelError
+
+Flag = Parameter(negative="")
+OnLoss = Literal["stop", "drop"]
+
+app = App(
+    name="xlabel",
+    version=__version__,
+    help="Image labels are metadata: keep them with their images, and let the data set travel as two files.",
+    help_format="plaintext",
+)
+app.meta.group_parameters = Group("Global options", sort_key=9)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Choice:
+    """Which images and labels are taken."""
+
+    from_: Annotated[str | None, Parameter(name="--from")] = None
+    """Format of the labels: see `xlabel formats`. Found out by content if not given."""
+    pattern: str | None = None
+    """Only images whose path fits this glob, such as `*.png` or `train/**/*.jpg`."""
+    skip_missing_images: Annotated[bool, Flag] = False
+    """Only count labels that have no image; otherwise each is a problem."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Making:
+    """How the bundle is made."""
+
+    fps: float = 10
+    """Frames a second when the .mp4 is played."""
+    plain: Annotated[bool, Flag] = False
+    """No ZIP face on the .mp4; equal files are then stored once."""
+    workers: int | None = None
+    """Processes to use; all cores if not given. The result is the same."""
+
+
+@app.command
+def pack(
+    images: Path,
+    labels: Path | None = None,
+    /,
+    *,
+    output: Path = Path("output"),
+    media: str = "media_bundle.mp4",
+    choice: Choice = Choice(),
+    making: Making = Making(),
+    overwrite: Annotated[bool, Flag] = False,
+    on_loss: OnLoss = "stop",
+) -> Any:
+    """Pack a folder of images and their labels into a media bundle and one annotation file.
+
+    Parameters
+    ----------
+    images
+        Folder of images.
+    labels
+        Folder or file of labels. If not given: those inside or beside IMAGES.
+    output
+        Folder for the bundle, unified_annotation.json and frame_manifest.json.
+    media
+        Name of the bundle; its suffix picks the kind: .mp4, .tar or .zip.
+    overwrite
+        Replace what is there.
+    on_loss
+        A pack holds everything that labels say, so nothing is ever lost here.
+    """
+    from xlabel.jobs.pack import pack as job
+
+    return _with_progress(
+        job,
+        images,
+        labels,
+        output,
+        media=media,
+        format=choice.from_,
+        pattern=choice.pattern,
+        overwrite=overwrite,
+        skip_missing_images=choice.skip_missing_images,
+        fps=making.fps,
+        plain=making.plain,
+        workers=making.workers,
+    )
+
+
+@app.command
+def verify(dir: Path, /) -> Any:
+    """Read a pack again, wholly, against its hashes, its order and its partners.
+
+    Parameters
+    ----------
+    dir
+        Folder of a pack, or its media file.
+    """
+    from xlabel.jobs.verify import verify as job
+
+    return _with_progress(job, dir)
+
+
+@app.command
+def unpack(
+    dir: Path,
+    dest: Path,
+    /,
+    *,
+    to: str | None = None,
+    on_loss: OnLoss = "stop",
+    overwrite: Annotated[bool, Flag] = False,
+) -> Any:
+    """Write a pack's images again, byte for byte, and its labels in the form that they came in.
+
+    Parameters
+    ----------
+    dir
+        Folder of a pack, or its media file.
+    dest
+        Folder to write; images and labels lie in it as they did when they were packed.
+    to
+        Another format for the labels: see `xlabel formats`. Images then go to DEST/images.
+    on_loss
+        What to do where that format cannot hold everything: stop, or drop what it cannot hold.
+    overwrite
+        Write into a folder that is not empty.
+    """
+    from xlabel.jobs.unpack import unpack as job
+
+    return _with_progress(job, dir, dest, to=to, on_loss=on_loss, overwrite=overwrite)
+
+
+@app.command
+def convert(
+    src: Path,
+    dest: Path,
+    /,
+    *,
+    to: str,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    images: Path | None = None,
+    on_loss: OnLoss = "stop",
+    overwrite: Annotated[bool, Flag] = False,
+) -> Any:
+    """Write labels in another format; images are only looked at for their sizes.
+
+    Parameters
+    ----------
+    src
+        Folder or file of labels.
+    dest
+        Folder or file to write.
+    to
+        Format to write: see `xlabel formats`.
+    from_
+        Format to read. Found out by content if not given.
+    images
+        Folder of the images, for formats that do not state their sizes (YOLO). If not given: found.
+    on_loss
+        What to do where the format cannot hold everything: stop, or drop what it cannot hold.
+    overwrite
+        Replace what is there.
+    """
+    from xlabel.jobs.convert import convert as job
+
+    return job(src, dest, to=to, format=from_, images=images, on_loss=on_loss, overwrite=overwrite)
+
+
+@app.command
+def formats() -> Any:
+    """List the label formats that this installation reads and writes, and what each can hold."""
+    from xlabel.jobs.formats import formats as job
+
+    return job()
+
+
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Run a command and print its report.
+
+    Parameters
+    ----------
+    json
+        Print the report as JSON, for machines.
+    """
+    try:
+        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(str(error) + " See xlabel --help.", 2, json)
+    except XlabelError as error:
+        return _fail(str(error), error.exit_code, json)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was changed", 130, json)
+    if result is None:
+        return 0
+    _print(result, json)
+    return getattr(result, "exit_code", 0)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        code = app.meta(exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except CycloptsError as error:
+        code = _fail(str(error) + " See xlabel --help.", 2, False)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code or 0)
+
+
+def _print(result: Any, json: bool) -> None:
+    if json:
+        import msgspec
+
+        data = msgspec.to_builtins(result)
+        if hasattr(result, "exit_code"):
+            data["exit_code"] = result.exit_code
+        print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+    elif sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        from rich.console import Console
+
+        Console(highlight=False, soft_wrap=True).print(_coloured(str(result)))
+    else:
+        print(result)
+
+
+def _coloured(text: str) -> Any:
+    from rich.text import Text
+
+    styles = {"note:": "dim", "next:": "cyan", "problem": "yellow", "loss": "yellow"}
+    out = Text()
+    for number, line in enumerate(text.split("\n")):
+        word = line.strip()
+        style = next(
+            (s for start, s in styles.items() if start in word.split(" ", 2)[:2] or word.startswith(start)),
+            "",
+        )
+        out.append(line + "\n", style="bold" if number == 0 else style)
+    out.right_crop(1)
+    return out
+
+
+def _fail(message: str, code: int, json: bool) -> int:
+    if json:
+        import msgspec
+
+        print(msgspec.json.encode({"error": message, "exit_code": code}).decode())
+    red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+    print(f"{red}xlabel: {message}{plain}", file=sys.stderr)
+    return code
+
+
+def _with_progress(job: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Run a job that tells its progress in bytes; the bar is shown on a terminal only."""
+    if not sys.stderr.isatty():
+        return job(*arguments, **options)
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    bar = Progress(
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        auto_refresh=False,  # no thread: the job forks
+    )
+    with bar:
+        task = bar.add_task(job.__name__, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            bar.refresh()
+
+        return job(*arguments, progress=show, **options)

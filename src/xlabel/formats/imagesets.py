@@ -1,0 +1,229 @@
+"""Pascal VOC's ImageSets: text files that name images, a line each. VOC2012 development kit, section 4.
+
+`ImageSets/Main/train.txt`, `val.txt` and `test.txt` say the splits; where Main has none of them, the same
+files of Segmentation do, then Layout's, then those of any other folder. `trainval.txt` is train and val
+together. `<class>_train.txt` says of each image whether it has an object of the class: 1, -1, or 0 where all
+of them are difficult.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from xlabel.formats.pairing import LABEL_FOLDERS, stem
+from xlabel.model import Problem, Sample
+
+FOLDER = "ImageSets"
+SPLITS = ("train", "val", "test")
+MEMBERS = {"train": ("train",), "val": ("val",), "test": ("test",), "trainval": ("train", "val")}
+
+Splits = dict[str, dict[str, str]]
+"""Folder that has the ImageSets (with its slash) -> id of an image -> split."""
+
+_ORDER = ("Main", "", "Segmentation", "Layout")
+_FLAGS = frozenset({"1", "-1", "0", "+1"})
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".xml")
+
+
+def is_list(path: str) -> bool:
+    """Whether a file is one of the ImageSets."""
+    return path.endswith(".txt") and FOLDER in path.split("/")[:-1]
+
+
+def splits(files: Mapping[str, str], where: Callable[[str], str]) -> tuple[Splits, list[Problem]]:
+    """The splits that the files (path to text) say, and the images that are in two of them."""
+    found: Splits = {}
+    problems: list[Problem] = []
+    for path in _deciding(files):
+        ids = found.setdefault(_split_path(path)[0], {})
+        split = _split_path(path)[2]
+        for number, line in enumerate(files[path].split("\n"), 1):
+            name = _line(line, _flagged(files[path]))[0]
+            if name and ids.setdefault(name, split) != split:
+                problems.append(
+                    Problem(
+                        f"{where(path)}:{number}",
+                        "two-splits",
+                        f"expected an image of one split, got {name!r}, which is in {ids[name]} too; "
+                        f"it counts as {ids[name]}, remove it from one of the two",
+                    )
+                )
+    return found, problems
+
+
+def split_of(found: Splits, path: str) -> str | None:
+    """The split of the image with that label file."""
+    for prefix, ids in found.items():
+        name = _id(prefix, path)
+        if name is not None:
+            split = ids.get(name) or ids.get(name.rpartition("/")[2])
+            if split is not None:
+                return split
+    return None
+
+
+def absent(found: Splits, paths: Iterable[str]) -> dict[str, list[str]]:
+    """Per folder, the ids that name none of the label files `paths`, sorted."""
+    left = {prefix: set(ids) for prefix, ids in found.items()}
+    for path in paths:
+        for prefix, ids in left.items():
+            name = _id(prefix, path)
+            if name is not None:
+                ids.discard(name)
+                ids.discard(name.rpartition("/")[2])
+    return {prefix: sorted(ids) for prefix, ids in left.items() if ids}
+
+
+def written(
+    files: Mapping[str, str], samples: Iterable[tuple[str, Sample]], gone: Mapping[str, list[str]]
+) -> Iterator[tuple[str, str]]:
+    """The lists for samples (each with its label file): `files` as they were, line by line where still true.
+
+    A line about an image that is no sample is kept where the image is in `gone`: it never was there.
+    """
+    prefixes = sorted({_split_path(path)[0] for path in files}) or [""]
+    deciding = _deciding(files)
+    by_prefix: dict[str, dict[str, Sample]] = {prefix: {} for prefix in prefixes}
+    for path, sample in samples:
+        prefix = next((p for p in reversed(prefixes) if path.startswith(p)), prefixes[0])
+        by_prefix[prefix][_id(prefix, path) or stem(path)] = sample
+    for prefix, known in by_prefix.items():
+        kept = frozenset(gone.get(prefix, ())) - known.keys()
+        mine = [path for path in files if _split_path(path)[0] == prefix]
+        folders = {_split_path(path)[1] for path in deciding if path in mine}
+        for path in sorted({*mine, *_needed(prefix, folders, known)}):
+            _, folder, name = _split_path(path)
+            text = files.get(path, "")
+            if name in MEMBERS and (folder in folders or path not in files):
+                new = _split_list(text, MEMBERS[name], known, kept)
+            elif _of_class(name) is not None and _flagged(text):
+                new = _class_list(text, name, known, kept)
+            else:
+                new = _revised(text, _as_it_was, known, kept)
+            if new or not text:
+                yield path, new
+
+
+def _deciding(files: Mapping[str, str]) -> list[str]:
+    """The files that say the splits: of one folder for each set, in the order train, val, test."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for path in sorted(files):
+        if is_list(path):
+            prefix, folder, name = _split_path(path)
+            if name in SPLITS:
+                found.setdefault(prefix, {}).setdefault(folder, []).append(path)
+    best = (
+        folders[min(folders, key=lambda f: (_ORDER.index(f) if f in _ORDER else len(_ORDER), f))]
+        for folders in found.values()
+    )
+    return [path for paths in best for path in sorted(paths, key=lambda p: SPLITS.index(_split_path(p)[2]))]
+
+
+def _needed(prefix: str, folders: set[str], known: Mapping[str, Sample]) -> Iterator[str]:
+    """Paths of the split files that the samples ask for."""
+    used = {sample.split for sample in known.values()}
+    folder = next(iter(folders), "Main")
+    start = f"{prefix}{FOLDER}/{folder}/" if folder else f"{prefix}{FOLDER}/"
+    for name in SPLITS:
+        if name in used:
+            yield f"{start}{name}.txt"
+    if not folders and {"train", "val"} <= used:
+        yield f"{start}trainval.txt"
+
+
+def _split_list(
+    text: str, members: tuple[str, ...], known: Mapping[str, Sample], kept: frozenset[str]
+) -> str:
+    allowed = members if len(members) == 1 else (*members, None)
+    wanted = [name for name, sample in known.items() if sample.split in members]
+
+    def line_of(name: str, line: str) -> str | None:
+        return line if known[name].split in allowed else None
+
+    return _revised(text, line_of, known, kept, wanted)
+
+
+def _as_it_was(name: str, line: str) -> str:
+    return line
+
+
+def _class_list(text: str, name: str, known: Mapping[str, Sample], kept: frozenset[str]) -> str:
+    category, members = _of_class(name) or ("", ())
+
+    def line_of(name: str, line: str) -> str | None:
+        if known[name].split is not None and known[name].split not in members:
+            return None
+        flag = _flag(known[name], category)
+        return line if (flag == "-1") == (line.split()[-1] == "-1") else f"{name} {flag:>2}"
+
+    return _revised(text, line_of, known, kept)
+
+
+def _revised(
+    text: str,
+    line_of: Callable[[str, str], str | None],
+    known: Mapping[str, Sample],
+    kept: frozenset[str],
+    wanted: Iterable[str] = (),
+) -> str:
+    """A text with each line as `line_of` (id, line) has it now, and lines for those wanted and not there."""
+    flagged = _flagged(text)
+    names = {name.rpartition("/")[2]: name for name in known} | {name: name for name in known}
+    left = dict.fromkeys(wanted)
+    old = text.split("\n")
+    new: list[str] = []
+    for line in old:
+        said = _line(line, flagged)[0]
+        name = names.get(said, said)
+        now = line_of(name, line) if name in known else line if not name or name in kept else None
+        if now is not None:
+            new.append(now)
+            left.pop(name, None)
+    if new == old and not left:
+        return text
+    while new and not new[-1].strip():
+        new.pop()
+    return "".join(line + "\n" for line in (*new, *left))
+
+
+def _flag(sample: Sample, category: str) -> str:
+    named = [a for a in sample.annotations if a.category is not None and a.category.name == category]
+    if not named:
+        return "-1"
+    return "1" if any(not (a.attributes or {}).get("difficult") for a in named) else "0"
+
+
+def _of_class(name: str) -> tuple[str, tuple[str, ...]] | None:
+    """("dog", ("train",)) of "dog_train"."""
+    category, _, split = name.rpartition("_")
+    return (category, MEMBERS[split]) if category and split in MEMBERS else None
+
+
+def _flagged(text: str) -> bool:
+    """Whether every line ends in a flag or number behind the id."""
+    lines = [line.split() for line in text.split("\n") if line.strip()]
+    return bool(lines) and all(len(line) > 1 and line[-1] in _FLAGS for line in lines)
+
+
+def _line(line: str, flagged: bool) -> tuple[str, str]:
+    """The id in a line, as a label file's path without suffix, and the flag behind it."""
+    text, flag = line.strip(), ""
+    if flagged and text:
+        text, flag = text.rsplit(None, 1)
+    text = text.lstrip("\ufeff").removeprefix("./")
+    if text.lower().endswith(_SUFFIXES):
+        text = stem(text)
+    return text, flag
+
+
+def _id(prefix: str, path: str) -> str | None:
+    """What the lists of a folder call the image with that label file: `a/1` of `Annotations/a/1.xml`."""
+    if not path.startswith(prefix):
+        return None
+    first, slash, rest = path[len(prefix) :].partition("/")
+    return stem(rest) if slash and first.lower() in LABEL_FOLDERS else stem(path[len(prefix) :])
+
+
+def _split_path(path: str) -> tuple[str, str, str]:
+    """("VOC2012/", "Main", "train") of "VOC2012/ImageSets/Main/train.txt"."""
+    parts = path.split("/")
+    at = parts.index(FOLDER)
+    return "".join(part + "/" for part in parts[:at]), "/".join(parts[at + 1 : -1]), stem(parts[-1])

@@ -1,0 +1,291 @@
+"""YOLO: one .txt an image, one row an object. Ultralytics 8.4 (detect, segment, pose, obb) and Darknet.
+
+Rows are kept as their text in `Annotation.origin`, lines that are no label in `Sample.origin`, and data.yaml,
+class files and lists of images in `Dataset.origin`, so that what nobody edited is written byte for byte.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from xlabel.errors import InputError
+from xlabel.formats import yolo_rows as rows
+from xlabel.formats import yolo_yaml as sets
+from xlabel.formats.labels import FileLabels, Ref
+from xlabel.formats.yolo_write import HOLDS, VARIANTS, losses, write
+from xlabel.formats.yolo_yaml import label_path
+from xlabel.model import Annotation, Category, Image, Sample
+from xlabel.model.dataset import Origin
+
+if TYPE_CHECKING:
+    from xlabel.formats import Tree
+
+__all__ = ["HOLDS", "NAME", "TITLE", "VARIANTS", "YoloLabels", "losses", "read", "sniff", "write"]
+
+NAME = "yolo"
+TITLE = "YOLO: one .txt an image (Ultralytics, Darknet)"
+
+_SPREAD = 200  # files that are looked at to find the task out
+_MAX_CLASS = 2**31
+_KINDS = {"detect": "a box", "segment": "a polygon", "pose": "keypoints", "obb": "an oriented box"}
+_EXPECTED = {
+    "detect": "class cx cy w h",
+    "segment": "a class and at least three points",
+    "pose": "a class, a box and as many keypoints as kpt_shape says",
+    "obb": "a class and four corners",
+}
+
+
+def sniff(tree: "Tree") -> str | None:
+    labels = [path for path in tree.files if path.endswith(".txt") and not sets.is_description(path)]
+    data = [tree.read(path) for path in _spread(labels, 12)]
+    full = [item for item in data if item.strip()]
+    if not labels or 2 * sum(map(_looks_right, full)) < len(full):
+        return None
+    yaml = sets.describe(tree.files, tree.read, ()).yaml
+    if not full and yaml is None:
+        return None
+    return f"{len(labels)} .txt files of numbers" + (f", {yaml}" if yaml else "")
+
+
+def read(tree: "Tree", variant: str | None = None) -> "YoloLabels":
+    folders = {path.rpartition("/")[0] for path in tree.files if path.endswith(".txt")}
+    described = sets.describe(tree.files, tree.read, sorted(folders))
+    skip = _others(tree, described)
+    reading = rows.find_reading(
+        _sample_rows(tree, skip),
+        tree.root,
+        variant.removeprefix("yolo-") if variant else described.task,
+        described.kpt_shape,
+        described.yaml is not None,
+    )
+    return YoloLabels(tree, described, reading, skip)
+
+
+class YoloLabels(FileLabels):
+    """The label files of a tree; `notes` is worth knowing, and nothing wrong."""
+
+    suffixes = (".txt",)
+
+    def __init__(
+        self, tree: "Tree", described: sets.Described, reading: rows.Reading, skip: frozenset[str]
+    ) -> None:
+        extra: dict[str, Any] = {}
+        if reading.tail:
+            extra["tail"] = reading.tail
+        if reading.task == "pose":
+            extra["kpt_shape"] = list(reading.kpt)
+        origin = Origin(format=f"yolo-{reading.task}", files=described.files or None, extra=extra or None)
+        super().__init__(tree, origin, described.categories())
+        self.notes: list[str] = []
+        if described.names is None:
+            self.notes.append("no data.yaml or classes.txt: classes are named by their numbers")
+        for path, code, message in described.faults:
+            self.problem(self.where(path), code, message)
+        self._described = described
+        self._reading = reading
+        self._skip = skip
+        self._by_number = {category.id: category for category in self.categories}
+        self._by_token = {str(number): category for number, category in self._by_number.items()}
+
+    def is_label(self, path: str) -> bool:
+        return path not in self._skip
+
+    def load(self, ref: Ref, image: Image) -> Sample | None:
+        found = super().load(ref, image)
+        if found is None and (split := self._described.split(str(ref))):
+            return Sample(image=image, split=split)  # without a file of its own, and still of a split
+        return found
+
+    def parse(self, data: bytes, path: str, image: Image) -> Sample:
+        width, height = image.width, image.height
+        if width is None or height is None:
+            raise InputError(
+                f"{self.where(path)}: YOLO labels are shares of the image, and its size is not known; "
+                "give the images with --images, or a size with --placeholder-size WxH"
+            )
+        lines, notes = self._lines(data, path)
+        annotations: list[Annotation] = []
+        by_token = self._by_token
+        low, high = rows.LOW, rows.HIGH
+        quick = self._reading.task == "detect" and b"_" not in data and data.isascii()
+        for number, line in enumerate(lines, 1):
+            if quick:  # what nearly every row of nearly every set is
+                try:
+                    token, a, b, c, d = line.split()
+                    category = by_token[token]
+                    cx, cy, w, h = float(a), float(b), float(c), float(d)
+                except (ValueError, KeyError):
+                    pass
+                else:
+                    if low <= cx <= high and low <= cy <= high and 0.0 <= w <= high and 0.0 <= h <= high:
+                        box = ((cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height)
+                        annotations.append(Annotation(category=category, bbox=box, origin=line))
+                        continue
+            annotation = self._row(line, (path, number), width, height)
+            if annotation is None:
+                notes.setdefault("rows", []).append([number, line])
+            else:
+                annotations.append(annotation)
+        if path != label_path(image.key):
+            notes["path"] = path
+        split = self._described.split(path)
+        return Sample(image=image, annotations=tuple(annotations), split=split, origin=notes)
+
+    def _lines(self, data: bytes, path: str) -> tuple[list[str], dict[str, Any]]:
+        """The rows, and what is needed besides to make the same bytes of them."""
+        notes: dict[str, Any] = {}
+        if data.startswith(b"\xef\xbb\xbf"):
+            data = data[3:]
+            notes["bom"] = True
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            notes["encoding"] = "latin-1"
+            text = data.decode("latin-1")
+            self.problem(self.where(path), "not-utf8", "expected text in UTF-8; save it as UTF-8")
+        end = "\r" if "\r" in text and "\n" not in text else "\n"
+        if end == "\r":
+            notes["eol"] = end
+        lines = text.split(end)
+        if lines[-1]:
+            notes["end"] = False
+        else:
+            lines.pop()
+        if "\0" in text:
+            self.problem(self.where(path), "not-text", "expected rows of numbers, got binary data")
+            notes["rows"] = [[number, line] for number, line in enumerate(lines, 1)]
+            lines = []
+        return lines, notes
+
+    def _row(self, line: str, place: tuple[str, int], width: int, height: int) -> Annotation | None:
+        """The annotation in a row of any kind, and all that is wrong with it."""
+        tokens = line.split()
+        if not tokens or tokens[0].startswith("#"):
+            return None
+        values = rows.numbers(line, tokens)
+        if values is None:
+            self._fault(place, "not-a-number", f"expected numbers, got {_short(line)}; correct the row")
+            return None
+        category = self._category(tokens[0], values[0], place)
+        if category is None:
+            return None
+        reading = self._reading
+        kind = rows.kind_of(len(values), reading)
+        if kind is None:
+            self._fault(
+                place,
+                "row-length",
+                f"expected {_EXPECTED[reading.task]}, got {len(values)} numbers: {_short(line)}; "
+                "correct the row, or say with --from what the set holds",
+            )
+            return None
+        if kind in ("detect", "pose") and (values[3] < 0 or values[4] < 0):
+            message = f"expected a width and height of at least 0, got {_short(line)}; correct the row"
+            self._fault(place, "negative-size", message)
+            return None
+        fields: dict[str, Any] = rows.geometry(values, kind, reading, width, height)
+        if rows.has_tail(len(values), kind, reading):
+            tail = rows.tail_field(tokens[-1], values[-1], reading)
+            if tail is None:
+                message = f"{tokens[-1]} may be a score or a track id; write scores with a decimal point"
+                self._fault(place, "ambiguous-column", message)
+                return None
+            fields |= {"score": tail[1]} if tail[0] == "score" else {"attributes": {"track_id": tail[1]}}
+        annotation = Annotation(category=category, origin=line, **fields)
+        self._doubt(annotation, values, kind, place)
+        return annotation
+
+    def _doubt(self, annotation: Annotation, values: list[float], kind: str, place: tuple[str, int]) -> None:
+        """List what is wrong with a row that is kept all the same."""
+        task = self._reading.task
+        if kind != task:
+            self._fault(
+                place,
+                "mixed-tasks",
+                f"expected {_EXPECTED[task]}, got {len(values)} numbers; kept as {_KINDS[kind]}, which "
+                "training refuses beside the others",
+            )
+        shares = rows.coordinates(values, kind, self._reading)
+        low, high = min(shares), max(shares)
+        if low < rows.LOW or high > rows.HIGH:
+            worst = high if high > rows.HIGH else low
+            message = f"expected shares of the image from 0 to 1, got {worst:g}; kept as it is, check the row"
+            self._fault(place, "outside-image", message)
+        if annotation.score is not None and not 0 <= annotation.score <= 1:
+            message = f"expected a score from 0 to 1, got {annotation.score:g}; kept as it is, check the row"
+            self._fault(place, "score-range", message)
+        if annotation.keypoints and not {0, 1, 2}.issuperset(annotation.keypoints[2::3]):
+            message = "expected a visibility of 0, 1 or 2; kept as it is, check kpt_shape in data.yaml"
+            self._fault(place, "bad-visibility", message)
+
+    def _category(self, token: str, value: float, place: tuple[str, int]) -> Category | None:
+        found = self._by_token.get(token)
+        if found is not None:
+            return found
+        if not value.is_integer() or not 0 <= value < _MAX_CLASS:
+            message = f"expected a class number from 0, got {token[:40]!r}; correct the row"
+            self._fault(place, "bad-class", message)
+            return None
+        index = int(value)
+        found = self._by_number.get(index)
+        if found is None and self._described.names is not None:
+            top = max(self._by_number, default=-1)
+            source = self._described.yaml or "the list of classes"
+            message = (
+                f"expected a class from 0 to {top} that has a name, got {index}; is {source} the right one?"
+            )
+            self._fault(place, "unknown-class", message)
+        elif found is None:
+            found = Category(id=index, name=str(index))
+            self.categories.append(found)
+            self._by_number[index] = self._by_token[str(index)] = found
+        return found
+
+    def _fault(self, place: tuple[str, int], code: str, message: str) -> None:
+        self.problem(self.where(*place), code, message)
+
+
+def _others(tree: "Tree", described: sets.Described) -> frozenset[str]:
+    """The .txt files that are no labels of an image: by name, or as a few of other content at the top."""
+    texts = [path for path in tree.files if path.endswith(".txt")]
+    others = {path for path in texts if path in described.files or sets.is_description(path)}
+    top = [path for path in texts if "/" not in path]
+    if len(top) < len(texts) and len(top) <= 20:
+        others |= {path for path in top if (data := tree.read(path)).strip() and not _looks_right(data)}
+    return frozenset(others)
+
+
+def _sample_rows(tree: "Tree", skip: frozenset[str]) -> list[list[str]]:
+    """Rows of numbers out of files spread over the set."""
+    paths = [path for path in tree.files if path.endswith(".txt") and path not in skip]
+    return [row for path in _spread(paths, _SPREAD) for row in _number_rows(tree.read(path))]
+
+
+def _number_rows(data: bytes) -> list[list[str]]:
+    lines = data.decode("utf-8-sig", "replace").splitlines()
+    found = ((line, line.split()) for line in lines)
+    return [tokens for line, tokens in found if len(tokens) > 4 and rows.numbers(line, tokens) is not None]
+
+
+def _looks_right(data: bytes) -> bool:
+    """Whether a file looks like rows of labels: whole classes, and most numbers between 0 and 1."""
+    lines = [line for line in data[:20_000].decode("utf-8-sig", "replace").splitlines()[:20] if line.strip()]
+    right = 0
+    for line in lines:
+        tokens = line.split()
+        values = rows.numbers(line, tokens) if len(tokens) > 4 else None
+        if values and values[0].is_integer() and 0 <= values[0] < _MAX_CLASS:
+            inside = sum(rows.LOW <= value <= rows.HIGH or value == 2 for value in values[1:])
+            right += 4 * inside >= 3 * (len(values) - 1)
+    return bool(lines) and 2 * right >= len(lines)
+
+
+def _spread(paths: Sequence[str], count: int) -> list[str]:
+    if len(paths) <= count:
+        return list(paths)
+    return [paths[i * len(paths) // count] for i in range(count)]
+
+
+def _short(line: str) -> str:
+    text = " ".join(line.split())
+    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,164 @@
+"""Annotate: the labels of a folder of images become one unified annotation file, in the bundle's order."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from xlabel.errors import ExistsError, InputError
+from xlabel.formats import unified
+from xlabel.jobs import labels as labelling
+from xlabel.jobs.assembly import sealed
+from xlabel.jobs.labels import Found
+from xlabel.jobs.pack import ANNOTATIONS, MANIFEST, first_ids, no_images, note_unlabelled, unmatched
+from xlabel.jobs.verify import parse_manifest, read_manifest
+from xlabel.model import Image, Problem, Report, Sample
+from xlabel.model.manifest import VERSION, Frame, Manifest
+from xlabel.stores.local import Scan, read_header, scan
+from xlabel.stores.transaction import Transaction
+
+
+def annotate(
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] = Path("output") / ANNOTATIONS,
+    *,
+    manifest: Manifest | None = None,
+    format: str | None = None,
+    pattern: str | None = None,
+    overwrite: bool = False,
+    skip_missing_images: bool = False,
+) -> Report:
+    """Write one annotation file for the images in a folder and their labels; gives a report.
+
+    With a manifest the file is the partner of that bundle: its images are the frames, in their order. Without
+    one the order is that of the keys, and sizes come from the images' headers.
+    """
+    began = time.perf_counter()
+    target = Path(output)
+    if target.exists() and not overwrite:
+        raise ExistsError(f"{target}: exists already; say --overwrite to replace it")
+    scanned = scan(images, pattern)
+    if not len(scanned.keys) and manifest is None:
+        raise InputError(no_images(scanned, pattern))
+    found = labelling.find(Path(images), Path(labels) if labels is not None else None, format)
+    report = Report(job="annotate")
+    report.problems += scanned.problems
+    keys = scanned.keys if manifest is None else [frame.key for frame in manifest.frames]
+    if found is not None:
+        found.labels.bind(keys)
+    with Transaction(target.parent) as work:
+        try:
+            _write(work, target.name, scanned, manifest, keys, found, skip_missing_images, report)
+        except OSError as error:
+            raise InputError(f"{target}: cannot be written: {error.strerror}; nothing was changed") from None
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def find_manifest(place: str | None, *, required: bool) -> Manifest | None:
+    """The manifest at a path, from standard input for "-", or from its usual place where none is named.
+
+    Raises InputError where one is named or required and there is none.
+    """
+    if place == "-":
+        return parse_manifest(sys.stdin.buffer.read(), "standard input")
+    path = Path(place) if place else Path("output") / MANIFEST
+    if path.exists():
+        return read_manifest(path)
+    if place or required:
+        raise InputError(f"{path}: expected a frame manifest, found nothing there; bundle the images first")
+    return None
+
+
+def _write(
+    work: Transaction,
+    name: str,
+    scanned: Scan,
+    manifest: Manifest | None,
+    keys: Any,
+    found: Found | None,
+    skip_missing_images: bool,
+    report: Report,
+) -> None:
+    labels = found.labels if found else None
+    image_id, annotation_id = first_ids(labels)
+    count = labelled = used = annotations = 0
+    with open(work.staged(name), "w+b") as out, open(work.staged("spool"), "w+b") as spool:
+        out.write(unified.head())
+        for image, frame in _pictures(scanned, manifest, report):
+            sample = None
+            if labels is not None and (ref := labels.find(image.key)) is not None:
+                try:
+                    sample = labels.load(ref, image)
+                except InputError as error:
+                    report.problems.append(Problem(image.key, "unreadable-labels", str(error)))
+            used += sample is not None
+            sample = sample or Sample(image=image)
+            own_id = sample.image.id
+            if own_id is None:
+                own_id, image_id = image_id, image_id + 1
+            out.write((b",\n" if count else b"") + unified.image_record(sample, own_id, frame))
+            if sample.annotations:
+                text, annotation_id = unified.annotation_records(sample, own_id, annotation_id, None)
+                spool.write((b",\n" if annotations else b"") + text)
+                annotations += len(sample.annotations)
+                labelled += 1
+            count += 1
+        section: dict[str, Any] = {"version": VERSION, "empty": scanned.empty}
+        if found is not None:
+            section |= unmatched(found, keys, used, skip_missing_images, report)
+        out.write(unified.between())
+        spool.seek(0)
+        while piece := spool.read(1 << 20):
+            out.write(piece)
+        section["sha256"] = "0" * 64
+        if manifest is not None:
+            section = {"version": VERSION, "kind": manifest.kind} | section
+            section |= {"bundle": manifest.bundle, "pack_id": manifest.pack_id}
+            section["empty"] = manifest.empty
+        categories = labels.categories if labels is not None else []
+        tail = unified.tail(categories, labels.extra if labels is not None else None, section)
+        out.flush()
+        out.write(sealed(out.fileno(), tail))
+    report.done = {"images": count, "annotations": annotations, "categories": len(categories)}
+    note_unlabelled(report, count - labelled)
+    report.problems.sort()
+    report.files = {str(work.folder / name): work.staged(name).stat().st_size}
+    work.commit([name])
+
+
+def _pictures(
+    scanned: Scan, manifest: Manifest | None, report: Report
+) -> Iterator[tuple[Image, Frame | None]]:
+    """The images in order, with their frames where a manifest has them."""
+    if manifest is not None:
+        there = set(scanned.keys)
+        for frame in manifest.frames:
+            if frame.key not in there and len(there):
+                where = f"{scanned.root}/{frame.key}"
+                report.problems.append(
+                    Problem(where, "not-in-folder", "a frame of the bundle, and no such image in the folder")
+                )
+            there.discard(frame.key)
+            yield _image(frame), frame
+        for key in sorted(there):
+            report.problems.append(
+                Problem(f"{scanned.root}/{key}", "not-in-bundle", "no frame of the bundle; bundle again")
+            )
+        return
+    for key in scanned.keys:
+        path = f"{scanned.root}/{key}"
+        header, why = read_header(path)
+        if header is None:
+            report.problems.append(Problem(path, "undecodable", f"{why}; kept without size"))
+            yield Image(key=key), None
+        else:
+            width, height = header.displayed
+            yield Image(key=key, width=width, height=height, orientation=header.orientation), None
+
+
+def _image(frame: Frame) -> Image:
+    return Image(key=frame.key, width=frame.width, height=frame.height, orientation=frame.orientation)

@@ -1,0 +1,273 @@
+"""Puts batches together into the three files: places, ids and categories in order, then the indexes."""
+
+import hashlib
+import os
+from array import array
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xlabel.bundles import Directory, Kind
+from xlabel.formats import unified
+from xlabel.jobs.frames import Ask, Described, Grant
+from xlabel.model import Category, Problem
+from xlabel.model.manifest import VERSION
+from xlabel.stores.transaction import Transaction
+
+_json = msgspec.json.Encoder()
+
+
+class Names(msgspec.Struct, frozen=True):
+    """The files that a pack writes, in one folder; an empty name leaves a file out."""
+
+    media: str
+    manifest: str
+    annotations: str
+
+
+ANNOTATIONS, KEYS, RECORDS = SPOOLS = ("spool-annotations", "spool-keys", "spool-records")
+"""What has to wait until the images are written."""
+
+
+class Categories:
+    """The ids of categories over all processes: an id that is free is kept, else the next one is given."""
+
+    def __init__(self, known: list[Category]) -> None:
+        self.all = list(known)
+        self._ids = {category.id for category in known}
+        self._named = {category.name: category.id for category in known}
+
+    def numbered(self, fresh: list[Category]) -> dict[int, int]:
+        """Ids of categories that a process met for the first time, by the ids that it gave them."""
+        ids: dict[int, int] = {}
+        for category in fresh:
+            known = self._named.get(category.name)
+            if known is None:
+                known = category.id if category.id not in self._ids else max(self._ids) + 1
+                self.all.append(msgspec.structs.replace(category, id=known))
+                self._ids.add(known)
+                self._named[category.name] = known
+            ids[category.id] = known
+        return ids
+
+
+class Counted(msgspec.Struct):
+    """What went into the bundle."""
+
+    frames: int = 0
+    annotations: int = 0
+    labelled: int = 0
+    used: int = 0
+    """Label records that belong to an image."""
+    bytes: int = 0
+    """Of the image files, before equal ones were joined."""
+
+
+class Assembly:
+    """Writes manifest and annotations while batches come in, and the media's index at the end."""
+
+    def __init__(
+        self,
+        work: Transaction,
+        kind: Kind,
+        face: bool,
+        fps: Fraction,
+        names: Names,
+        categories: list[Category],
+        first_ids: tuple[int, int],
+    ) -> None:
+        """`first_ids`: of images and of annotations that have none of their own."""
+        self._kind = kind
+        self._face = face
+        self._fps = fps
+        self._names = names
+        self._image_id, self._annotation_id = first_ids
+        self.categories = Categories(categories)
+        self.counted = Counted()
+        self.problems: list[Problem] = []
+        self._end = len(kind.HEAD)
+        self._index = 0
+        self._offsets = array("Q")
+        self._sizes = array("Q")
+        self._tracks = bytearray()
+        self._mimes: list[str] = []
+        self._extents: list[tuple[int, int]] = []
+        self._shared: dict[bytes, int] = {}
+        self._hash = pack_hash(kind.NAME, face, fps)
+        self._out = {
+            name: open(work.staged(name), "w+b", buffering=1 << 18)  # noqa: SIM115
+            for name in (names.manifest, names.annotations, *SPOOLS)
+            if name
+        }
+        if names.manifest:
+            head = {"version": VERSION, "bundle": names.media, "kind": kind.NAME, "fps": fps_number(fps)}
+            self._out[names.manifest].write(_json.encode(head)[:-1] + b',"frames":[\n')
+        if names.annotations:
+            self._out[names.annotations].write(unified.head())
+
+    def grant(self, ask: Ask) -> Grant:
+        """The next batch's place."""
+        stored, size = self._stored(ask)
+        grant = Grant(
+            offset=self._end,
+            index=self._index,
+            image_id=self._image_id,
+            annotation_id=self._annotation_id,
+            category_ids=self.categories.numbered(ask.categories),
+            stored=stored,
+        )
+        self._end += size
+        self._index += ask.frames
+        self._image_id += ask.image_ids
+        self._annotation_id += ask.annotation_ids
+        return grant
+
+    def accept(self, batch: Described) -> None:
+        """Take in what a batch, the next in order, says of itself."""
+        if batch.offsets:
+            self._hash.update(batch.frames.replace(b",\n{", b"\n{") + b"\n")
+            self._offsets.extend(batch.offsets)
+            self._sizes.extend(batch.sizes)
+            self._tracks += bytes(map(self._track, batch.mimes))
+            for mime, (width, height) in batch.extents.items():
+                wide, high = self._extents[self._track(mime)]
+                self._extents[self._track(mime)] = (max(wide, width), max(high, height))
+        first = self.counted.frames == 0
+        self._append(self._names.manifest, batch.frames, first)
+        self._append(self._names.annotations, batch.images, first)
+        self._append(ANNOTATIONS, batch.annotations, self.counted.annotations == 0)
+        self._append(KEYS, batch.names, True)
+        self._append(RECORDS, batch.records, True)
+        self.problems += batch.problems
+        self.counted.frames += len(batch.offsets)
+        self.counted.annotations += batch.annotation_count
+        self.counted.labelled += batch.labelled
+        self.counted.used += batch.used
+        self.counted.bytes += sum(batch.sizes)
+
+    @property
+    def pack_id(self) -> str:
+        """Names this pack: it follows from the frames and how they are bundled."""
+        return self._hash.hexdigest()[:32]
+
+    def finish_media(self, path: Path, empty: list[bytes]) -> None:
+        """Write the files of 0 bytes (they are no frames) and the index."""
+        with open(path, "r+b", buffering=0) as out:
+            entries = len(self._offsets)
+            for name in empty:
+                prefix = self._kind.prefix(name, 0, self._face)
+                if prefix:
+                    self._append(RECORDS, self._kind.record(name, 0, 0, self._end), True)
+                    _pwrite_all(out.fileno(), prefix, self._end)
+                    self._end += len(prefix)
+                    entries += 1
+            directory = Directory(
+                offsets=self._offsets,
+                sizes=self._sizes,
+                tracks=self._tracks,
+                mimes=self._mimes,
+                extents=self._extents,
+                names=lambda: self._pieces(KEYS),
+                names_size=self._out[KEYS].tell(),
+                records=lambda: self._pieces(RECORDS),
+                records_size=self._out[RECORDS].tell(),
+                entries=entries,
+                fps=self._fps,
+                pack_id=self.pack_id,
+            )
+            for offset, data in self._kind.finish(self._end, directory, self._face):
+                _pwrite_all(out.fileno(), data, offset)
+
+    def finish_manifest(self, tail: dict[str, Any]) -> None:
+        """End frame_manifest.json; `tail` stands behind the frames."""
+        out = self._out[self._names.manifest]
+        out.write(b"\n]," + _json.encode(tail)[1:] + b"\n")
+        out.close()
+
+    def finish_annotations(self, extra: dict[str, object] | None, section: dict[str, Any]) -> None:
+        """End unified_annotation.json, sealed with the hash of all that stands before the seal."""
+        out = self._out[self._names.annotations]
+        out.write(unified.between())
+        for piece in self._pieces(ANNOTATIONS):
+            out.write(piece)
+        tail = unified.tail(self.categories.all, extra, section)
+        out.flush()
+        out.write(sealed(out.fileno(), tail))
+        out.close()
+
+    def _stored(self, ask: Ask) -> tuple[list[int | None], int]:
+        """Where each file lies already, and how many bytes the batch needs without those."""
+        if not ask.contents:
+            return [], ask.size
+        stored: list[int | None] = []
+        at = self._end
+        for sha256, size in ask.contents:
+            digest = bytes.fromhex(sha256)
+            known = self._shared.get(digest)
+            stored.append(known)
+            if known is None:
+                self._shared[digest] = at
+                at += size
+        return stored, at - self._end
+
+    def _track(self, mime: str) -> int:
+        try:
+            return self._mimes.index(mime)
+        except ValueError:
+            self._mimes.append(mime)
+            self._extents.append((0, 0))
+            return len(self._mimes) - 1
+
+    def _append(self, name: str, data: bytes, first: bool) -> None:
+        """Add records to a file; those of JSON are parted by commas, but for the first."""
+        if not name or not data:
+            return
+        if not first:
+            self._out[name].write(b",\n")
+        self._out[name].write(data)
+
+    def _pieces(self, spool: str) -> Iterator[bytes]:
+        file = self._out[spool]
+        file.flush()
+        place = 0
+        while piece := os.pread(file.fileno(), 1 << 20, place):
+            yield piece
+            place += len(piece)
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for file in self._out.values():
+            file.close()
+
+
+def pack_hash(kind: str, face: bool, fps: Fraction) -> "hashlib._Hash":
+    """What the frames' records, a line each, are added to; its first 32 digits are the pack id."""
+    return hashlib.sha256(f"xlabel {VERSION} {kind}{'+zip' if face else ''} {fps}\n".encode())
+
+
+def fps_number(fps: Fraction) -> int | float:
+    """Frames a second as JSON has them."""
+    return fps.numerator if fps.denominator == 1 else float(fps)
+
+
+def sealed(fd: int, tail: bytes) -> bytes:
+    """The end of an annotation file with its `sha256` filled in; `fd` holds what stands before `tail`."""
+    empty = b'"sha256":"' + b"0" * 64
+    before, _, after = tail.rpartition(empty)
+    digest = hashlib.sha256()
+    place = 0
+    while piece := os.pread(fd, 1 << 20, place):
+        digest.update(piece)
+        place += len(piece)
+    digest.update(before)
+    return before + b'"sha256":"' + digest.hexdigest().encode() + after
+
+
+def _pwrite_all(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(fd, view, offset)
+        view, offset = view[done:], offset + done

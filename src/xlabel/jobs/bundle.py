@@ -1,0 +1,245 @@
+"""Reading a pack: its frames by number or by key, their bytes and their labels."""
+
+import mmap
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from xlabel import bundles
+from xlabel.errors import CorruptError, InputError
+from xlabel.formats import unified
+from xlabel.jobs.pack import ANNOTATIONS, MEDIA
+from xlabel.model import Annotation, Image, Sample
+from xlabel.stores.transaction import recover
+
+_END = re.compile(rb'"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\}\s*\}\s*$')
+
+
+class Bundle:
+    """A pack that is open for reading. `len()`, `bundle[3]`, `bundle["a/b.jpg"]` and iteration give samples.
+
+    The media is opened by its own index; keys and labels are read when first asked for.
+    """
+
+    def __init__(self, media: Path, annotations: Path | None) -> None:
+        self.media = media
+        self._annotations_path = annotations
+        try:
+            self._fd = os.open(media, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise InputError(f"{media}: cannot be opened: {error.strerror}") from None
+        self.size = os.fstat(self._fd).st_size
+        try:
+            self._index = bundles.open_index(self._reader(), self.size, str(media))
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self._keys: list[str] | None = None
+        self._numbers: dict[str, int] | None = None
+        self._unified: unified.Unified | None = None
+
+    @property
+    def kind(self) -> str:
+        """`mp4`, `tar` or `zip`."""
+        return self._index.kind
+
+    @property
+    def pack_id(self) -> str | None:
+        """What names the pack in all of its files."""
+        return self._index.pack_id
+
+    @property
+    def offsets(self) -> Any:
+        """Where each image begins in the media file: N unsigned integers, a numpy array."""
+        return self._index.offsets
+
+    @property
+    def sizes(self) -> Any:
+        """Bytes of each image: N unsigned integers, a numpy array."""
+        return self._index.sizes
+
+    @property
+    def keys(self) -> list[str]:
+        """The images' keys, in frame order."""
+        if self._keys is None:
+            self._keys = self._index.names()
+        return self._keys
+
+    @property
+    def described(self) -> bool:
+        """Whether an annotation file belongs to the bundle."""
+        return self._annotations_path is not None
+
+    @property
+    def unified(self) -> "unified.Unified":
+        """The whole annotation file. InputError where there is none."""
+        if self._unified is None:
+            path = self._annotations_path
+            if path is None:
+                raise InputError(
+                    f"{self.media}: no {ANNOTATIONS} of its pack beside it, so no labels to read"
+                )
+            self._unified = unified.read(path.read_bytes(), str(path))
+            count = len(self._unified.dataset.samples)
+            if count != len(self):
+                raise CorruptError(
+                    f"{path}: has {count} images, the bundle {len(self)} frames; they are not of one pack"
+                )
+        return self._unified
+
+    def number(self, key: str) -> int:
+        """The frame number of a key; KeyError where there is none."""
+        if self._numbers is None:
+            self._numbers = {key: number for number, key in enumerate(self.keys)}
+        return self._numbers[key]
+
+    def image_bytes(self, frame: int | str) -> bytes:
+        """The image file of a frame, as it was packed.
+
+        >>> len(bundle.image_bytes("harbour/001.jpg")) == bundle.sizes[0]
+        True
+        """
+        number = self._number(frame)
+        offset, size = int(self._index.offsets[number]), int(self._index.sizes[number])
+        data = os.pread(self._fd, size, offset) if offset + size <= self.size else b""
+        if len(data) != size:
+            raise CorruptError(
+                f"{self.media}: frame {number} should be {size:,} bytes at {offset:,}, "
+                f"the file ends at {self.size:,}; it is damaged"
+            )
+        return data
+
+    def annotations(self, frame: int | str) -> tuple[Annotation, ...]:
+        """The labels of a frame."""
+        return self[frame].annotations
+
+    def image(self, frame: int | str) -> Image:
+        """Key, size and orientation of a frame's image."""
+        return self[frame].image
+
+    def read(self, offset: int, size: int) -> memoryview:
+        """Bytes of the media file, fewer at its end."""
+        return memoryview(os.pread(self._fd, max(0, min(size, self.size - offset)), offset))
+
+    def __len__(self) -> int:
+        return len(self._index.offsets)
+
+    def __getitem__(self, frame: int | str) -> Sample:
+        return self.unified.dataset.samples[self._number(frame)]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.unified.dataset.samples)
+
+    def __contains__(self, key: str) -> bool:
+        try:
+            self.number(key)
+        except KeyError:
+            return False
+        return True
+
+    def __enter__(self) -> "Bundle":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the media file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _number(self, frame: int | str) -> int:
+        if isinstance(frame, str):
+            return self.number(frame)
+        number = frame + len(self) if frame < 0 else frame
+        if not 0 <= number < len(self):
+            raise IndexError(f"expected a frame number below {len(self)}, got {frame}")
+        return number
+
+    def _reader(self) -> bundles.ReadAt:
+        if not self.size:
+            return lambda offset, size: memoryview(b"")
+        mapped = memoryview(mmap.mmap(self._fd, self.size, prot=mmap.PROT_READ))
+        return lambda offset, size: mapped[offset : offset + size]
+
+
+def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str] | None = None) -> Bundle:
+    """Open a pack by its folder, or by its media file; `annotations` where they do not lie beside it.
+
+    A pack that was cut off while it was written is rolled forward or back first. Files that are not of one
+    pack are refused with CorruptError.
+
+    >>> with xlabel.open_bundle("output") as bundle:
+    ...     print(len(bundle), bundle[0].image.key, bundle.annotations(0)[0].category.name)
+    24 harbour/001.jpg boat
+    """
+    place = Path(path)
+    folder = place if place.is_dir() else place.parent
+    recover(folder)
+    for attempt in (1, 2):
+        try:
+            return _open(place, Path(annotations) if annotations is not None else None)
+        except CorruptError:
+            if attempt == 2:
+                raise
+            recover(folder)  # somebody may have been publishing just now
+    raise AssertionError
+
+
+def _open(place: Path, given: Path | None) -> Bundle:
+    if given is not None and not given.exists():
+        raise InputError(f"{given}: expected an annotation file, found nothing there")
+    annotations = given or (place if place.is_dir() else place.parent) / ANNOTATIONS
+    name = _named(annotations) if annotations.exists() else None
+    if place.is_dir():
+        media = place / name[0] if name else _only_media(place)
+    else:
+        media = place
+        if given is None and (name is None or name[0] != media.name):
+            return Bundle(media, None)
+    bundle = Bundle(media, annotations if name else None)
+    if name and name[1] != bundle.pack_id:
+        bundle.close()
+        raise CorruptError(
+            f"{media} is of pack {bundle.pack_id}, {annotations.name} of pack {name[1]}: "
+            "they do not belong together; put the right one back, or pack again"
+        )
+    return bundle
+
+
+def _named(annotations: Path) -> tuple[str, str] | None:
+    """Name of the media file and pack id, out of the end of an annotation file; None where it has none."""
+    with open(annotations, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 4096))
+        found = _END.search(file.read())
+        if found:
+            name = msgspec.json.decode(found[1], type=str)
+            pack_id = found[2].decode()
+        else:  # another tool has written the file again
+            file.seek(0)
+            section = unified.read(file.read(), str(annotations)).section
+            name, pack_id = section.get("bundle"), section.get("pack_id")
+    if not isinstance(name, str) or not isinstance(pack_id, str):
+        return None
+    if name != os.path.basename(name) or name in ("", ".", ".."):
+        raise CorruptError(f"{annotations}: names a bundle outside its folder: {name!r}")
+    return name, pack_id
+
+
+def _only_media(folder: Path) -> Path:
+    if (folder / MEDIA).exists():
+        return folder / MEDIA
+    found = sorted(p for p in folder.iterdir() if p.suffix[1:].lower() in bundles.KINDS and p.is_file())
+    if len(found) == 1:
+        return found[0]
+    what = f"found {', '.join(p.name for p in found)}" if found else "found none"
+    raise InputError(f"{folder}: expected one media bundle (.mp4, .tar or .zip), {what}")

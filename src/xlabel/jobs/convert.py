@@ -1,0 +1,267 @@
+"""Convert: label files from one format to another; also reading and writing whole data sets."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import overload
+
+import msgspec
+
+from xlabel import formats
+from xlabel.errors import InputError
+from xlabel.formats.labels import Labels
+from xlabel.jobs import labels as labelling
+from xlabel.jobs.pack import ANNOTATIONS
+from xlabel.jobs.unpack import refuse_losses
+from xlabel.model import Dataset, Image, Problem, Report, Sample
+from xlabel.stores.extract import Extraction
+from xlabel.stores.local import Paths, read_header, scan
+from xlabel.stores.transaction import Transaction
+
+Progress = Callable[[int, int], None]
+IMAGE_FOLDERS = ("images", "JPEGImages", "raw_images", "imgs")
+
+
+def convert(
+    source: str | os.PathLike[str],
+    dest: str | os.PathLike[str],
+    *,
+    to: str,
+    format: str | None = None,
+    images: str | os.PathLike[str] | None = None,
+    on_loss: str = "stop",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Write the labels in `source` to `dest` in the format `to`.
+
+    Images are looked at only for their sizes, where the labels do not state them (YOLO): those in `images`,
+    else those that lie inside or beside `source`. Raises LossError where `to` cannot hold everything, unless
+    `on_loss` is "drop".
+
+    >>> xlabel.convert("sample/raw_labels", "labels.json", to="coco").done["annotations"]
+    114
+    """
+    began = time.perf_counter()
+    base, variant = formats.split_name(to)
+    target = Path(dest)
+    reading = open_source(Path(source), format, Path(images) if images is not None else None)
+    samples = Samples(reading, progress)
+    dataset = Dataset(
+        samples=samples,  # type: ignore[arg-type]
+        categories=reading.labels.categories,
+        extra=reading.labels.extra,
+        origin=reading.labels.origin,
+    )
+    module = formats.get(base)
+    report = Report(job="convert")
+    report.losses = list(module.losses(dataset, variant))
+    refuse_losses(report.losses, to, on_loss)
+    samples.problems.clear()
+    _write(target, module.write(dataset, variant), overwrite, report)
+    report.problems = sorted({*samples.problems, *reading.problems})
+    report.done = {
+        "images": samples.images,
+        "annotations": samples.annotations,
+        "categories": len(dataset.categories),
+    } | report.done
+    report.notes.insert(0, f"labels read as {reading.labels.origin.format} from {source}")
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    images: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """All labels in a file or folder, of any format, as a data set.
+
+    Raises InputError where nothing there is readable. Single records that are broken are left out; to have
+    them listed, use `convert` or `pack`.
+
+    >>> dataset = xlabel.read("sample/raw_labels")
+    >>> dataset.counts()["annotations"]
+    114
+    """
+    reading = open_source(Path(path), format, Path(images) if images is not None else None)
+    samples = list(Samples(reading, None))
+    labels = reading.labels
+    return Dataset(samples=samples, categories=labels.categories, extra=labels.extra, origin=labels.origin)
+
+
+def write(
+    dataset: Dataset,
+    path: str | os.PathLike[str],
+    *,
+    to: str,
+    on_loss: str = "stop",
+    overwrite: bool = False,
+) -> Report:
+    """Write a data set's labels to a file or folder in the format `to`; see `convert` for losses.
+
+    >>> report = xlabel.write(dataset, "voc", to="voc", on_loss="drop")
+    """
+    began = time.perf_counter()
+    base, variant = formats.split_name(to)
+    module = formats.get(base)
+    report = Report(job="write", losses=list(module.losses(dataset, variant)))
+    refuse_losses(report.losses, to, on_loss)
+    _write(Path(path), module.write(dataset, variant), overwrite, report)
+    report.done = dataset.counts() | report.done
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+class Reading(msgspec.Struct):
+    """Labels that are open, and the images that they are about."""
+
+    labels: Labels
+    root: str
+    keys: Paths | None
+    """Keys of the images, where those have to be looked at."""
+    images_root: str
+    problems: list[Problem]
+
+
+def open_source(source: Path, name: str | None, images: Path | None) -> Reading:
+    """Open the labels in a file or folder, and find the images where their sizes are needed."""
+    if source.is_dir() and (source / ANNOTATIONS).is_file() and name is None:
+        source = source / ANNOTATIONS
+    if not source.exists():
+        raise InputError(f"{source}: expected a file or a folder of labels, found nothing there")
+    found = labelling.find(images or source, source, name)
+    if found is None:
+        raise InputError(f"{source}: expected labels, found none")
+    labels = found.labels
+    problems: list[Problem] = []
+    keys = None
+    root = ""
+    if images is not None or _needs_images(labels):
+        folder = images or _images_near(source)
+        if folder is not None:
+            scanned = scan(folder)
+            keys, root, problems = scanned.keys, scanned.root, scanned.problems
+            labels.bind(keys)
+    return Reading(labels, found.root, keys, root, problems)
+
+
+class Samples(Sequence[Sample]):
+    """The samples of labels, read anew at each iteration, so that millions take no memory."""
+
+    def __init__(self, reading: Reading, progress: Progress | None) -> None:
+        self._reading = reading
+        self._progress = progress
+        self.images = 0
+        self.annotations = 0
+        self.problems: set[Problem] = set()
+
+    def __iter__(self) -> Iterator[Sample]:
+        reading = self._reading
+        self.images = self.annotations = 0
+        samples = _with_images(reading, self.problems) if reading.keys is not None else _alone(reading)
+        for sample in samples:
+            self.images += 1
+            self.annotations += len(sample.annotations)
+            if reading.labels.problems:
+                self.problems.update(reading.labels.problems)
+                reading.labels.problems.clear()
+            if self._progress and self.images % 256 == 0:
+                self._progress(self.images, len(reading.keys) if reading.keys else 0)
+            yield sample
+        self.problems.update(reading.labels.problems)
+        reading.labels.problems.clear()
+
+    def __len__(self) -> int:
+        keys = self._reading.keys
+        return len(keys) if keys is not None else sum(1 for _ in self._reading.labels.refs())
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        return list(self)[index]
+
+
+def _with_images(reading: Reading, problems: set[Problem]) -> Iterator[Sample]:
+    assert reading.keys is not None
+    used = 0
+    for key in reading.keys:
+        path = f"{reading.images_root}/{key}"
+        header, why = read_header(path)
+        if header is None:
+            problems.add(Problem(path, "undecodable", f"{why}; its labels are left out"))
+            continue
+        width, height = header.displayed
+        image = Image(key=key, width=width, height=height, orientation=header.orientation)
+        ref = reading.labels.find(key)
+        sample = reading.labels.load(ref, image) if ref is not None else None
+        used += sample is not None
+        yield sample or Sample(image=image)
+    for ref in labelling.unmatched(reading.labels, reading.keys, used):
+        problems.add(labelling.orphan(reading.labels, reading.root, ref))
+
+
+def _alone(reading: Reading) -> Iterator[Sample]:
+    for ref in reading.labels.refs():
+        image = reading.labels.image(ref)
+        if image is not None:
+            sample = reading.labels.load(ref, image)
+            if sample is not None:
+                yield sample
+
+
+def _needs_images(labels: Labels) -> bool:
+    """Whether the labels do not state the sizes of their images and need them."""
+    for ref in labels.refs():
+        image = labels.image(ref)
+        return labels.origin.format.startswith("yolo") and (image is None or image.width is None)
+    return False
+
+
+def _images_near(source: Path) -> Path | None:
+    """The images that labels without sizes are about: in the same folder, or in one beside it."""
+    here = source if source.is_dir() else source.parent
+    for folder in (here, here.parent):
+        for name in IMAGE_FOLDERS:
+            if folder == here.parent and (folder / name).is_dir():
+                return folder / name
+        if folder == here and len(scan(here).keys):
+            return here
+    parts = here.parts
+    for position in range(len(parts) - 1, 0, -1):
+        if parts[position].lower() == "labels":
+            swapped = Path(*parts[:position], "images", *parts[position + 1 :])
+            if swapped.is_dir():
+                return swapped
+    return None
+
+
+def _write(target: Path, files: "Iterator[tuple[str, object]]", overwrite: bool, report: Report) -> None:
+    """Write a format's files: one file where the target has a suffix, else below a folder."""
+    if target.suffix and not target.is_dir():
+        if target.exists() and not overwrite:
+            raise InputError(f"{target}: exists already; say --overwrite to replace it")
+        with Transaction(target.parent) as work:
+            written = 0
+            for name, chunks in files:
+                if written:
+                    raise InputError(f"{target}: this needs several files ({name} too); give a folder")
+                with open(work.staged(target.name), "wb") as out:
+                    for chunk in chunks:  # type: ignore[attr-defined]
+                        out.write(chunk)
+                written += 1
+            if not written:
+                raise InputError(f"{target}: there is nothing to write")
+            report.files[str(target)] = work.staged(target.name).stat().st_size
+            work.commit([target.name])
+        return
+    with Extraction(target, overwrite) as out_folder:
+        count = 0
+        for name, chunks in files:
+            out_folder.write(name, chunks)  # type: ignore[arg-type]
+            count += 1
+    report.done["files"] = count

@@ -1,0 +1,399 @@
+"""From image files to frames: read, hash, look into the header, find the labels, write, describe.
+
+A `Packer` belongs to one process. It prepares a batch of images without knowing its place in the bundle, asks
+for one, and writes. All numbers that depend on other batches come with the grant, so that one process or
+several give the same bytes.
+"""
+
+import base64
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from struct import pack_into
+
+import msgspec
+
+from xlabel import images
+from xlabel.bundles import Kind
+from xlabel.errors import InputError
+from xlabel.formats import unified
+from xlabel.formats.labels import Labels
+from xlabel.model import Category, Image, Problem, Sample
+from xlabel.model.manifest import Frame
+from xlabel.stores.local import Scan, key_of
+
+BATCH = 1 << 20
+"""Bytes of images that are handled at a time."""
+BATCH_FILES = 256
+LARGE = 64 << 20
+"""Files from this size on are read in pieces, and twice: to hash them, and to copy them."""
+UNKNOWN = "application/octet-stream"
+
+_json = msgspec.json.Encoder()
+
+
+class Ask(msgspec.Struct):
+    """What a prepared batch needs."""
+
+    frames: int
+    size: int
+    """Bytes in the media file, prefixes and padding included, were each file stored."""
+    image_ids: int
+    annotation_ids: int
+    categories: list[Category]
+    """Those that this process met for the first time."""
+    contents: list[tuple[str, int]]
+    """sha256 and bytes of each file, where equal files are stored once."""
+
+
+class Grant(msgspec.Struct):
+    """A batch's place in the bundle."""
+
+    offset: int
+    index: int
+    image_id: int
+    annotation_id: int
+    category_ids: dict[int, int]
+    """New ids, by the ids that this process gave."""
+    stored: list[int | None]
+    """For each of `Ask.contents`: where an equal file lies already, or None."""
+
+
+class Described(msgspec.Struct):
+    """What a written batch adds to the other files of the bundle."""
+
+    frames: bytes
+    images: bytes
+    annotations: bytes
+    names: bytes
+    records: bytes
+    offsets: list[int]
+    sizes: list[int]
+    mimes: list[str]
+    extents: dict[str, tuple[int, int]]
+    annotation_count: int
+    labelled: int
+    used: int
+    """Label records that belong to one of the images."""
+    problems: list[Problem]
+
+
+class _Item(msgspec.Struct):
+    """An image file that has been read."""
+
+    name: bytes
+    key: str
+    size: int
+    at: int
+    """Where its prefix begins in the buffer."""
+    prefix: int
+    """Bytes of the prefix."""
+    sha256: str
+    crc: int
+    header: images.Header | None
+    sample: Sample
+
+
+def batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Positions [start, stop) of images that are handled together."""
+    start = total = 0
+    for position, size in enumerate(sizes):
+        if position > start and (total + size > BATCH or position - start >= BATCH_FILES):
+            yield start, position
+            start, total = position, 0
+        total += size
+    if start < len(sizes):
+        yield start, len(sizes)
+
+
+class Packer:
+    """Prepares and writes batches; see the module."""
+
+    def __init__(
+        self,
+        scan: Scan,
+        labels: Labels | None,
+        kind: Kind,
+        face: bool,
+        *,
+        shared: bool,
+        placeholders: bool,
+        media: str,
+    ) -> None:
+        """`shared`: equal files are stored once. `media` is where the bundle is written."""
+        self._root = os.fsencode(scan.root) + b"/"
+        self._scan = scan
+        self._labels = labels
+        self._kind = kind
+        self._face = face
+        self._crc_at = kind.crc_at(face)
+        self._shared = shared
+        self._placeholders = placeholders
+        self._media = media
+        self._out: int | None = None
+        self._buffer = bytearray()
+        self._view = memoryview(self._buffer)
+        self._items: list[_Item] = []
+        self._problems: list[Problem] = []
+        self._used = 0
+        self._known = len(labels.categories) if labels else 0
+        self._category_ids: dict[int, int] = {}
+
+    def prepare(self, start: int, stop: int) -> Ask:
+        """Read and hash the images of a batch, and find their labels."""
+        names = self._scan.keys.raw(start, stop)
+        sizes = self._scan.sizes[start:stop]
+        self._items = []
+        self._problems = []
+        self._used = 0
+        self._reserve(names, sizes)
+        at = 0
+        for name, size in zip(names, sizes, strict=True):
+            item = self._read(name, size, at)
+            if item is not None:
+                self._items.append(item)
+                at += item.prefix + size + self._kind.padding(size)
+        samples = [item.sample for item in self._items]
+        fresh: list[Category] = []
+        if self._labels is not None:
+            fresh = self._labels.categories[self._known :]
+            self._known += len(fresh)
+            self._problems += self._labels.problems
+            self._labels.problems.clear()
+        return Ask(
+            frames=len(samples),
+            size=at,
+            image_ids=sum(sample.image.id is None for sample in samples),
+            annotation_ids=sum(a.id is None for sample in samples for a in sample.annotations),
+            categories=fresh,
+            contents=[(item.sha256, item.size) for item in self._items] if self._shared else [],
+        )
+
+    def write(self, grant: Grant) -> Described:
+        """Write the batch at its place, and describe it."""
+        self._category_ids |= grant.category_ids
+        places = self._store(grant)
+        return self._describe(grant, places)
+
+    def _reserve(self, names: list[bytes], sizes: Sequence[int]) -> None:
+        need = sum(size + len(name) + 2048 for name, size in zip(names, sizes, strict=True) if size < LARGE)
+        if need > len(self._buffer):
+            self._view.release()
+            self._buffer = bytearray(need)
+            self._view = memoryview(self._buffer)
+
+    def _read(self, name: bytes, size: int, at: int) -> _Item | None:
+        key = key_of(name)
+        prefix = self._kind.prefix(name, size, self._face)
+        start = at + len(prefix)
+        view = self._view
+        try:
+            if size > self._kind.MAX_SIZE:
+                raise ValueError(
+                    f"{size:,} bytes are more than .{self._kind.NAME} holds; pack to .tar or .zip"
+                )
+            fd = os.open(self._root + name, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if size >= LARGE:
+                    digest, crc, header, problem = _read_large(fd, size)
+                else:
+                    if os.readv(fd, [view[start : start + size + 1]]) != size:
+                        raise ValueError(_changed(size))
+                    data = view[start : start + size]
+                    digest = hashlib.sha256(data).hexdigest()
+                    crc = zlib.crc32(data) if self._crc_at is not None else 0
+                    header, problem = _look(data)
+                    view[at:start] = prefix
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self._problem(key, "unreadable", f"cannot be read: {error.strerror}; it is not in the bundle")
+            return None
+        except ValueError as error:
+            self._problem(key, "unreadable", f"{error}; it is not in the bundle")
+            return None
+        if self._crc_at is not None and size < LARGE:
+            pack_into("<I", self._buffer, at + self._crc_at, crc)
+        if problem:
+            self._problem(key, problem[0], problem[1])
+        self._check_name(name, key)
+        return _Item(name, key, size, at, len(prefix), digest, crc, header, self._sample(key, header))
+
+    def _sample(self, key: str, header: images.Header | None) -> Sample:
+        if header is None:
+            image = Image(key=key)
+        else:
+            width, height = header.displayed
+            image = Image(key=key, width=width, height=height, orientation=header.orientation)
+        if self._labels is not None:
+            ref = self._labels.find(key)
+            if ref is not None:
+                try:
+                    sample = self._labels.load(ref, image)
+                except InputError as error:
+                    self._problems.append(Problem(key, "unreadable-labels", str(error)))
+                    sample = None
+                if sample is not None:
+                    self._used += 1
+                    return sample
+        return Sample(image=image)
+
+    def _store(self, grant: Grant) -> list[int]:
+        """Write the bytes; gives the offset of each image."""
+        if self._out is None:
+            self._out = os.open(self._media, os.O_WRONLY | os.O_CLOEXEC)
+        places: list[int] = []
+        run_start, run_at = 0, grant.offset
+        at = 0
+        for position, item in enumerate(self._items):
+            stored = grant.stored[position] if grant.stored else None
+            whole = item.prefix + item.size + self._kind.padding(item.size)
+            if stored is not None:  # an equal file lies there already: leave these bytes out
+                self._pwrite(self._view[run_start:at], run_at)
+                run_at += at - run_start
+                places.append(stored)
+                at = run_start = item.at + whole
+                continue
+            places.append(run_at + (item.at - run_start) + item.prefix)
+            if item.size >= LARGE:  # always alone in its batch
+                self._copy_large(item, places[-1])
+                at = run_start = item.at + whole
+                continue
+            end = item.at + whole
+            padding = self._kind.padding(item.size)
+            if padding:
+                self._view[end - padding : end] = bytes(padding)
+            at = end
+        self._pwrite(self._view[run_start:at], run_at)
+        return places
+
+    def _copy_large(self, item: _Item, offset: int) -> None:
+        prefix = bytearray(self._kind.prefix(item.name, item.size, self._face))
+        if self._crc_at is not None:
+            pack_into("<I", prefix, self._crc_at, item.crc)
+        self._pwrite(memoryview(prefix), offset - item.prefix)
+        digest = hashlib.sha256()
+        place = offset
+        with open(self._root + item.name, "rb", buffering=0) as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+                self._pwrite(memoryview(piece), place)
+                place += len(piece)
+        if digest.hexdigest() != item.sha256:
+            raise InputError(f"{self._scan.root}/{item.key}: changed while it was read; pack again")
+        self._pwrite(memoryview(bytes(self._kind.padding(item.size))), place)
+
+    def _pwrite(self, data: memoryview, offset: int) -> None:
+        assert self._out is not None
+        while len(data):
+            done = os.pwrite(self._out, data, offset)
+            data, offset = data[done:], offset + done
+
+    def _describe(self, grant: Grant, places: list[int]) -> Described:
+        frames, pictures, annotations, records = [], [], [], []
+        mimes: list[str] = []
+        extents: dict[str, tuple[int, int]] = {}
+        image_id, annotation_id = grant.image_id, grant.annotation_id
+        ids: Mapping[int, int] | None = self._category_ids or None
+        count = labelled = 0
+        for index, (item, offset) in enumerate(zip(self._items, places, strict=True), start=grant.index):
+            image = item.sample.image
+            mime = item.header.mime if item.header else UNKNOWN
+            frame = Frame(
+                index=index,
+                key=item.key,
+                offset=offset,
+                size=item.size,
+                width=image.width,
+                height=image.height,
+                sha256=item.sha256,
+                mime=mime,
+                orientation=image.orientation,
+                placeholder=self._placeholders,
+                name_bytes=_name_bytes(item.name),
+            )
+            frames.append(_json.encode(frame))
+            own_id = image.id
+            if own_id is None:
+                own_id, image_id = image_id, image_id + 1
+            pictures.append(unified.image_record(item.sample, own_id, frame))
+            if item.sample.annotations:
+                text, annotation_id = unified.annotation_records(item.sample, own_id, annotation_id, ids)
+                annotations.append(text)
+                count += len(item.sample.annotations)
+                labelled += 1
+            record = self._kind.record(item.name, item.size, item.crc, offset - item.prefix)
+            if record and self._crc_at is not None:
+                records.append(record)
+            mimes.append(mime)
+            if item.header:
+                wide, high = extents.get(mime, (0, 0))
+                extents[mime] = (max(wide, item.header.width), max(high, item.header.height))
+        return Described(
+            frames=b",\n".join(frames),
+            images=b",\n".join(pictures),
+            annotations=b",\n".join(annotations),
+            names=b"".join(item.name + b"\0" for item in self._items),
+            records=b"".join(records),
+            offsets=places,
+            sizes=[item.size for item in self._items],
+            mimes=mimes,
+            extents=extents,
+            annotation_count=count,
+            labelled=labelled,
+            used=self._used,
+            problems=self._problems,
+        )
+
+    def _check_name(self, name: bytes, key: str) -> None:
+        if not name.isascii() and _name_bytes(name) is not None:
+            self._problem(key, "name-not-utf8", "its name is not UTF-8; rename it so that others can read it")
+        elif not key.isprintable() and any(ord(c) < 32 or ord(c) == 127 for c in key):
+            self._problem(key, "control-character", "its name holds a control character; rename it")
+
+    def _problem(self, key: str, code: str, message: str) -> None:
+        self._problems.append(Problem(f"{self._scan.root}/{key}", code, message))
+
+
+def _look(data: memoryview) -> tuple[images.Header | None, tuple[str, str] | None]:
+    """The header of a whole image file, and the problem (code, message) that it has."""
+    try:
+        header = images.header(data)
+    except ValueError as error:
+        return None, ("undecodable", f"{error}; kept as a frame without size")
+    if header is None:
+        return None, ("undecodable", "no image format that xlabel knows; kept as a frame without size")
+    reason = images.cut(data)
+    return header, ("cut-off", f"the image is cut off: {reason}; fetch it again") if reason else None
+
+
+def _read_large(fd: int, size: int) -> tuple[str, int, images.Header | None, tuple[str, str] | None]:
+    """Hash, CRC and header of a large file, read in pieces."""
+    import mmap
+
+    digest, crc, total = hashlib.sha256(), 0, 0
+    while piece := os.read(fd, 1 << 20):
+        digest.update(piece)
+        crc = zlib.crc32(piece, crc)
+        total += len(piece)
+    if total != size:
+        raise ValueError(_changed(size))
+    with mmap.mmap(fd, size, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
+        header, problem = _look(view)
+    return digest.hexdigest(), crc, header, problem
+
+
+def _changed(size: int) -> str:
+    return f"expected {size:,} bytes, found another number: it changed while it was read"
+
+
+def _name_bytes(name: bytes) -> str | None:
+    """The name in base64 where it is not UTF-8."""
+    if name.isascii():
+        return None
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(name).decode("ascii")
+    return None

@@ -1,0 +1,159 @@
+"""Finding the labels that belong to a folder of images, and keeping in mind how the two lay."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from xlabel import formats
+from xlabel.errors import InputError
+from xlabel.formats.labels import DocumentLabels, Labels
+from xlabel.formats.pairing import LABEL_FOLDERS
+from xlabel.model import Problem
+from xlabel.stores.local import Folder, Paths
+
+COMPANIONS = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names", "labelmap.txt")
+"""Files beside a folder of labels that describe them."""
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Where images and labels lay to each other; both are posix paths below one root, or empty for it."""
+
+    images: str = ""
+    labels: str = ""
+
+
+class Found(msgspec.Struct):
+    """Labels that have been opened."""
+
+    labels: Labels
+    root: str
+    layout: Layout
+
+
+def find(images: Path, labels: Path | None, name: str | None) -> Found | None:
+    """The labels for a folder of images: those that are given, else those inside or beside it.
+
+    `name` is a format's name; otherwise it is found out. Raises InputError where labels are given and none
+    are found, or where several places hold some.
+    """
+    if labels is not None:
+        tree = _tree(labels)
+        opened = formats.open_labels(tree, name)
+        if opened is None:
+            raise InputError(
+                f"{labels}: expected labels, found no file of a known format "
+                f"({', '.join(formats.table())}); say which with --from"
+            )
+        return Found(opened, tree.root, layout(images, Path(tree.root)))
+    inside = Folder(images)
+    opened = formats.open_labels(inside, name) if _any(inside.files) else None
+    if opened is not None:
+        return Found(opened, inside.root, Layout())
+    beside = {place: tree for place, tree in _beside(images) if name or formats.detect(tree)}
+    if len(beside) > 1:
+        raise InputError(
+            f"{images}: labels in more than one place beside it: {', '.join(map(str, beside))}; "
+            "give the right one as LABELS"
+        )
+    for tree in beside.values():
+        opened = formats.open_labels(tree, name)
+        if opened is not None:
+            return Found(opened, tree.root, layout(images, Path(tree.root)))
+    return None
+
+
+def layout(images: Path, labels: Path) -> Layout:
+    """How the two lie to each other: one inside the other, or side by side under their own names."""
+    image_root, label_root = images.resolve(), labels.resolve()
+    if image_root.is_relative_to(label_root):
+        return Layout(images=_posix(image_root.relative_to(label_root)))
+    if label_root.is_relative_to(image_root):
+        return Layout(labels=_posix(label_root.relative_to(image_root)))
+    if image_root.name == label_root.name:
+        return Layout(images="images", labels="labels")
+    return Layout(images=image_root.name, labels=label_root.name)
+
+
+def unmatched(labels: Labels, keys: Sequence[str], used: int) -> Iterator[str | int]:
+    """Records of labels that belong to none of the images. `used`: how many do, as counted on the way."""
+    if isinstance(labels, DocumentLabels):
+        wanted = set(map(labels.find, keys))
+        yield from (ref for ref in labels.refs() if ref not in wanted)
+        return
+    if _one_suffix(keys) and sum(1 for _ in labels.refs()) == used:
+        return
+    found = {hash(ref) for key in keys if (ref := labels.find(key)) is not None}
+    yield from (ref for ref in labels.refs() if hash(ref) not in found)
+
+
+def orphan(labels: Labels, root: str, ref: str | int) -> Problem:
+    """What is wrong with a record of labels that belongs to no image."""
+    if isinstance(ref, str):
+        where, what = os.path.join(root, ref), "labels"
+    else:
+        image = labels.image(ref)
+        where, what = getattr(labels, "where", root), f"labels of {image.key if image else ref!r}"
+    return Problem(
+        where,
+        "label-without-image",
+        f"{what} without an image; add the image, remove the labels, or say --skip-missing-images",
+    )
+
+
+def _tree(labels: Path) -> Folder:
+    """A label folder, or the one above where that holds what describes it."""
+    if labels.is_dir() and not any((labels / name).exists() for name in COMPANIONS):
+        above = labels.resolve().parent
+        if any((above / name).is_file() for name in COMPANIONS) or (above / "ImageSets").is_dir():
+            return Folder(
+                labels.parent if labels.name not in ("", "..") else above, _only(labels.resolve().name)
+            )
+    return Folder(labels)
+
+
+def _only(folder: str) -> Callable[[str], bool]:
+    def wanted(path: str) -> bool:
+        top, slash, _ = path.partition("/")
+        return top in (folder, "ImageSets") if slash else top in COMPANIONS
+
+    return wanted
+
+
+def _beside(images: Path) -> Iterator[tuple[Path, Folder]]:
+    """Places where labels usually lie: `labels` or `Annotations` beside any part of the images' path."""
+    here = images.resolve()
+    for above in (here.parent, here.parent.parent):
+        if here.name.lower() in LABEL_FOLDERS or above == above.parent:
+            return
+        for entry in sorted(above.iterdir()) if os.access(above, os.R_OK) else []:
+            if entry == here:
+                continue
+            if entry.is_dir() and entry.name.lower() in LABEL_FOLDERS:
+                below = here.relative_to(above).parts[1:]
+                yield entry, _tree(entry if not (entry / Path(*below)).is_dir() else entry / Path(*below))
+            elif above == here.parent and entry.is_file() and entry.suffix in (".json", ".csv"):
+                tree = Folder(entry)
+                if formats.detect(tree):
+                    yield entry, tree
+        if here.parent.name.lower() not in ("images", "jpegimages", "raw_images"):
+            return
+
+
+def _any(files: Paths) -> bool:
+    return len(files) > 0
+
+
+def _one_suffix(keys: Sequence[str]) -> bool:
+    """Whether no two images of a folder can share a stem, because all have the same ending."""
+    endings: set[str] = set()
+    for key in keys:
+        endings.add(key[key.rfind(".") :])
+        if len(endings) > 1:
+            return False
+    return True
+
+
+def _posix(path: Path) -> str:
+    return "" if path == Path() else path.as_posix()

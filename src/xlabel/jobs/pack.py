@@ -1,0 +1,317 @@
+"""Pack: a folder of images and their labels become a media bundle, a manifest and one annotation file."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xlabel import bundles
+from xlabel.errors import ExistsError, InputError
+from xlabel.formats.labels import DocumentLabels, FileLabels, Labels
+from xlabel.jobs import frames, workers
+from xlabel.jobs import labels as labelling
+from xlabel.jobs.assembly import Assembly, Names
+from xlabel.jobs.labels import Found
+from xlabel.model import Problem, Report
+from xlabel.model.manifest import VERSION
+from xlabel.stores.local import Scan, scan
+from xlabel.stores.transaction import Transaction
+
+MEDIA = "media_bundle.mp4"
+MANIFEST = "frame_manifest.json"
+ANNOTATIONS = "unified_annotation.json"
+PROBLEMS = "problems.json"
+FPS = 10
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes done, bytes in all) now and then."""
+
+
+def pack(
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] = "output",
+    *,
+    media: str = MEDIA,
+    format: str | None = None,
+    pattern: str | None = None,
+    overwrite: bool = False,
+    skip_missing_images: bool = False,
+    fps: float = FPS,
+    plain: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Pack a folder of images and their labels into `output`; gives a report.
+
+    Writes the bundle `media` (its suffix picks mp4, tar or zip), `frame_manifest.json` and
+    `unified_annotation.json`; `problems.json` too where there are any. Frames are in the bytewise order of
+    their keys. Labels are those in `labels`, else those inside or beside the images; `format` names their
+    format, which is found out otherwise. `plain` leaves out the ZIP face of an .mp4 and stores equal files
+    once. The three files are replaced as one, or not at all.
+
+    Raises InputError where nothing was changed: a missing folder, no images, an output that exists.
+
+    >>> report = xlabel.pack("sample/raw_images", "sample/raw_labels", "output")
+    >>> report.done["images"], report.exit_code
+    (24, 0)
+    """
+    found_images = scan(images, pattern)
+    if not len(found_images.keys):
+        raise InputError(no_images(found_images, pattern))
+    found = labelling.find(Path(images), Path(labels) if labels is not None else None, format)
+    return write(
+        found_images,
+        found,
+        Path(output),
+        Names(media, MANIFEST, ANNOTATIONS),
+        overwrite=overwrite,
+        skip_missing_images=skip_missing_images,
+        fps=fps,
+        plain=plain,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def bundle(
+    images: str | os.PathLike[str],
+    media: Path,
+    manifest: Path | None,
+    *,
+    pattern: str | None = None,
+    overwrite: bool = False,
+    fps: float = FPS,
+    plain: bool = False,
+) -> Report:
+    """Pack images alone: the media file, and its manifest where one is wanted, in any folder."""
+    found_images = scan(images, pattern)
+    if not len(found_images.keys):
+        raise InputError(no_images(found_images, pattern))
+    options: dict[str, Any] = {"overwrite": overwrite, "fps": fps, "plain": plain}
+    if manifest is None or manifest.parent.resolve() == media.parent.resolve():
+        names = Names(media.name, manifest.name if manifest else "", "")
+        return write(found_images, None, media.parent, names, **options)
+    _refuse_existing(manifest.parent, Names("", manifest.name, ""), overwrite)
+    with Transaction(manifest.parent) as elsewhere:
+        staged = elsewhere.staged(manifest.name)
+        report = write(
+            found_images, None, media.parent, Names(media.name, str(staged.resolve()), ""), **options
+        )
+        report.files[str(manifest)] = staged.stat().st_size
+        elsewhere.commit([manifest.name])
+    return report
+
+
+def write(
+    images: Scan,
+    found: Found | None,
+    output: Path,
+    names: Names,
+    *,
+    overwrite: bool = False,
+    skip_missing_images: bool = False,
+    fps: float = FPS,
+    plain: bool = False,
+    placeholders: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Write the files of a pack from images and labels that have been found; see `pack`.
+
+    A manifest by an absolute path is written there, and is the caller's to publish.
+    """
+    began = time.perf_counter()
+    kind = bundles.kind(bundles.kind_of(names.media))
+    rate = frame_rate(fps)
+    _refuse_existing(output, names, overwrite)
+    face = kind.NAME == "mp4" and not plain and len(images.keys) <= bundles.FACE_LIMIT
+    labels = found.labels if found else None
+    with Transaction(output) as work:
+        _refuse_full(output, sum(images.sizes))
+        staged = work.staged(names.media)
+        staged.write_bytes(kind.HEAD)
+        if labels is not None:
+            labels.bind(images.keys)
+        assembly = Assembly(
+            work, kind, face, rate, names, list(labels.categories) if labels else [], first_ids(labels)
+        )
+        packer = frames.Packer(
+            images,
+            labels,
+            kind,
+            face,
+            shared=kind.NAME == "mp4" and not face,
+            placeholders=placeholders,
+            media=str(staged),
+        )
+        try:
+            _run(packer, images, assembly, workers, progress)
+            report = _finish(work, assembly, images, found, names, skip_missing_images, placeholders)
+        except OSError as error:
+            raise InputError(
+                f"{output}: cannot be written: {error.strerror}; nothing there was changed"
+            ) from None
+        finally:
+            assembly.close()
+        report.seconds = time.perf_counter() - began
+    return report
+
+
+def frame_rate(fps: float) -> Fraction:
+    """Frames a second as a fraction that a media header can hold; InputError where it cannot."""
+    try:
+        rate = Fraction(str(fps)).limit_denominator(1001)
+        if rate > 0 and rate.numerator <= 1_000_000:
+            return rate
+    except ValueError:
+        pass
+    raise InputError(f"expected frames a second above 0 and up to 1,000,000, got {fps}")
+
+
+def no_images(images: Scan, pattern: str | None) -> str:
+    """What to say where a folder holds no image."""
+    matched = f" that fit {pattern!r}" if pattern else ""
+    met = f", only {images.others:,} other files" if images.others else ""
+    met += f" and {len(images.empty):,} files of 0 bytes" if images.empty else ""
+    return f"{images.root}: expected images{matched}, found none{met}"
+
+
+def _run(
+    packer: frames.Packer,
+    images: Scan,
+    assembly: Assembly,
+    processes: int | None,
+    progress: Progress | None,
+) -> None:
+    total = sum(images.sizes)
+
+    def accept(batch: frames.Described) -> None:
+        assembly.accept(batch)
+        if progress:
+            progress(assembly.counted.bytes, total)
+
+    if processes is None:
+        small = len(images.keys) < workers.SMALL
+        processes = 1 if small else workers.available()
+    workers.run(packer, frames.batches(images.sizes), assembly.grant, accept, processes)
+
+
+def _finish(
+    work: Transaction,
+    assembly: Assembly,
+    images: Scan,
+    found: Found | None,
+    names: Names,
+    skip_missing_images: bool,
+    placeholders: bool,
+) -> Report:
+    counted = assembly.counted
+    report = Report(job="pack", bytes=counted.bytes)
+    report.done = {"images": counted.frames}
+    report.problems = images.problems + assembly.problems
+    section: dict[str, Any] = {
+        "version": VERSION,
+        "kind": Path(names.media).suffix[1:].lower(),
+        "empty": images.empty,
+    }
+    if placeholders:
+        section["placeholders"] = counted.frames
+    if names.annotations:
+        report.done |= {"annotations": counted.annotations, "categories": len(assembly.categories.all)}
+        if found is not None:
+            section |= unmatched(found, images.keys, counted.used, skip_missing_images, report)
+        note_unlabelled(report, counted.frames - counted.labelled)
+    if images.others:
+        report.notes.append(f"{images.others:,} other files are not images; not packed")
+    report.problems.sort()
+    section |= {"sha256": "0" * 64, "bundle": names.media, "pack_id": assembly.pack_id}
+    assembly.finish_media(work.staged(names.media), [key.encode() for key in images.empty])
+    if names.manifest:
+        tail = {"empty": images.empty, "problems": report.problems, "pack_id": assembly.pack_id}
+        assembly.finish_manifest(tail)
+    if names.annotations:
+        assembly.finish_annotations(found.labels.extra if found else None, section)
+    _publish(work, report, names)
+    return report
+
+
+def _publish(work: Transaction, report: Report, names: Names) -> None:
+    wanted = (names.media, names.annotations, names.manifest)
+    written = [name for name in wanted if name and not os.path.isabs(name)]
+    stale = []
+    if report.problems:
+        text = msgspec.json.format(msgspec.json.encode({"problems": report.problems}), indent=1)
+        work.staged(PROBLEMS).write_bytes(text + b"\n")
+        written.append(PROBLEMS)
+    else:
+        stale.append(PROBLEMS)
+    report.files = {str(work.folder / name): work.staged(name).stat().st_size for name in written}
+    work.commit(written, stale)
+
+
+def unmatched(
+    found: Found, keys: Sequence[str], used: int, skip_missing_images: bool, report: Report
+) -> dict[str, Any]:
+    """What the annotation file's own section says of the labels: where they came from, and what is left over.
+
+    Labels without image are problems of the report, or only counted; they are kept for the way back.
+    """
+    labels = found.labels
+    orphans: list[Problem] = []
+    files: dict[str, str] = {}
+    samples = []
+    for ref in labelling.unmatched(labels, keys, used):
+        orphans.append(labelling.orphan(labels, found.root, ref))
+        if isinstance(labels, FileLabels):
+            files[str(ref)] = labels.tree.read(str(ref)).decode("utf-8", "replace")
+        elif isinstance(labels, DocumentLabels):
+            samples.append(labels.samples[int(ref)])
+    if not skip_missing_images:
+        report.problems += orphans
+    elif orphans:
+        report.notes.append(f"{len(orphans):,} labels have no image; skipped")
+    report.problems += labels.problems
+    report.notes.insert(0, f"labels read as {labels.origin.format} from {found.root}")
+    section: dict[str, Any] = {"origin": labels.origin, "layout": found.layout}
+    if files:
+        section["unmatched_files"] = files
+    if samples:
+        section["unmatched"] = samples
+    return section
+
+
+def note_unlabelled(report: Report, count: int) -> None:
+    """Say how many images are negatives."""
+    if count:
+        report.notes.append(f"{count:,} {'image has' if count == 1 else 'images have'} no labels (negatives)")
+
+
+def first_ids(labels: Labels | None) -> tuple[int, int]:
+    """The ids to give to images and annotations that have none: above all that are taken."""
+    if not isinstance(labels, DocumentLabels):
+        return 1, 1
+    image_ids = [s.image.id for s in labels.samples if isinstance(s.image.id, int)]
+    annotation_ids = [a.id for s in labels.samples for a in s.annotations if isinstance(a.id, int)]
+    return max(image_ids, default=0) + 1, max(annotation_ids, default=0) + 1
+
+
+def _refuse_existing(output: Path, names: Names, overwrite: bool) -> None:
+    if overwrite:
+        return
+    there = [
+        name for name in (names.media, names.manifest, names.annotations) if name and (output / name).exists()
+    ]
+    if there:
+        raise ExistsError(f"{output}: {' and '.join(there)} exist already; say --overwrite to replace them")
+
+
+def _refuse_full(output: Path, size: int) -> None:
+    free = shutil.disk_usage(output).free
+    if free < size:
+        raise InputError(f"{output}: needs {size:,} bytes, the disk has {free:,} left; nothing was changed")

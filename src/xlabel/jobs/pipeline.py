@@ -1,0 +1,69 @@
+"""Pipeline: a pack that also works where the images are missing, with placeholders drawn for them."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from xlabel.errors import InputError
+from xlabel.jobs import labels as labelling
+from xlabel.jobs import pack, placeholder
+from xlabel.jobs.assembly import Names
+from xlabel.model import Report
+from xlabel.stores.local import scan
+
+
+def pipeline(
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str],
+    output: str | os.PathLike[str] = "output",
+    *,
+    placeholders: bool = True,
+    placeholder_size: tuple[int, int] | None = None,
+    pattern: str | None = None,
+    overwrite: bool = False,
+    skip_missing_images: bool = False,
+    fps: float = pack.FPS,
+) -> Report:
+    """Pack images and labels; where the folder holds no image, grey placeholders stand in for them.
+
+    Placeholders have the sizes that the labels state, or `placeholder_size` (width, height) where those state
+    none. They are marked in both JSON files, and the report says so.
+    """
+    found_images = scan(images, pattern)
+    names = Names(pack.MEDIA, pack.MANIFEST, pack.ANNOTATIONS)
+    found = labelling.find(Path(images), Path(labels), None)
+    assert found is not None
+    if len(found_images.keys):
+        return pack.write(
+            found_images,
+            found,
+            Path(output),
+            names,
+            overwrite=overwrite,
+            skip_missing_images=skip_missing_images,
+            fps=fps,
+        )
+    if not placeholders:
+        raise InputError(pack.no_images(found_images, pattern))
+    with tempfile.TemporaryDirectory(prefix="xlabel-placeholders-") as folder:
+        drawn = Path(folder) / Path(images).resolve().name
+        count = placeholder.make(found, drawn, placeholder_size)
+        if not count:
+            raise InputError(f"{images}: no images, and {labels} has no labels to draw placeholders for")
+        found.layout = labelling.layout(Path(images), Path(found.root))
+        report = pack.write(
+            scan(drawn),
+            found,
+            Path(output),
+            names,
+            overwrite=overwrite,
+            skip_missing_images=skip_missing_images,
+            fps=fps,
+            placeholders=True,
+        )
+    report.notes.insert(
+        0,
+        f"NO IMAGES in {images}: {count:,} grey PLACEHOLDERS were made from the labels' sizes; "
+        "they are marked in both JSON files",
+    )
+    return report

@@ -1,0 +1,69 @@
+"""Placeholders: grey pictures in the sizes that the labels state, in place of images that are missing."""
+
+from pathlib import Path, PurePosixPath
+
+from xlabel.errors import InputError
+from xlabel.images import SUFFIXES
+from xlabel.jobs.labels import Found
+from xlabel.stores.extract import Extraction
+
+GREY = 128
+MAX_PIXELS = 100_000_000
+
+
+def make(found: Found, folder: Path, size: tuple[int, int] | None) -> int:
+    """Draw a grey image for each record of the labels; gives their number.
+
+    `size` (width, height) serves records that state none; without it such a record is an InputError.
+    """
+    made: set[str] = set()
+    with Extraction(folder, overwrite=True) as out:
+        for ref in found.labels.refs():
+            image = found.labels.image(ref)
+            if image is None:
+                continue
+            width, height = (image.width, image.height) if image.width and image.height else size or (0, 0)
+            if not width or not height:
+                raise InputError(
+                    f"{found.root}: the labels of {image.key} do not state the image's size, which a "
+                    "placeholder needs; say --placeholder-size WxH"
+                )
+            if width * height > MAX_PIXELS:
+                raise InputError(
+                    f"{found.root}: the labels of {image.key} state {width}x{height}, too large to draw"
+                )
+            key = _image_key(image.key)
+            if key not in made:
+                made.add(key)
+                try:
+                    out.write(key, [_draw(key, width, height)])
+                except ValueError as error:
+                    raise InputError(f"{found.root}: the image name {image.key!r} {error}") from None
+    return len(made)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height out of "640x480"; InputError where it is no size."""
+    width, _, height = text.lower().partition("x")
+    if width.isdecimal() and height.isdecimal() and int(width) > 0 and int(height) > 0:
+        return int(width), int(height)
+    raise InputError(f"expected a size like 640x480, got {text!r}")
+
+
+def _image_key(key: str) -> str:
+    """A key that is an image's: label files name none where they have only a stem."""
+    parts = [part for part in key.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    name = PurePosixPath(*parts) if parts else PurePosixPath("image")
+    return str(name if name.suffix[1:].lower() in SUFFIXES else name.parent / (name.name + ".png"))
+
+
+def _draw(key: str, width: int, height: int) -> bytes:
+    import io
+
+    from PIL import Image
+
+    kind = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF"}
+    file = io.BytesIO()
+    suffix = PurePosixPath(key).suffix[1:].lower()
+    Image.new("L", (width, height), GREY).save(file, kind.get(suffix, "PNG"))
+    return file.getvalue()

@@ -1,0 +1,193 @@
+"""Unpack: the image tree byte for byte, and the labels in the form that they came in or in another."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xlabel import formats
+from xlabel.errors import InputError, LossError
+from xlabel.jobs.bundle import Bundle, open_bundle
+from xlabel.jobs.labels import Layout
+from xlabel.jobs.pack import ANNOTATIONS, MANIFEST
+from xlabel.jobs.verify import read_manifest
+from xlabel.model import Dataset, Loss, Problem, Report, Sample
+from xlabel.model.manifest import Frame
+from xlabel.stores.extract import Extraction
+
+Progress = Callable[[int, int], None]
+PIECE = 4 << 20
+
+
+def unpack(
+    path: str | os.PathLike[str],
+    dest: str | os.PathLike[str],
+    *,
+    annotations: str | os.PathLike[str] | None = None,
+    to: str | None = None,
+    on_loss: str = "stop",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Write the images of a pack to `dest` again, byte for byte, and their labels.
+
+    Without `to`, images and labels lie to each other as they did when they were packed, and the labels are in
+    the form that they had. With it, images go to `dest/images` and the labels beside them in that format;
+    what it cannot hold is refused with LossError unless `on_loss` is "drop". `annotations` names the annotation
+    file where it does not lie beside the bundle.
+
+    >>> report = xlabel.unpack("output", "restored")
+    >>> report.done["images"]
+    24
+    """
+    began = time.perf_counter()
+    target = Path(dest)
+    report = Report(job="unpack")
+    with open_bundle(path, annotations) as bundle:
+        frames, section = _described(bundle, report)
+        dataset = bundle.unified.dataset if section is not None else None
+        layout, name = _plan(dataset, section or {}, to)
+        if dataset is not None and name is not None:
+            report.losses = _losses(dataset, name, on_loss)
+        with Extraction(target, overwrite) as out:
+            for number, frame in enumerate(frames):
+                _write_image(bundle, frame, layout.images, out, report)
+                report.bytes += frame.size
+                if progress and number % 64 == 0:
+                    progress(report.bytes, bundle.size)
+            for key in _empty(bundle, section):
+                _put(out, _below(layout.images, key), [b""], report)
+            report.done = {"images": len(frames)}
+            if dataset is not None and name is not None:
+                _write_labels(dataset, section or {}, name, layout, out, report)
+    if name is None:
+        report.notes.append("the pack holds no labels in another form; only images were written")
+    report.files = {str(target): report.bytes}
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def _described(bundle: Bundle, report: Report) -> tuple[list[Frame], dict[str, Any] | None]:
+    """The frames, and what the annotation file says of the whole; None where there is no such file."""
+    folder = bundle.media.parent
+    if bundle.described:
+        return bundle.unified.frames or [], bundle.unified.section
+    if (folder / MANIFEST).exists():
+        manifest = read_manifest(folder / MANIFEST)
+        if manifest.pack_id == bundle.pack_id:
+            return manifest.frames, None
+    report.notes.append(f"neither {ANNOTATIONS} nor {MANIFEST} belong to it: hashes cannot be checked")
+    return [
+        Frame(
+            index=number,
+            key=key,
+            offset=int(bundle.offsets[number]),
+            size=int(bundle.sizes[number]),
+            width=None,
+            height=None,
+            sha256="",
+            mime="",
+        )
+        for number, key in enumerate(bundle.keys)
+    ], None
+
+
+def _plan(dataset: Dataset | None, section: dict[str, Any], to: str | None) -> tuple[Layout, str | None]:
+    """Where things go, and the format of the labels."""
+    if dataset is None:
+        if to is not None:
+            raise InputError(f"there is no {ANNOTATIONS} beside the bundle, so no labels to write as {to}")
+        return Layout(), None
+    origin = dataset.origin
+    if to is None:
+        return msgspec.convert(section.get("layout", {}), Layout), origin.format if origin else None
+    formats.split_name(to)
+    return Layout(images="images"), to
+
+
+def _losses(dataset: Dataset, name: str, on_loss: str) -> list[Loss]:
+    """What the format leaves out; LossError where that was not asked for."""
+    base, variant = formats.split_name(name)
+    losses = list(formats.get(base).losses(dataset, variant))
+    refuse_losses(losses, name, on_loss)
+    return losses
+
+
+def refuse_losses(losses: list[Loss], name: str, on_loss: str) -> None:
+    """LossError where labels would lose something and `on_loss` is not "drop"."""
+    from xlabel.formats.losses import RECORDS
+
+    if on_loss not in ("stop", "drop"):
+        raise InputError(f"expected on-loss to be stop or drop, got {on_loss!r}")
+    lost = [loss for loss in losses if loss.field not in RECORDS]
+    if lost and on_loss == "stop":
+        report = Report(job=f"{name} cannot hold everything", losses=lost)
+        raise LossError(f"{report}\n  say --on-loss drop to leave it out, or choose another format")
+
+
+def _write_image(bundle: Bundle, frame: Frame, folder: str, out: Extraction, report: Report) -> None:
+    digest = hashlib.sha256()
+
+    def pieces() -> Iterator[memoryview]:
+        end = frame.offset + frame.size
+        for start in range(frame.offset, end, PIECE):
+            piece = bundle.read(start, min(PIECE, end - start))
+            digest.update(piece)
+            yield piece
+
+    if _put(out, _below(folder, frame.raw_name), pieces(), report) and frame.sha256 not in (
+        "",
+        digest.hexdigest(),
+    ):
+        report.problems.append(
+            Problem(
+                frame.key,
+                "hash-mismatch",
+                "its bytes are not those that were packed; written as they are, restore it from elsewhere",
+            )
+        )
+
+
+def _put(out: Extraction, path: str | bytes, chunks: Any, report: Report) -> bool:
+    try:
+        out.write(path, chunks)
+    except ValueError as error:
+        report.problems.append(Problem(repr(path), "unsafe-name", f"{error}; it was not written"))
+        return False
+    except OSError as error:
+        report.problems.append(Problem(repr(path), "unwritable", f"{error.strerror}; it was not written"))
+        return False
+    return True
+
+
+def _write_labels(
+    dataset: Dataset, section: dict[str, Any], name: str, layout: Layout, out: Extraction, report: Report
+) -> None:
+    base, variant = formats.split_name(name)
+    same = dataset.origin is not None and dataset.origin.format == name
+    left = msgspec.convert(section.get("unmatched", []), list[Sample]) if same else []
+    whole = msgspec.structs.replace(dataset, samples=[*dataset.samples, *left])
+    files = 0
+    for path, chunks in formats.get(base).write(whole, variant):
+        files += _put(out, _below(layout.labels, path), chunks, report)
+    if same:
+        for path, text in section.get("unmatched_files", {}).items():
+            files += _put(out, _below(layout.labels, path), [text.encode()], report)
+    report.done |= {"annotations": dataset.counts()["annotations"], f"{name} files": files}
+
+
+def _empty(bundle: Bundle, section: dict[str, Any] | None) -> list[str]:
+    if section is not None:
+        return list(section.get("empty", []))
+    path = bundle.media.parent / MANIFEST
+    return read_manifest(path).empty if path.exists() else []
+
+
+def _below(folder: str, path: "str | bytes") -> "str | bytes":
+    if not folder:
+        return path
+    return os.fsencode(folder) + b"/" + path if isinstance(path, bytes) else f"{folder}/{path}"

@@ -1,0 +1,99 @@
+"""One job over several processes, with one order of results.
+
+Batch i goes to process i mod N. Each process prepares its batch, asks for its place, writes, reports; the
+places are given in the order of the batches, so that the number of processes changes nothing in the output.
+"""
+
+import gc
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from xlabel.errors import XlabelError
+from xlabel.jobs.frames import Ask, Described, Grant, Packer
+
+SMALL = 256
+"""Below so many images one process is done before others have started."""
+
+Batch = tuple[int, int]
+
+
+def available() -> int:
+    """How many processes this machine is good for."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+
+
+def run(
+    packer: Packer,
+    batches: Iterator[Batch],
+    grant: Callable[[Ask], Grant],
+    accept: Callable[[Described], None],
+    processes: int,
+) -> None:
+    """Pack all batches; `grant` and `accept` are called in their order, in this process."""
+    if processes < 2 or "fork" not in get_all_start_methods():
+        for batch in batches:
+            accept(packer.write(grant(packer.prepare(*batch))))
+        return
+    plan = list(batches)
+    team: list[tuple[Connection, Any]] = []
+    context = get_context("fork")
+    try:
+        for number in range(processes):
+            ours, theirs = context.Pipe()
+            worker = context.Process(
+                target=_work, args=(packer, plan[number::processes], theirs), daemon=True
+            )
+            worker.start()
+            theirs.close()
+            team.append((ours, worker))
+        for step in range(len(plan) + processes):
+            pipe, worker = team[step % processes]
+            if step >= processes and step - processes < len(plan):
+                accept(_received(pipe, worker))
+            if step < len(plan):
+                pipe.send(grant(_received(pipe, worker)))
+    finally:
+        for pipe, worker in team:
+            pipe.close()
+            if worker.is_alive():
+                worker.terminate()
+            worker.join()
+
+
+def _received(pipe: Connection, worker: Any) -> Any:
+    try:
+        message = pipe.recv()
+    except (EOFError, ConnectionResetError):
+        worker.join(5)
+        raise XlabelError(
+            f"a worker process died (exit code {worker.exitcode}); nothing was changed. "
+            "Is the memory full? Try again with --workers 1"
+        ) from None
+    if isinstance(message, BaseException):
+        raise message
+    return message
+
+
+def _work(packer: Packer, plan: list[Batch], pipe: Connection) -> None:
+    gc.disable()  # nothing here makes cycles, and samples come and go by the million
+    try:
+        for batch in plan:
+            pipe.send(packer.prepare(*batch))
+            pipe.send(packer.write(pipe.recv()))
+    except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        os._exit(1)  # the parent is gone, or going, and has said why
+    except (XlabelError, OSError) as error:
+        _tell(pipe, error)
+    except BaseException as error:
+        _tell(pipe, RuntimeError(f"{error!r} in a worker process\n{traceback.format_exc()}"))
+
+
+def _tell(pipe: Connection, error: BaseException) -> None:
+    try:
+        pipe.send(error)
+    except OSError:
+        os._exit(1)
