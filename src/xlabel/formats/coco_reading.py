@@ -1,6 +1,6 @@
 """COCO documents, results lists and panoptic files into samples, one after the other into one data set."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -196,7 +196,7 @@ def _reason(data: bytes, error: str) -> str:
     place = int(digits) if digits.isdigit() else 0
     line = data.count(b"\n", 0, place) + 1
     for word in (b"NaN", b"Infinity", b"-Infinity"):
-        if data.startswith((word, word[1:]), max(0, place - 1)):
+        if data.startswith(word, place) or (place and data.startswith(word, place - 1)):
             return f":{line}: expected a number, got {word.decode()}, which is no JSON; write null in its place"
     found = data[place : place + 20].decode("utf-8", "replace")
     return f":{line}: no JSON from byte {place:,} on ({found!r}); {error[:1].lower()}{error[1:]}"
@@ -338,9 +338,11 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
             position = len(state.images)
             mine[folder, split, named or key] = position
             sample = Sample(image=image, split=stated or split, named=named)
-            if not is_plain(value) and not same(image_record(sample, image.id, split, oriented=False), value):
-                place.record = value
-            elif image.width is None or image.height is None:
+            if not is_plain(value) and (
+                image.width is None
+                or image.height is None
+                or not same(image_record(sample, image.id, split, oriented=False), value)
+            ):
                 place.record = value
             state.images.append(image)
             state.splits.append(stated or split)
@@ -503,12 +505,9 @@ def _odd(
     annotation, record, problems = baseline_of(value, category, status)
     for code, message in problems:
         state.problem(name, code, message)
-    spelled_out = _spelled(record)
-    form = _form(file, spelled_out)
+    form = _form(file, words(absent(record)))
     spelled = spelling(file.form, form)
-    identity: Any = annotation.id
-    if identity is None:
-        identity = UNSET if "id" not in value else None
+    identity = spelled.id if annotation.id is None else annotation.id
     category_id = value.get("category_id") if category else spelled.category_id
     image_id = UNSET if within else value["image_id"]
     written = complete(record_of(annotation, identity, image_id, category_id, spelled, status), annotation)
@@ -516,10 +515,6 @@ def _odd(
     if not same(written, value):
         place = Place(record=value)
     return position, annotation, place
-
-
-def _spelled(record: Record) -> dict[str, str]:
-    return words(absent(record))
 
 
 def _form(file: File, form: dict[str, str]) -> dict[str, str] | None:
@@ -540,12 +535,8 @@ def _category(
             return categories[raw_id]
         listed = file.kind != "results" and "categories" not in (file.missing or ())
         if not listed and type(raw_id) is int:
-            taken = {category.id for category in state.categories}
-            free = raw_id if raw_id not in taken else max(taken) + 1
-            category = Category(id=free, name=str(raw_id))
-            state.categories.append(category)
-            categories[raw_id] = category
-            return category
+            categories[raw_id] = _category_by_id(state, file, raw_id)
+            return categories[raw_id]
     state.problem(
         name,
         "unknown-category",
@@ -553,6 +544,19 @@ def _category(
         "it is read as a label without category",
     )
     return None
+
+
+def _category_by_id(state: Reading, file: File, raw_id: int) -> Category:
+    """A category that is named by its id alone."""
+    taken = {category.id: category for category in state.categories}
+    known = taken.get(raw_id)
+    if known is not None and known.name == str(raw_id):
+        return known
+    category = Category(id=raw_id if known is None else max(taken) + 1, name=str(raw_id))
+    state.categories.append(category)
+    if category.id != raw_id:
+        file.categories = [*(file.categories or []), (category.id, {"id": raw_id})]
+    return category
 
 
 def _image_by_id(state: Reading, image_id: Any) -> int:
@@ -726,8 +730,3 @@ def _done(state: Reading, file: File) -> None:
     state.files.append(file)
     state.image_place += file.images
     state.annotation_place += file.annotations
-
-
-def records_at(file: File, key: str) -> Iterator[tuple[int, Any]]:
-    """The records of a list that the model has no place for, with their places in the file."""
-    yield from (file.junk or {}).get(key, ())

@@ -265,10 +265,8 @@ def record_of(
     is derived is named in `xlabel`, and not only what is derived from a shape.
     """
     shape, polygons, mask = annotation.shape, annotation.polygons, annotation.mask
+    derived = ["id"] if marked and annotation.id is None else []
     marked = marked or shape is not None
-    derived: list[str] = []
-    if marked and annotation.id is None:
-        derived.append("id")
     segmentation: Any = polygons or (None if mask is None else Mask(mask.size, mask.counts))
     if segmentation is None:
         segmentation = spelled.segmentation

@@ -58,8 +58,8 @@ def size(text: str) -> int | None:
 
 
 def identity(text: str) -> int | str | None:
-    """An id: a whole number, or text, which stands in JSON's quotes where it would pass for something else."""
-    if text.isascii() and text.lstrip("-").isdigit() and len(text) < 19 and str(int(text)) == text:
+    """An id: a whole number or text, which stands in JSON's quotes where it would pass for something else."""
+    if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 19 and str(int(text)) == text:
         return int(text)
     if text.startswith('"'):
         try:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from xlabel.errors import InputError
-from xlabel.formats.csv_cells import READ, SPLITS, Box, box, four, number, split_name
+from xlabel.formats.csv_cells import READ, SPLITS, Box, box, four, number
 from xlabel.formats.csv_text import Row, line_end, plain, rows, short, split
 from xlabel.images import SUFFIXES
 from xlabel.model import Number
@@ -20,8 +20,8 @@ from xlabel.model import Number
 OWN = (
     "image", "width", "height", "image_id", "split", "image_extra",
     "id", "category", "category_id", "supercategory",
-    "x", "y", "w", "h", "polygons", "mask", "keypoints", "shape", "crowd", "area", "score", "status", "caption",
-    "attributes", "author", "time", "extra",
+    "x", "y", "w", "h", "polygons", "mask", "keypoints", "shape", "crowd", "area", "score", "status",
+    "caption", "attributes", "author", "time", "extra",
 )  # fmt: skip
 """Our own columns in their order; a table has those of them that it uses."""
 
@@ -50,8 +50,8 @@ _MEANINGS = {
 # What other tools call columns, in letters and digits alone; of several that are there the first is taken.
 _WORDS = {
     "image": (
-        "filename", "imagepath", "filepath", "imagename", "image", "path", "imagefile", "file", "img", "imgpath",
-        "imgname", "imageid", "imgid",
+        "filename", "imagepath", "filepath", "imagename", "image", "path", "imagefile", "file", "img",
+        "imgpath", "imgname", "imageid", "imgid",
     ),
     "width": ("imagewidth", "imgwidth", "imgw", "width"),
     "height": ("imageheight", "imgheight", "imgh", "height"),
@@ -227,9 +227,10 @@ def names_of(table: Table) -> tuple[str, ...]:
 
 def dialect(tables: Sequence[Table]) -> str:
     """The variant that all tables are in, or the plain name."""
-    kinds = {
-        next((name for name, header in HEADERS.items() if names_of(table) == header), "csv") for table in tables
-    }
+    kinds = set()
+    for table in tables:
+        names = names_of(table)
+        kinds.add(next((name for name, header in HEADERS.items() if names == header), "csv"))
     return kinds.pop() if len(kinds) == 1 else "csv"
 
 
@@ -257,12 +258,6 @@ def split_of(path: str) -> str | None:
     words = "".join(c if c.isalnum() else " " for c in path.lower().rpartition(".")[0]).split()
     found = {SPLITS[word] for word in words if word in SPLITS}
     return found.pop() if len(found) == 1 else None
-
-
-def split_in(cells: Sequence[str], plan: Plan, table: Table) -> str | None:
-    """The split of a row: what its cell says, else what the table's name says."""
-    column = plan.roles.get("split")
-    return split_name(cells[column]) if column is not None and cells[column] else table.split
 
 
 def _is_own(names: tuple[str, ...], at: dict[str, int], box_columns: list[int]) -> bool:

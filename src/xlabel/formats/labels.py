@@ -86,7 +86,7 @@ class FileLabels:
 
     def where(self, path: str, line: int | None = None) -> str:
         """A label file's path as the user knows it."""
-        place = str(PurePosixPath(self.tree.root) / path)
+        place = f"{self.tree.root}/{path}"
         return place if line is None else f"{place}:{line}"
 
     def bind(self, keys: Sequence[str]) -> None:

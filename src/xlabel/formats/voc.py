@@ -10,7 +10,7 @@ What an object says besides is its attributes; flags that say nothing (`<pose>Un
 are written for each object, because the usual evaluation scripts fail without them.
 
 A file that was read is kept as its text: the sample's origin has the pieces around the objects, an
-annotation's origin has its object, or None where writing it anew gives the same text.
+annotation's origin has its object. What would be written anew with the same text is not kept.
 """
 
 import math
@@ -147,11 +147,12 @@ class VocLabels(NamedLabels):
         origin: dict[str, Any] = {"path": path, "text": pieces}
         if encoding != "utf-8":
             origin["encoding"] = encoding
-        return Sample(
-            image=described(image, stated, _extra(page.root, image.key)),
-            annotations=tuple(annotations),
-            origin=origin,
-        )
+        here = described(image, stated, _extra(page.root, image.key))
+        sample = Sample(image=here, annotations=tuple(annotations), origin=origin)
+        plain = here.key == image.key and not turned and not mark and encoding == "utf-8"
+        if plain and _anew(sample).encode() == xml:
+            del origin["text"]
+        return sample
 
     def stated(self, data: bytes) -> Stated:
         try:

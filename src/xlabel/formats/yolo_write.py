@@ -26,7 +26,7 @@ def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, I
     seen: set[str] = set()
     for sample in dataset.samples:
         path = plan.path(sample)
-        if path is None or path in seen or not _sized(sample, plan):
+        if path is None or path in seen or not _sized(sample):
             continue
         seen.add(path)
         yield path, (_label_file(sample, plan),)
@@ -44,7 +44,7 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
         path = plan.path(sample)
         if path is None:
             continue
-        other = first.setdefault(path, sample)
+        other = first.setdefault(path, sample) if _sized(sample) else sample
         if other is not sample and _label_file(other, plan) != _label_file(sample, plan):
             yield from _counted(key, sample_fields(sample))  # one label file cannot serve two images
             continue
@@ -287,7 +287,7 @@ def _last(annotation: Annotation, kind: str, reading: rows.Reading) -> Number | 
     return None
 
 
-def _sized(sample: Sample, plan: _Plan) -> bool:
+def _sized(sample: Sample) -> bool:
     """Whether a label file can be written: not where there are rows and no size to divide by."""
     return bool(not sample.annotations or (sample.image.width and sample.image.height))
 

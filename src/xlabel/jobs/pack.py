@@ -20,7 +20,7 @@ from xlabel.jobs.labels import Found
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import VERSION
 from xlabel.stores.local import Scan, scan
-from xlabel.stores.transaction import Transaction
+from xlabel.stores.transaction import Transaction, WriteBehind
 
 MEDIA = "media_bundle.mp4"
 MANIFEST = "frame_manifest.json"
@@ -151,7 +151,7 @@ def write(
             media=str(staged),
         )
         try:
-            _run(packer, images, assembly, workers, progress)
+            _run(packer, images, assembly, staged, workers, progress)
             report = _finish(work, assembly, images, found, names, skip_missing_images, placeholders)
         except OSError as error:
             raise InputError(
@@ -186,20 +186,26 @@ def _run(
     packer: frames.Packer,
     images: Scan,
     assembly: Assembly,
+    media: Path,
     processes: int | None,
     progress: Progress | None,
 ) -> None:
     total = sum(images.sizes)
+    behind = WriteBehind(media)
 
     def accept(batch: frames.Described) -> None:
         assembly.accept(batch)
+        behind.written(assembly.counted.bytes)
         if progress:
             progress(assembly.counted.bytes, total)
 
     if processes is None:
         small = len(images.keys) < workers.SMALL
         processes = 1 if small else workers.available()
-    workers.run(packer, frames.batches(images.sizes), assembly.grant, accept, processes)
+    try:
+        workers.run(packer, frames.batches(images.sizes), assembly.grant, accept, processes)
+    finally:
+        behind.close()
 
 
 def _finish(

@@ -5,9 +5,11 @@ it the renames are carried out, by whoever comes next if need be; without it the
 go. A lock on the folder tells a dead writer from a living one.
 """
 
+import ctypes
 import fcntl
 import os
 import shutil
+import sys
 from pathlib import Path
 from types import TracebackType
 
@@ -121,6 +123,31 @@ def flush(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+class WriteBehind:
+    """Hands what has been written of a file to the disk bit by bit, so that the flush at the end is short.
+
+    Does nothing where the system has no sync_file_range.
+    """
+
+    STEP = 8 << 20
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._done = 0
+        self._start = getattr(ctypes.CDLL(None), "sync_file_range", None) if sys.platform == "linux" else None
+
+    def written(self, end: int) -> None:
+        """Say that everything before `end` has been written."""
+        if self._start is not None and end - self._done >= self.STEP:
+            begin = 2  # SYNC_FILE_RANGE_WRITE: begin to write dirty pages, and wait for none
+            self._start(self._fd, ctypes.c_int64(self._done), ctypes.c_int64(end - self._done), begin)
+            self._done = end
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
 
 
 class _Journal(msgspec.Struct, frozen=True):

@@ -1,0 +1,86 @@
+"""A row of a CSV table and the annotation and image that it speaks of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from xlabel.formats.csv_cells import Box, Categories, box, identity, read_object, size, split_name
+from xlabel.formats.csv_layout import Plan, Table, box_cells
+from xlabel.model import Annotation, Category, Image
+
+Texts = tuple[str, str, str]
+"""What a row calls its category: name, id and supercategory, empty where it says nothing."""
+
+
+def annotation_in(
+    cells: Sequence[str], plan: Plan, known: Categories | None, origin: Any, category: Category | None = None
+) -> Annotation | None:
+    """What a row says of its image, None where it says nothing; without `known`, the category is given."""
+    bbox = box_in(cells, plan)
+    if known is not None:
+        texts = category_in(cells, plan.roles)
+        category = known.get(*texts) if texts[0] or texts[1] else None
+    fields: dict[str, Any] = {}
+    for column, field, reader in plan.fields:
+        if cells[column]:
+            fields[field] = reader(cells[column])
+    if bbox is None and category is None and not fields:
+        return None
+    for column in plan.unknown:
+        if cells[column]:
+            fields["extra"] = {**fields.get("extra", {}), plan.names[column]: cells[column]}
+    return Annotation(category=category, bbox=bbox, origin=origin, **fields)
+
+
+def image_in(cells: Sequence[str], plan: Plan, table: Table, empty: bool) -> Image:
+    """The image of a row; `empty`: it says nothing else, so that unknown columns are about the image."""
+    roles = plan.roles
+    return Image(
+        key=table.folder + cells[roles["image"]],
+        width=size(cells[roles["width"]]) if "width" in roles else None,
+        height=size(cells[roles["height"]]) if "height" in roles else None,
+        id=identity(cells[roles["image_id"]]) if "image_id" in roles else None,
+        extra=image_extra_in(cells, plan, empty),
+    )
+
+
+def image_extra_in(cells: Sequence[str], plan: Plan, empty: bool) -> dict[str, Any] | None:
+    """Other fields of a row's image."""
+    column = plan.roles.get("image_extra")
+    extra: dict[str, Any] | None = None
+    if column is not None and cells[column]:
+        extra = read_object(cells[column])
+    unknown = {plan.names[i]: cells[i] for i in plan.unknown if cells[i]} if empty else {}
+    return {**(extra or {}), **unknown} if unknown else extra
+
+
+def split_in(cells: Sequence[str], plan: Plan, table: Table) -> str | None:
+    """The split of a row: what its cell says, else what the table's name says."""
+    column = plan.roles.get("split")
+    return split_name(cells[column]) if column is not None and cells[column] else table.split
+
+
+def category_in(cells: Sequence[str], roles: dict[str, int]) -> Texts:
+    """What a row calls its category."""
+    name, number, parent = roles.get("category"), roles.get("category_id"), roles.get("supercategory")
+    return (
+        "" if name is None else cells[name],
+        "" if number is None else cells[number],
+        "" if parent is None else cells[parent],
+    )
+
+
+def category_texts(category: Category | None, roles: dict[str, int]) -> Texts:
+    """What a row of a table with these columns has to call a category."""
+    if category is None:
+        return "", "", ""
+    return (
+        category.name if "category" in roles else "",
+        str(category.id) if "category_id" in roles else "",
+        (category.supercategory or "") if "supercategory" in roles else "",
+    )
+
+
+def box_in(cells: Sequence[str], plan: Plan) -> Box | None:
+    """The box of a row."""
+    numbers = box_cells(cells, plan)
+    return None if numbers is None else box(numbers, plan.form)
