@@ -364,12 +364,11 @@ def test_splits_come_from_lists_of_images(line: str, yaml: str) -> None:
     assert written(through_json(data)) == {path: text.encode() for path, text in files.items()}
 
 
-def test_an_image_without_label_file_has_its_split_and_gets_no_file() -> None:
+def test_an_image_without_label_file_gets_none() -> None:
     data = dataset(
         {"labels/train/a.txt": "0 .5 .5 .1 .1\n", "data.yaml": NAMES},
         [image("images/train/a.jpg"), image("images/train/b.jpg")],
     )
-    assert data.samples[1].split == "train"
     assert data.samples[1].origin is None
     assert written(data).keys() == {"labels/train/a.txt", "data.yaml"}
 

@@ -131,10 +131,14 @@ def rewritten(raw: Mapping[str, Any], sample: Sample, split: str | None) -> dict
 
 
 def category_of(raw: Mapping[str, Any]) -> tuple[Category | None, str | None]:
-    """A category as its record says it, or None with what is wrong."""
+    """A category as its record says it, and what is wrong; None where there is no id to know it by."""
     identity, name = raw.get("id"), raw.get("name")
     if type(identity) is not int or not isinstance(name, str):
-        return None, f"expected a whole number as id and a text as name, got {identity!r:.60} and {name!r:.60}"
+        wrong = f"expected a whole number as id and a text as name, got {identity!r:.60} and {name!r:.60}"
+        if not is_id(identity):
+            return None, wrong
+        number = identity if type(identity) is int else 0
+        return Category(id=number, name=name if isinstance(name, str) else str(identity)), wrong
     fields: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for key, value in raw.items():
@@ -149,7 +153,7 @@ def category_of(raw: Mapping[str, Any]) -> tuple[Category | None, str | None]:
     return Category(id=identity, name=name, extra=extra or None, **fields), None
 
 
-def category_record(category: Category, identity: int) -> dict[str, Any]:
+def category_record(category: Category, identity: Any) -> dict[str, Any]:
     """The record of a category."""
     record: dict[str, Any] = {"id": identity, "name": category.name}
     for field in _CATEGORY:

@@ -252,8 +252,6 @@ def _categories(state: Reading, file: File, raws: list[Raw] | None) -> dict[Any,
         if value is UNSET:
             continue
         category, wrong = category_of(value) if isinstance(value, dict) else (None, "expected an object")
-        if category is None and isinstance(value, dict) and is_id(value.get("id")):
-            category = Category(id=-1, name=str(value.get("name") or value["id"]))
         if wrong is not None:
             odd = True
             kept_as = f"; read as {category.name!r}" if category else "; it is kept and not read"
@@ -271,11 +269,11 @@ def _categories(state: Reading, file: File, raws: list[Raw] | None) -> dict[Any,
             )
         place = known.get((category.name, category.supercategory)) if state.several else None
         if place is not None and state.indexes:
-            joined = _joined_category(state.categories[place], category)
+            joined = joined_category(state.categories[place], category)
             state.categories[place] = joined
             category = joined
         else:
-            if category.id in taken or category.id < 0 and type(raw_id) is not int:
+            if category.id in taken or type(raw_id) is not int:
                 odd = True
                 category = msgspec.structs.replace(category, id=max(taken, default=0) + 1)
             taken.add(category.id)
@@ -288,7 +286,8 @@ def _categories(state: Reading, file: File, raws: list[Raw] | None) -> dict[Any,
     return index
 
 
-def _joined_category(one: Category, other: Category) -> Category:
+def joined_category(one: Category, other: Category) -> Category:
+    """What two files say of a category; the first one counts where they differ."""
     return Category(
         id=one.id,
         name=one.name,

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import batched
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -11,9 +11,10 @@ from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
 from xlabel.formats.coco_images import category_of, category_record, image_of, image_record, rewritten
-from xlabel.formats.coco_layout import FILE, File, Place, files_of, places, split_of, starts
+from xlabel.formats.coco_layout import FILE, LISTS, File, Place, files_of, places, split_of, starts
 from xlabel.formats.coco_reading import baseline_of, extra_of, joined_category
 from xlabel.formats.coco_records import DERIVED, Record, Spelling, complete, record_of, spelling
+from xlabel.formats.pairing import stem
 from xlabel.model import Annotation, Category, Dataset, Sample
 from xlabel.model.geometry import turn, turn_back
 
@@ -40,11 +41,12 @@ _SAYING = {
 
 
 class _Image(Struct):
-    """An image's record in a file."""
+    """An image's record in a file; it had one before where there is a place."""
 
     at: float
+    position: int
     sample: Sample
-    place: Place
+    place: Place | None
     id: Any
 
 
@@ -78,50 +80,57 @@ class _Document(Struct):
 
     file: File
     extra: dict[str, Any]
+    image_start: int
+    label_start: int
     images: list[_Image] = field(default_factory=list)
     image_ids: dict[int, Any] = field(default_factory=dict)
     """By the position of the sample."""
     labels: list[_Label] = field(default_factory=list)
     categories: list[tuple[Category | None, Any]] = field(default_factory=list)
-    """What is in the list of categories, with the record (where there is one)."""
+    """The list of categories, with their records, or with nothing but an id."""
     listed: dict[int, tuple[Category, Any]] = field(default_factory=dict)
     """By the id in the model: the category, and the id in the file."""
     by_object: dict[int, Any] = field(default_factory=dict)
-    """Ids in the file of category objects that have been met."""
-    spellings: dict[tuple[tuple[str, str], ...], Spelling] = field(default_factory=dict)
-
-    @property
-    def status(self) -> str | None:
-        """The status that goes without saying."""
-        return "suggestion" if self.file.kind == "results" else None
+    """Ids in the file of the category objects that have been met."""
+    spellings: dict[Any, Spelling] = field(default_factory=dict)
 
 
 def write(dataset: Dataset) -> Iterator[tuple[str, Iterable[bytes]]]:
     """(path, chunks) of each document."""
     known = files_of(dataset.origin)
     files = known or [File(path=FILE)]
-    documents = [_Document(file, extra) for file, extra in zip(files, _extras(dataset, files), strict=True)]
+    documents = [
+        _Document(*parts)
+        for parts in zip(
+            files,
+            _extras(dataset, files),
+            starts(files, "images"),
+            starts(files, "annotations"),
+            strict=True,
+        )
+    ]
     _place_images(dataset, documents, bool(known))
     _place_labels(dataset, documents, bool(known))
-    _place_categories(dataset, documents)
+    read = _as_read(documents)
+    for document in documents:
+        _place_categories(dataset, document, len(documents) == 1, read)
     given = (a.id for s in dataset.samples for a in s.annotations if type(a.id) is int)
     ids = _Ids(max(given, default=0) + 1, None if known else set())
     for document in documents:
-        yield document.file.path, _chunks(document, ids)
+        yield document.file.path, _chunks(document, ids, read)
 
 
 def _extras(dataset: Dataset, files: list[File]) -> list[dict[str, Any]]:
     """The top-level fields of each file: its own, with what has been edited since."""
-    now = {key: value for key, value in (dataset.extra or {}).items() if key not in _LISTS}
+    now = {key: value for key, value in (dataset.extra or {}).items() if key not in LISTS}
     if len(files) == 1:
         return [now]
     before = extra_of(files) or {}
     extras = [dict(file.extra or {}) for file in files]
-    for key in before.keys() | now.keys():
+    for key in {**before, **now}:
         if key in now and key in before and now[key] == before[key]:
             continue
-        holders = [extra for extra in extras if key in extra] or extras[:1]
-        for extra in holders:
+        for extra in [extra for extra in extras if key in extra] or extras[:1]:
             extra.pop(key, None)
             if key in now:
                 extra[key] = now[key]
@@ -132,36 +141,41 @@ def _place_images(dataset: Dataset, documents: list[_Document], again: bool) -> 
     """Give each image its records, in the order of the documents."""
     given = (s.image.id for s in dataset.samples if type(s.image.id) is int)
     ids = _Ids(max(given, default=0) + 1, None if again else set())
-    first = starts([document.file for document in documents], "images")
-    labels = starts([document.file for document in documents], "annotations")
+    first = [document.image_start for document in documents]
+    labels = [document.label_start for document in documents]
     for position, sample in enumerate(dataset.samples):
         if again and sample.origin is not None:
             for place in places(sample.origin):
-                document = documents[_file_at(place.at, first)]
                 identity = _image_id(sample, place)
+                if identity is None and place.record is None:
+                    identity = ids.of(None)
                 at = _LAST if place.at is None else place.at
-                document.images.append(_Image(at, sample, place, ids.of(identity) if identity is None else identity))
-                document.image_ids[position] = document.images[-1].id
+                _add(documents[_file_at(place.at, first)], _Image(at, position, sample, place, identity))
         elif not again or _needs_record(sample, documents, labels):
             document = documents[_file_for(sample, documents)]
-            document.images.append(_Image(_LAST, sample, Place(), ids.of(sample.image.id)))
-            document.image_ids[position] = document.images[-1].id
+            _add(document, _Image(_LAST, position, sample, None, ids.of(sample.image.id)))
     for document in documents:
-        images = document.images
-        if again and images and all(image.at == _LAST for image in images):
-            fresh = [image for image in images if image.sample.origin is None]
-            images = sorted((i for i in images if i.sample.origin is not None), key=_name)
-            document.images = images + fresh
-        else:
-            images.sort(key=lambda image: image.at)
+        document.images = _ordered(document.images)
 
 
-def _name(image: _Image) -> str:
-    return image.sample.named or image.sample.image.key
+def _add(document: _Document, image: _Image) -> None:
+    document.images.append(image)
+    document.image_ids[image.position] = image.id
+
+
+def _ordered(images: list[_Image]) -> list[_Image]:
+    """By their places; where none is kept, the document had them by name. New ones come last."""
+    old = [image for image in images if image.place is not None]
+    new = [image for image in images if image.place is None]
+    if all(image.at == _LAST for image in old):
+        old.sort(key=lambda image: image.sample.named or image.sample.image.key)
+    else:
+        old.sort(key=lambda image: image.at)
+    return old + new
 
 
 def _image_id(sample: Sample, place: Place) -> Any:
-    """The id in a file of an image that has a record there."""
+    """The id that an image has in a file with a record of it."""
     identity = sample.image.id
     if place.id is not None and place.id[0] == identity:
         identity = place.id[1]
@@ -191,19 +205,18 @@ def _file_at(at: int | None, first: Sequence[int]) -> int:
 
 def _place_labels(dataset: Dataset, documents: list[_Document], again: bool) -> None:
     """Give each annotation its records, in the order of the documents."""
-    first = starts([document.file for document in documents], "annotations")
-    samples = dataset.samples
+    first = [document.label_start for document in documents]
     for position in _in_order(dataset, documents):
-        sample = samples[position]
-        home = next((n for n, document in enumerate(documents) if position in document.image_ids), 0)
-        home_id = documents[home].image_ids.get(position, sample.image.id)
+        sample = dataset.samples[position]
+        home = next((d for d in documents if position in d.image_ids), documents[0])
+        home_id = home.image_ids.get(position, sample.image.id)
         for annotation in sample.annotations:
             origin = annotation.origin if again else None
             if origin is None:
-                documents[home].labels.append(_Label(_LAST, annotation, None, sample, home_id))
+                home.labels.append(_Label(_LAST, annotation, None, sample, home_id))
                 continue
             for place in places(origin):
-                document = documents[home if place.at is None else _file_at(place.at, first)]
+                document = home if place.at is None else documents[_file_at(place.at, first)]
                 at = _LAST if place.at is None else place.at
                 image_id = document.image_ids.get(position, home_id)
                 document.labels.append(_Label(at, annotation, place, sample, image_id))
@@ -213,34 +226,45 @@ def _place_labels(dataset: Dataset, documents: list[_Document], again: bool) -> 
 
 
 def _in_order(dataset: Dataset, documents: list[_Document]) -> Iterable[int]:
-    """Positions of the samples as the first document has them; the places do the rest for others."""
-    order = {id(image.sample): n for n, image in enumerate(documents[0].images)}
+    """Positions of the samples as the first document has them; in others every place is kept."""
+    order = {image.position: n for n, image in enumerate(documents[0].images)}
     end = len(order)
-    return sorted(range(len(dataset.samples)), key=lambda n: order.get(id(dataset.samples[n]), end))
+    return sorted(range(len(dataset.samples)), key=lambda position: order.get(position, end))
 
 
-def _place_categories(dataset: Dataset, documents: list[_Document]) -> None:
-    """Give each document its list of categories."""
+def _as_read(documents: list[_Document]) -> dict[int, Category]:
+    """What all files together said of each category when they were read."""
+    read: dict[int, Category] = {}
+    for document in documents:
+        for identity, raw in document.file.categories or ():
+            category = category_of(raw)[0] if isinstance(raw, dict) else None
+            if category is not None and identity is not None:
+                category = replace(category, id=identity)
+                known = read.get(identity)
+                read[identity] = category if known is None else joined_category(known, category)
+    return read
+
+
+def _place_categories(dataset: Dataset, document: _Document, alone: bool, read: dict[int, Category]) -> None:
+    """Give a document its list of categories: its own, and those that have come since."""
+    file = document.file
+    records = {i: raw for i, raw in file.categories or () if i is not None and isinstance(raw, dict)}
+    if file.kind == "results" or "categories" in (file.missing or ()):
+        for category in dataset.categories:
+            _list(document, category, records.get(category.id, {}).get("id", category.id), None)
+        return
     by_id: dict[int, Category] = {}
     for category in dataset.categories:
         by_id.setdefault(category.id, category)
-    listed = {i for document in documents for i, _ in document.file.categories or () if i is not None}
-    for document in documents:
-        if document.file.kind == "results" or "categories" in (document.file.missing or ()):
-            renamed = {i: raw for i, raw in document.file.categories or () if isinstance(raw, dict)}
-            for category in dataset.categories:
-                _list(document, category, renamed.get(category.id, {}).get("id", category.id), None)
-            continue
-        for model_id, raw in document.file.categories or ():
-            category = None if model_id is None else by_id.get(model_id)
-            if category is not None and isinstance(raw, dict):
-                _list(document, category, raw.get("id"), raw)
-            elif model_id is None:
-                document.categories.append((None, raw))
-        if document.file.categories is None or len(documents) == 1:
-            for category in dataset.categories:
-                if category.id not in listed or by_id[category.id] is not category:
-                    _list(document, category, _free(document, category), None)
+    for identity, raw in file.categories or ():
+        if identity is None:
+            document.categories.append((None, raw))
+        elif identity in by_id and isinstance(raw, dict):
+            _list(document, by_id[identity], raw.get("id"), raw)
+    if file.categories is None or alone:
+        for category in dataset.categories:
+            if category.id not in records or by_id[category.id] is not category:
+                _list(document, category, _free(document, category), None)
 
 
 def _list(document: _Document, category: Category, identity: Any, raw: Any) -> None:
@@ -250,7 +274,7 @@ def _list(document: _Document, category: Category, identity: Any, raw: Any) -> N
 
 
 def _free(document: _Document, category: Category) -> int:
-    taken = {identity for _, identity in document.listed.values() if type(identity) is int}
+    taken = {identity for identity in document.by_object.values() if type(identity) is int}
     return category.id if category.id not in taken else max(taken) + 1
 
 
@@ -261,8 +285,9 @@ def _category_id(document: _Document, category: Category) -> Any:
         return found
     known = document.listed.get(category.id)
     if known is None or known[0].name != category.name:
-        same = (c for c in document.listed.values() if c[0].name == category.name)
-        known = next((c for c in same if c[0].supercategory == category.supercategory), None)
+        wanted = (category.name, category.supercategory)
+        same = (pair for pair in document.listed.values() if (pair[0].name, pair[0].supercategory) == wanted)
+        known = next(same, None)
     if known is None:
         identity: Any = _free(document, category)
         _list(document, category, identity, None)
@@ -271,28 +296,7 @@ def _category_id(document: _Document, category: Category) -> Any:
     return identity
 
 
-def _category_records(document: _Document) -> Iterator[Any]:
-    """The list of categories, each as it stood, with what has been edited since."""
-    for category, raw in document.categories:
-        if category is None:
-            yield raw
-            continue
-        now = category_record(category, raw.get("id"))
-        before = category_of(raw)[0]
-        if before is None or raw.keys() == {"id"}:
-            yield now
-            continue
-        record = dict(raw)
-        before = replace(before, id=category.id)
-        if joined_category(before, category) != category or joined_category(category, before) != category:
-            then = category_record(before, raw["id"])
-            for key in then.keys() - now.keys():
-                del record[key]
-            record |= {key: value for key, value in now.items() if then.get(key) != value}
-        yield record
-
-
-def _chunks(document: _Document, ids: _Ids) -> Iterator[bytes]:
+def _chunks(document: _Document, ids: _Ids, read: dict[int, Category]) -> Iterator[bytes]:
     """The text of a file, one record a line."""
     file = document.file
     if file.kind == "results":
@@ -305,43 +309,213 @@ def _chunks(document: _Document, ids: _Ids) -> Iterator[bytes]:
     for key, value in document.extra.items():
         yield comma + _encoder.encode(key) + b":" + _encoder.encode(value)
         comma = b",\n"
-    for key in _LISTS:
-        if key == "images":
-            lines = _lines(_image_records(document))
-        elif key == "annotations":
-            lines = _lines(_panoptic_records(document, ids) if file.kind == "panoptic" else _label_records(document, ids))
-        else:
-            lines = _lines(_listed_categories(document))
+    labels = _panoptic_records if file.kind == "panoptic" else _label_records
+    lists = (_image_records(document), labels(document, ids), _category_records(document, read))
+    for key, records in zip(LISTS, lists, strict=True):
+        lines = _lines(records)
         start = next(lines, None)
         if start is None and key in (file.missing or ()):
             continue
         yield comma + _encoder.encode(key) + b":"
         comma = b",\n"
-        if start is None and key in (file.odd or {}):
-            yield _encoder.encode((file.odd or {})[key])
-            continue
-        yield b"[\n" if start is not None else b"["
-        if start is not None:
-            yield start
+        if start is None:
+            yield _encoder.encode((file.odd or {}).get(key, []))
+        else:
+            yield b"[\n" + start
             yield from lines
-            yield b"\n"
-        yield b"]"
+            yield b"\n]"
     yield b"}\n"
-
-
-_LISTS = ("images", "annotations", "categories")
 
 
 def _lines(records: Iterable[Any]) -> Iterator[bytes]:
     comma = b""
     iterator = iter(records)
-    while batch := _some(iterator):
+    while batch := list(islice(iterator, _BATCH)):
         # A line end in a text is escaped, so that those left are between the records.
         yield comma + _encoder.encode_lines(batch)[:-1].replace(b"\n", b",\n")
         comma = b",\n"
 
 
-def _some(iterator: Iterator[Any]) -> list[Any]:
-    from itertools import islice
+def _image_records(document: _Document) -> Iterator[Any]:
+    split = split_of(document.file.path)
+    records = ((image.at, _image_record(image, split)) for image in document.images)
+    return _with_junk(records, document, "images", document.image_start)
 
-    return list(islice(iterator, _BATCH))
+
+def _image_record(image: _Image, split: str | None) -> dict[str, Any]:
+    if image.place is None:
+        return image_record(image.sample, image.id, split)
+    if image.place.record is None:
+        # The orientation has come from the image file, and is not the document's to say.
+        return image_record(image.sample, image.id, split, oriented=False)
+    record = rewritten(image.place.record, image.sample, split)
+    if record.get("id") != image.id:
+        record["id"] = image.id
+    return record
+
+
+def _label_records(document: _Document, ids: _Ids) -> Iterator[Any]:
+    start = document.label_start
+    records = ((label.at, _label_record(document, label, ids)) for label in document.labels)
+    return _with_junk(records, document, "annotations", start)
+
+
+def _with_junk(
+    records: Iterator[tuple[float, Any]], document: _Document, key: str, start: int
+) -> Iterator[Any]:
+    """Records (with their places), and between them those that the model has no place for."""
+    junk = (document.file.junk or {}).get(key)
+    if junk:
+        records = merge(records, sorted(((start + at, raw) for at, raw in junk), key=_at), key=_at)
+    return (record for _, record in records)
+
+
+def _at(pair: tuple[float, Any]) -> float:
+    return pair[0]
+
+
+def _label_record(document: _Document, label: _Label, ids: _Ids) -> Record | dict[str, Any]:
+    """The record of an annotation, as it stood wherever that is still true."""
+    annotation, place, sample = label.annotation, label.place, label.sample
+    file = document.file
+    status = "suggestion" if file.kind == "results" else None
+    spelled = _spelling(document, place)
+    if place is not None and place.without:
+        annotation = replace(annotation, **dict.fromkeys(set(place.without) & _OPTIONAL))
+    if place is not None and place.record is not None:
+        return _again(document, label, annotation, place.record, status)
+    if was_turned(sample):
+        assert sample.drawn is not None
+        annotation = turn_back(annotation, sample.image.orientation, *sample.drawn)
+    identity = annotation.id
+    if place is not None and place.id is not None and place.id[0] == identity:
+        identity = place.id[1]
+    if identity is not None:
+        identity = ids.of(identity)
+    elif spelled.id is DERIVED:
+        identity = ids.of(None)
+    else:
+        identity = spelled.id
+    category = annotation.category
+    category_id = spelled.category_id if category is None else _category_id(document, category)
+    record = record_of(annotation, identity, label.image_id, category_id, spelled, status)
+    return complete(record, annotation)
+
+
+def _spelling(document: _Document, place: Place | None) -> Spelling:
+    form = place.form if place is not None else None
+    key = tuple(form.items()) if form else None
+    found = document.spellings.get(key)
+    if found is None:
+        found = document.spellings[key] = spelling(document.file.form, form)
+    return found
+
+
+def _again(
+    document: _Document, label: _Label, annotation: Annotation, raw: dict[str, Any], status: str | None
+) -> dict[str, Any]:
+    """A record as it stood, with what has been edited since."""
+    place, sample, category = label.place, label.sample, annotation.category
+    before, _, _ = baseline_of(raw, None, status)
+    drawn = before
+    if was_turned(sample):
+        assert sample.drawn is not None
+        before = turned(before, sample)
+        drawn = turn_back(annotation, sample.image.orientation, *sample.drawn)
+    else:
+        drawn = annotation
+    identity = annotation.id
+    if place is not None and place.id is not None and place.id[0] == identity:
+        identity = place.id[1]
+    record = dict(raw)
+    if identity is not None and identity != before.id:
+        record["id"] = identity
+    if document.file.kind != "panoptic" and record.get("image_id") != label.image_id:
+        record["image_id"] = label.image_id
+    named = raw.get("category_id")
+    known = {one for _, one in document.listed.values()} if category is None else ()
+    if category is not None and _category_id(document, category) != named:
+        record["category_id"] = _category_id(document, category)
+    elif category is None and isinstance(named, (int, str)) and named in known:
+        record["category_id"] = None
+    changed = [name for name in _SAYING if getattr(before, name) != getattr(annotation, name)]
+    more = before.extra != annotation.extra
+    if changed or more:
+        new: dict[str, Any] = msgspec.to_builtins(
+            complete(record_of(drawn, identity, label.image_id, None, _spelling(document, None), status), drawn)
+        )
+        for key in {key for name in changed for key in _SAYING[name]} | ({"xlabel"} if more else set()):
+            if key in new:
+                record[key] = new[key]
+            elif key != "xlabel" or more or "xlabel" not in (before.extra or {}):
+                record.pop(key, None)
+        if more:
+            for key in before.extra or ():
+                record.pop(key, None)
+            record |= {key: value for key, value in new.items() if key in (annotation.extra or {})}
+    return record
+
+
+def _panoptic_records(document: _Document, ids: _Ids) -> Iterator[Any]:
+    """An image's record with its segments."""
+    segments: dict[int, list[Any]] = {}
+    for label in document.labels:
+        record = _label_record(document, label, ids)
+        if isinstance(record, Record):
+            record.image_id = UNSET
+        elif label.place is None or label.place.record is None:
+            record.pop("image_id", None)
+        segments.setdefault(id(label.sample), []).append(record)
+    shells: list[tuple[float, Any]] = []
+    for image in document.images:
+        inside = segments.get(id(image.sample), [])
+        place = image.place.panoptic if image.place is not None else None
+        if place is None and not inside:
+            continue
+        shell = dict(place.record or {}) if place is not None else {}
+        if not shell:
+            shell["file_name"] = stem(image.sample.named or image.sample.image.key) + ".png"
+        if shell.get("image_id") != image.id:
+            shell["image_id"] = image.id
+        at = _LAST if place is None or place.at is None else place.at
+        shells.append((at, {**shell, "segments_info": inside}))
+    shells.sort(key=_at)
+    return _with_junk(iter(shells), document, "annotations", 0)
+
+
+def _category_records(document: _Document, read: dict[int, Category]) -> Iterator[Any]:
+    """The list of categories, each as it stood, with what has been edited since."""
+    if "categories" in (document.file.missing or ()) and all(
+        category is not None and category.name == str(raw["id"]) for category, raw in document.categories
+    ):
+        return
+    for category, raw in document.categories:
+        if category is None:
+            yield raw
+            continue
+        now = category_record(category, raw.get("id"))
+        before = read.get(category.id)
+        if before is None or raw.keys() == {"id"}:
+            yield now
+            continue
+        then = category_record(before, raw.get("id"))
+        record = {key: value for key, value in raw.items() if key in now or key not in then}
+        yield record | {key: now[key] for key in now if key not in then or then[key] != now[key]}
+
+
+def was_turned(sample: Sample) -> bool:
+    """Whether the labels were drawn on the stored matrix; see `labels.settle`."""
+    image = sample.image
+    return image.orientation >= 5 and sample.drawn is not None and sample.drawn == (image.height, image.width)
+
+
+def turned(annotation: Annotation, sample: Sample) -> Annotation:
+    """An annotation as the file has it, as it lies in the displayed image."""
+    assert sample.drawn is not None
+    try:
+        return turn(annotation, sample.image.orientation, *sample.drawn)
+    except ValueError:  # a mask that cannot be decoded
+        return turn(replace(annotation, mask=None), sample.image.orientation, *sample.drawn)
+
+
+_OPTIONAL = frozenset(Annotation.__struct_fields__) - {"crowd"}

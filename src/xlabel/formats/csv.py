@@ -1,8 +1,8 @@
 """CSV: one row an annotation, rows kept as text. RFC 4180; what columns are called is in `csv_layout`.
 
 A row that names an image and nothing else says that the image has no labels. `categories.csv` beside the
-tables holds what rows cannot say of categories; keras-retinanet's class map (`name,id` without header) is read
-in its place.
+tables holds what rows cannot say of categories; keras-retinanet's class map (`name,id` without header) is
+read in its place.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -90,8 +90,8 @@ def read(tree: "Tree", variant: str | None = None) -> DocumentLabels:
 def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, Iterable[bytes]]]:
     """The source's tables again where the data set comes from CSV, else `labels.csv` in our own columns.
 
-    The narrower dialects have a table for each split. An edit that another tool's table has no column for adds
-    one at its right end.
+    The narrower dialects have a table for each split. An edit that another tool's table has no column for
+    adds one at its right end.
     """
     if _is_again(dataset, variant):
         return csv_write.again(dataset)
@@ -105,7 +105,7 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
         kind = "csv-retinanet" if any(table.header is None for table in csv_write.tables_of(dataset)) else ""
     yield from missing(dataset, _NARROW.get(kind, HOLDS))
     if kind in _NARROW:
-        yield from csv_write.unheld(dataset, kind)
+        yield from csv_write.unheld(dataset)
 
 
 def _is_again(dataset: Dataset, variant: str | None) -> bool:
@@ -217,11 +217,14 @@ def _read_rows(
             key = folder + cells[named]
             rows = samples.get(key)
             origin = raw if rows is None or rows is before else [row, raw]
-            annotation = annotation_in(cells, plan, known, origin)
+            new = rows is None
             if rows is None:
-                rows = _first(cells, plan, table, row, annotation is None)
+                rows = _first(cells, plan, table, row)
+            annotation = annotation_in(cells, plan, known, origin)
+            if new:
                 samples[key] = rows
                 if annotation is None:
+                    rows.image = image_in(cells, plan, table, True)
                     rows.origin["text"] = raw
             elif annotation is None or "text" in rows.origin:
                 problems.append(_needless(f"{where}:{line}", key))
@@ -243,13 +246,13 @@ def _read_rows(
     return msgspec.structs.replace(table, rows=row - table.start, tail=rest)
 
 
-def _first(cells: Sequence[str], plan: Plan, table: Table, row: int, empty: bool) -> _Rows:
+def _first(cells: Sequence[str], plan: Plan, table: Table, row: int) -> _Rows:
     """An image as its first row has it."""
     if not cells[plan.roles["image"]]:
         raise ValueError("expected the name of an image, got an empty cell; fill it in")
     wide, high = plan.roles.get("width", -1), plan.roles.get("height", -1)
     sized = (cells[wide], cells[high]) if wide >= 0 and high >= 0 else None
-    return _Rows(image_in(cells, plan, table, empty), split_in(cells, plan, table), row, sized)
+    return _Rows(image_in(cells, plan, table, False), split_in(cells, plan, table), row, sized)
 
 
 def _expect_pixels(table: Table, where: str, samples: dict[str, _Rows]) -> None:
@@ -266,8 +269,8 @@ def _expect_pixels(table: Table, where: str, samples: dict[str, _Rows]) -> None:
                 parts = parts or isinstance(x + y + w + h, float)
     if parts:
         raise InputError(
-            f"{where}: boxes can be pixels (say so with --from csv-{table.form}) or parts of the image's size, "
-            "as all numbers lie from 0 to 1; multiply those by the images' width and height"
+            f"{where}: boxes can be pixels (say so with --from csv-{table.form}) or parts of the image's "
+            "size, as all numbers lie from 0 to 1; multiply those by the images' width and height"
         )
 
 

@@ -16,13 +16,13 @@ def annotation_in(
 ) -> Annotation | None:
     """What a row says of its image, None where it says nothing; without `known`, the category is given."""
     bbox = box_in(cells, plan)
-    if known is not None:
-        texts = category_in(cells, plan.roles)
-        category = known.get(*texts) if texts[0] or texts[1] else None
     fields: dict[str, Any] = {}
     for column, field, reader in plan.fields:
         if cells[column]:
             fields[field] = reader(cells[column])
+    if known is not None:  # last, so that a row that cannot be read names no category
+        texts = category_in(cells, plan.roles)
+        category = known.get(*texts) if texts[0] or texts[1] else None
     if bbox is None and category is None and not fields:
         return None
     for column in plan.unknown:

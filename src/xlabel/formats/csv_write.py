@@ -123,13 +123,13 @@ def anew(dataset: Dataset, variant: str | None) -> Iterator[tuple[str, Iterable[
         yield CATEGORIES, [_categories_text(dataset.categories).encode()]
 
 
-def unheld(dataset: Dataset, narrow: str) -> Iterator[Loss]:
-    """What a narrower dialect leaves out besides fields: splits that no path tells, and names that are alike."""
+def unheld(dataset: Dataset) -> Iterator[Loss]:
+    """What a narrower dialect leaves out besides fields: splits that no path tells, equal names."""
     for sample in dataset.samples:
         if sample.split is not None and sample.split not in SPLITS.values():
             yield Loss(sample.image.key, "split")
     seen: set[str] = set()
-    for category in dataset.categories if narrow == "csv-retinanet" else ():
+    for category in dataset.categories:
         if category.name in seen:
             yield Loss(f"category {category.name}", "category extra")
         seen.add(category.name)
@@ -279,7 +279,9 @@ def _enter(
             place = row if target is first else place
         sheet = source if target is first else target
         if same and raw is not None:
-            cells = [plain(cell) for cell in split(raw, source.table.delimiter)]
+            cells = split(raw, source.table.delimiter)
+            if '"' in raw:
+                cells = [plain(cell) for cell in cells]
             if _is_same(cells, source.plan, annotation, sample):
                 sheet.entries.append((place, raw, category_in(cells, source.plan.roles)))
                 continue
@@ -306,7 +308,7 @@ def _base(raw: str | None, source: _Sheet, sheet: _Sheet) -> list[str] | None:
 
 
 def _target(sample: Sample, known: str | None, first: _Sheet, sheets: list[_Sheet]) -> _Sheet:
-    """The table that a sample's rows go to: the source's, unless that cannot say the split that it has now."""
+    """The table that a sample's rows go to: the source's, unless that cannot say the split of now."""
     if sample.split == first.table.split or (sample.split is not None and "split" in first.plan.roles):
         return first
     cells = [plain(cell) for cell in split(known or "", first.table.delimiter)]
@@ -340,25 +342,25 @@ def _is_same(cells: Sequence[str], plan: Plan, annotation: Annotation, sample: S
     if len(cells) != len(plan.names):
         return False
     category = annotation.category
-    texts = category_in(cells, plan.roles)
-    if category is None:
-        if texts[0] or texts[1]:
-            return False
-    elif not (texts[0] or texts[1]) or not all(
-        not text or is_meant(role, text, meant)
-        for role, text, meant in zip(
-            ("category", "category_id", "supercategory"),
-            texts,
-            (category.name, str(category.id), category.supercategory or ""),
-            strict=True,
-        )
-    ):
+    if not _is_named(category_in(cells, plan.roles), category):
         return False
     try:
         said = annotation_in(cells, plan, None, annotation.origin, category)
         return said is not None and to_displayed(said, sample) == annotation
     except (ValueError, RecursionError):
         return False
+
+
+def _is_named(texts: Texts, category: Category | None) -> bool:
+    """Whether a row calls its category so; of cells that are empty nothing is asked, as long as one is not."""
+    name, number, parent = texts
+    if category is None or not (name or number):
+        return category is None and not (name or number)
+    if name and name != category.name:
+        return False
+    if number and not is_meant("category_id", number, str(category.id)):
+        return False
+    return not parent or parent == category.supercategory
 
 
 def _edit(

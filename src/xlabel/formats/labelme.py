@@ -1,7 +1,7 @@
 """LabelMe (wkentaro's): a JSON file an image, with a list of shapes. Its `_label_file.py`, versions 3 to 6.
 
-A rectangle is any two opposite corners (or all four), a circle its centre and a point of its rim, a mask a PNG
-in base64 whose top left pixel lies at the first corner of an inclusive box. Polygons of one label and one
+A rectangle is any two opposite corners (or all four), a circle its centre and a point of its rim, a mask a
+PNG in base64 whose top left pixel lies at the first corner of an inclusive box. Polygons of one label and one
 `group_id` are the parts of one thing. A flag of the image that is true is a label of the whole image; flags,
 `group_id`, `description` and `attributes` of a shape are its attributes.
 
@@ -97,6 +97,7 @@ _COUNTS = {
     "linestrip": (1, None),
     "points": (1, None),
 }
+_WIDER = {"line": "linestrip", "point": "points"}
 _CLOSE = 0.01
 """Pixels by which a box may miss the bounds of a polygon or mask and say nothing of its own."""
 
@@ -305,7 +306,8 @@ def _annotation(
         return Annotation(
             category=category(label), polygons=(polygon,), attributes=_attributes(shape), extra=extra or None
         )
-    bbox = mask = figure = None
+    bbox = mask = None
+    figure: Shape | None = None
     if kind == "rectangle":
         bbox, figure = _rectangle(points)
     elif kind == "mask":
@@ -432,7 +434,7 @@ def _pixels(text: Any, width: int, height: int) -> Any:
         with Pillow.open(BytesIO(data), formats=["PNG"]) as picture:
             plain = picture if picture.mode in ("1", "L", "P") or picture.mode.startswith("I") else None
             return np.asarray(plain or picture.convert("L")) != 0
-    except (OSError, ValueError, SyntaxError, ArithmeticError, MemoryError, Warning) as error:
+    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError, Warning) as error:
         raise ValueError("bad-mask", f"expected a whole PNG, got: {error}; draw the mask again") from None
 
 
@@ -637,7 +639,7 @@ def _edited(
     if not same_place:
         if _text(old.get("points")) != _text(new["points"]):
             shape["points"] = new["points"]
-        if old.get("shape_type") != new["shape_type"] and _kind(old, new) != new["shape_type"]:
+        if (old.get("shape_type") or "polygon") not in (new["shape_type"], _WIDER.get(new["shape_type"])):
             shape["shape_type"] = new["shape_type"]
         if old.get("mask") is not None or new["mask"] is not None:
             shape["mask"] = new["mask"]
@@ -647,13 +649,6 @@ def _edited(
                 shape[name] = new.get(name)
     _update(shape, was.extra or {}, now.extra or {}, _SHAPE)
     return shape
-
-
-def _kind(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """The type that an edited shape keeps: a line of two points may be a linestrip, one point points."""
-    kind = old.get("shape_type") or "polygon"
-    family = {"line": "linestrip", "point": "points"}
-    return new["shape_type"] if kind == family.get(new["shape_type"]) else kind
 
 
 def _nameless(name: str) -> Category:

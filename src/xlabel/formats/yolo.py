@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xlabel.errors import InputError
 from xlabel.formats import yolo_rows as rows
 from xlabel.formats import yolo_yaml as sets
-from xlabel.formats.labels import FileLabels, Ref
+from xlabel.formats.labels import FileLabels
 from xlabel.formats.yolo_write import HOLDS, VARIANTS, losses, write
 from xlabel.formats.yolo_yaml import label_path
 from xlabel.model import Annotation, Category, Image, Sample
@@ -89,12 +89,6 @@ class YoloLabels(FileLabels):
 
     def is_label(self, path: str) -> bool:
         return path not in self._skip
-
-    def load(self, ref: Ref, image: Image) -> Sample | None:
-        found = super().load(ref, image)
-        if found is None and (split := self._described.split(str(ref))):
-            return Sample(image=image, split=split)  # without a file of its own, and still of a split
-        return found
 
     def parse(self, data: bytes, path: str, image: Image) -> Sample:
         width, height = image.width, image.height

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from xlabel.errors import InputError
-from xlabel.model import Annotation, Number, OrientedBox
+from xlabel.model import Annotation, Number, OrientedBox, Points
+from xlabel.model.geometry import bbox_of
 
 LOW, HIGH = -0.01, 1.01
 """Ultralytics' tolerance; further out is a problem."""
@@ -153,26 +154,12 @@ def shares(
         if isinstance(annotation.shape, OrientedBox):
             return _normal(annotation.shape.corners, width, height)
         return _normal(_corners(annotation.bbox), width, height) if annotation.bbox else None
-    box = annotation.bbox or bounds(annotation)
+    box = annotation.bbox or (None if isinstance(annotation.shape, Points) else bbox_of(annotation))
     if box is None:
         return None
     x, y, w, h = box
     values = [(x + w / 2) / width, (y + h / 2) / height, w / width, h / height]
     return values + _pose_shares(annotation, reading.kpt, width, height) if kind == "pose" else values
-
-
-def bounds(annotation: Annotation) -> tuple[Number, Number, Number, Number] | None:
-    """The box around an annotation's outline or its labelled keypoints."""
-    points: list[Number] = [value for part in annotation.polygons or () for value in part]
-    if not points and isinstance(annotation.shape, OrientedBox):
-        points = list(annotation.shape.corners)
-    if not points and annotation.keypoints:
-        k = annotation.keypoints
-        points = [value for i in range(0, len(k) - 2, 3) if k[i + 2] for value in k[i : i + 2]]
-    if len(points) < 2:
-        return None
-    x, y = min(points[::2]), min(points[1::2])
-    return x, y, max(points[::2]) - x, max(points[1::2]) - y
 
 
 def row_text(origin: str | None, number: str, values: Sequence[float], tail: Number | None) -> str:

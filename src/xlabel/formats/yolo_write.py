@@ -1,14 +1,22 @@
-"""Writing YOLO: what the source had where it still says the same, else rows, splits and names anew."""
+"""Writing YOLO: what the source had where it still says the same, else rows, splits and names anew.
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+A data set may be read anew at each walk over its samples, so there is one walk to write it, and one before
+that where the task and the classes have to be found out.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from xlabel.formats import yolo_rows as rows
 from xlabel.formats import yolo_yaml as sets
 from xlabel.formats.losses import geometry_fields, missing, sample_fields
+from xlabel.formats.named import is_inside
 from xlabel.formats.pairing import stem
-from xlabel.formats.yolo_yaml import image_path, label_path
-from xlabel.model import Annotation, Dataset, Loss, Number, OrientedBox, Sample
+from xlabel.formats.yolo_yaml import image_folder, label_path
+from xlabel.model import Annotation, Category, Dataset, Loss, Number, OrientedBox, Sample
+from xlabel.model.geometry import bbox_of
 
 VARIANTS = ("yolo-detect", "yolo-segment", "yolo-pose", "yolo-obb")
 HOLDS = frozenset({"bbox", "polygons", "keypoints", "oriented_box", "score", "unlabelled", "split"})
@@ -19,36 +27,57 @@ _GEOMETRY = frozenset(
 _MODEL = ("bbox", "polygons", "keypoints", "shape")
 _SPLITS = ("train", "val", "test")
 
+Places = dict[tuple[str, str | None], list[str]]
+"""Folder of labels and split -> names of the images, as far as lists may need them."""
+
 
 def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, Iterable[bytes]]]:
     plan = _plan(dataset, variant)
-    yield from ((path, (text.encode(),)) for path, text in _set_files(dataset, plan))
-    seen: set[str] = set()
+    listed = any(path.endswith(".txt") for path in plan.files)
+    places: Places = {}
+    seen: set[int] = set()
     for sample in dataset.samples:
         path = plan.path(sample)
-        if path is None or path in seen or not _sized(sample):
+        if path is None or not _sized(sample):
             continue
-        seen.add(path)
-        yield path, (_label_file(sample, plan),)
+        names = places.setdefault((path.rpartition("/")[0], sample.split), [])
+        if listed or sample.split is not None:
+            names.append(sample.image.key.rpartition("/")[2])
+        if hash(path) not in seen:  # its hash takes a tenth of the memory
+            seen.add(hash(path))
+            yield path, (_label_file(sample, plan),)
+    for path, text in _set_files(dataset.categories, plan, places):
+        yield path, (text.encode(),)
 
 
 def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
     plan = _plan(dataset, variant)
-    yield from missing(dataset, HOLDS | _GEOMETRY | {"attributes"})
-    renumbered = sum(1 for category, number in plan.numbers.items() if str(category) != number)
+    holds = HOLDS | _GEOMETRY | {"attributes"}
+    yield from missing(replace(dataset, samples=[]), holds)
+    renumbered = sum(str(category) != number for category, number in plan.numbers.items())
     if renumbered:
         yield Loss("the data set", "id", renumbered)
-    first: dict[str, Sample] = {}
+    seen: set[int] = set()
+    shared: set[int] = set()
     for sample in dataset.samples:
-        key = sample.image.key
+        yield from missing(Dataset(samples=[sample]), holds)
+        yield from _counted(sample.image.key, _lost(sample, plan))
         path = plan.path(sample)
-        if path is None:
-            continue
-        other = first.setdefault(path, sample) if _sized(sample) else sample
-        if other is not sample and _label_file(other, plan) != _label_file(sample, plan):
-            yield from _counted(key, sample_fields(sample))  # one label file cannot serve two images
-            continue
-        yield from _counted(key, _lost(sample, plan))
+        if path is not None and _sized(sample):
+            (shared if hash(path) in seen else seen).add(hash(path))
+    if shared:
+        yield from _displaced(dataset, plan, shared)
+
+
+def _displaced(dataset: Dataset, plan: "_Plan", shared: set[int]) -> Iterator[Loss]:
+    """All labels of images whose label file is another image's: `a.png`, where `a.jpg` has others."""
+    first: dict[str, bytes] = {}
+    for sample in dataset.samples:
+        path = plan.path(sample)
+        if path is not None and _sized(sample) and hash(path) in shared:
+            text = _label_file(sample, plan)
+            if first.setdefault(path, text) != text:
+                yield from _counted(sample.image.key, sample_fields(sample))
 
 
 class _Plan(NamedTuple):
@@ -57,85 +86,95 @@ class _Plan(NamedTuple):
     reading: rows.Reading
     same: bool
     """Whether the rows were read from files of the same task."""
+    layout: bool
+    """Whether the source was YOLO, of whatever task."""
     numbers: dict[int, str]
-    """Category id -> class number."""
+    """Category id -> class number; where the source was YOLO, as far as met."""
     names: dict[int, str]
     path: Callable[[Sample], str | None]
     files: dict[str, str]
     """The source's data.yaml, class files and lists."""
-    layout: bool
-    """Whether the source was YOLO, of whatever task."""
+
+
+class _Survey(NamedTuple):
+    """What the annotations of a data set are like."""
+
+    task: str
+    categories: dict[int, Category]
+    tail: str | None
+    keypoints: int
 
 
 def _plan(dataset: Dataset, variant: str | None) -> _Plan:
-    origin = dataset.origin if dataset.origin is not None and dataset.origin.format in VARIANTS else None
-    task = (variant or (origin.format if origin else _task_of(dataset))).removeprefix("yolo-")
-    same = origin is not None and origin.format == f"yolo-{task}"
-    extra = (origin.extra if origin is not None and same else None) or {}
-    numbers, names = _numbers(dataset, origin is not None)
-    shape = _kpt_shape(dataset, extra.get("kpt_shape")) if task == "pose" else (0, 2)
+    origin = dataset.origin
+    if origin is None or origin.format not in VARIANTS or any(c.id < 0 for c in dataset.categories):
+        return _plan_anew(dataset, variant)
+    task = (variant or origin.format).removeprefix("yolo-")
+    same = origin.format == f"yolo-{task}"
+    if same:
+        extra = origin.extra or {}
+        tail = extra.get("tail")
+        if tail not in ("score", "track_id"):
+            tail = "score" if task == "detect" else None
+        reading = rows.Reading(task, tail, _kpt_shape(extra.get("kpt_shape")))
+    else:
+        found = _survey(dataset)
+        reading = rows.Reading(task, found.tail if task == "detect" else None, (found.keypoints, 3))
+    files = {path: text for path, text in (origin.files or {}).items() if is_inside(path)}
+    return _Plan(reading, same, True, {}, {}, _paths(dataset), files)
+
+
+def _plan_anew(dataset: Dataset, variant: str | None) -> _Plan:
+    """Class numbers that the ids are already stay; others count from 0 in the order of the categories."""
+    found = _survey(dataset)
+    task = variant.removeprefix("yolo-") if variant else found.task
+    ids = list(found.categories)
+    fits = sorted(ids) == list(range(len(ids)))
+    numbers = {i: i if fits else place for place, i in enumerate(ids)}
     return _Plan(
-        reading=rows.Reading(task, _tail(dataset, task, extra.get("tail")), shape),
-        same=same,
-        numbers=numbers,
-        names=names,
-        path=_paths(dataset) if origin else _path_anew,
-        files=(origin.files if origin else None) or {},
-        layout=origin is not None,
+        reading=rows.Reading(task, found.tail if task == "detect" else None, (found.keypoints, 3)),
+        same=False,
+        layout=False,
+        numbers={i: str(number) for i, number in numbers.items()},
+        names={numbers[i]: category.name for i, category in found.categories.items()},
+        path=_path_anew,
+        files={},
     )
 
 
-def _task_of(dataset: Dataset) -> str:
-    """Pose where anything has keypoints, else obb, else segment, else detect."""
-    found = "detect"
-    for sample in dataset.samples:
-        for annotation in sample.annotations:
-            if annotation.keypoints:
-                return "pose"
-            if found != "obb":
-                if isinstance(annotation.shape, OrientedBox):
-                    found = "obb"
-                elif annotation.polygons:
-                    found = "segment"
-    return found
-
-
-def _numbers(dataset: Dataset, ours: bool) -> tuple[dict[int, str], dict[int, str]]:
-    """Class number of each category id, and the name of each number.
-
-    Ids that are class numbers already stay; others are numbered from 0 in the order of the categories.
-    """
-    used = {category.id: category for category in dataset.categories}
+def _survey(dataset: Dataset) -> _Survey:
+    """The task is pose where anything has keypoints, else obb, else segment, else detect."""
+    met: dict[int, Category] = {}
+    oriented = polygons = scored = False
+    keypoints = track = 0
     for sample in dataset.samples:
         for annotation in sample.annotations:
             category = annotation.category
-            if category is not None and category.id not in used:
-                used[category.id] = category
-    fits = min(used, default=0) >= 0 and (ours or max(used, default=-1) == len(used) - 1)
-    index = {i: i if fits else place for place, i in enumerate(used)}
-    return {i: str(n) for i, n in index.items()}, {index[i]: category.name for i, category in used.items()}
-
-
-def _kpt_shape(dataset: Dataset, stated: Any) -> tuple[int, int]:
-    most = max(
-        (len(a.keypoints) // 3 for sample in dataset.samples for a in sample.annotations if a.keypoints),
-        default=0,
-    )
-    count, size = stated or (0, 3)
-    return max(count, most), size
-
-
-def _tail(dataset: Dataset, task: str, stated: str | None) -> str | None:
-    if task != "detect" or stated:
-        return stated
-    top = 0
-    for sample in dataset.samples:
-        for annotation in sample.annotations:
+            if category is not None and category.id not in met:
+                met[category.id] = category
+            if annotation.keypoints:
+                keypoints = max(keypoints, len(annotation.keypoints) // 3)
+            if annotation.polygons:
+                polygons = True
+            if annotation.shape is not None:
+                oriented = oriented or isinstance(annotation.shape, OrientedBox)
             if annotation.score is not None:
-                return "score"
+                scored = True
             if annotation.attributes:
-                top = max(top, _track(annotation) or 0)
-    return "track_id" if top > 1 else None  # a column of 0 and 1 would read as scores as well
+                track = max(track, _track(annotation) or 0)
+    return _Survey(
+        task="pose" if keypoints else "obb" if oriented else "segment" if polygons else "detect",
+        categories={category.id: category for category in dataset.categories} | met,
+        tail="score" if scored else "track_id" if track > 1 else None,  # 0 and 1 would read as scores
+        keypoints=keypoints,
+    )
+
+
+def _kpt_shape(stated: Any) -> tuple[int, int]:
+    match stated:
+        case [int(count), 2 | 3 as size] if 0 <= count <= sets.MAX_KEYPOINTS:
+            return count, size
+    return 0, 3
 
 
 def _track(annotation: Annotation) -> int | None:
@@ -144,56 +183,59 @@ def _track(annotation: Annotation) -> int | None:
 
 
 def _path_anew(sample: Sample) -> str:
-    """A key below `images` has its labels below `labels`; another one is taken as lying below `images`."""
-    path = label_path(sample.image.key)
-    folder = path.rpartition("/")[0]
-    return path if "labels" in folder.split("/") else "labels/" + path
+    """Ultralytics' rule for an image at `images/` and its key."""
+    return label_path("images/" + sample.image.key)
 
 
 def _paths(dataset: Dataset) -> Callable[[Sample], str | None]:
     """Where the label file of an image was, or would have been."""
     partners: dict[str, str] = {}
-    for sample in dataset.samples:
-        path = (sample.origin or {}).get("path")
-        if path is not None:
-            partners.setdefault(sample.image.key.rpartition("/")[0], path.rpartition("/")[0])
 
     def path_of(sample: Sample) -> str | None:
-        if sample.origin is None and not sample.annotations:
-            return None
-        path: str | None = (sample.origin or {}).get("path")
-        if path is not None:
-            return path
         key = sample.image.key
+        if sample.origin is not None:
+            return _stated_path(sample) or label_path(key)
+        if not sample.annotations:
+            return None
+        if not partners:  # a new image has its labels beside those of its neighbours
+            for other in dataset.samples:
+                folder = (_stated_path(other) or label_path(other.image.key)).rpartition("/")[0]
+                partners.setdefault(other.image.key.rpartition("/")[0], folder)
         folder, _, name = key.rpartition("/")
-        if sample.origin is None and folder in partners:
-            return (partners[folder] + "/" if partners[folder] else "") + stem(name) + ".txt"
-        return label_path(key)
+        path = f"{stem(name)}.txt"
+        return f"{partners[folder]}/{path}" if partners[folder] else path
 
     return path_of
 
 
+def _stated_path(sample: Sample) -> str | None:
+    path = sample.origin.get("path") if isinstance(sample.origin, dict) else None
+    return path if isinstance(path, str) and path.endswith(".txt") and is_inside(path) else None
+
+
 def _label_file(sample: Sample, plan: _Plan) -> bytes:
-    notes = (sample.origin if plan.same else None) or {}
+    notes = sample.origin if plan.same and isinstance(sample.origin, dict) else {}
     lines = _lines(sample, plan)
     if "rows" in notes:
         lines = _with_rows(lines, notes["rows"])
-    end: str = notes.get("eol", "\n")
+    end = "\r" if notes.get("eol") == "\r" else "\n"
     text = end.join(lines)
     if lines and notes.get("end", True):
         text += end
-    data: bytes = text.encode(notes.get("encoding", "utf-8"), "replace")
+    data = text.encode("latin-1" if notes.get("encoding") == "latin-1" else "utf-8", "replace")
     return b"\xef\xbb\xbf" + data if notes.get("bom") else data
 
 
-def _with_rows(lines: list[str], others: Sequence[tuple[int, str]]) -> list[str]:
+def _with_rows(lines: list[str], others: Any) -> list[str]:
     """The rows of labels with the other lines of the file where they stood."""
     result: list[str] = []
     rest = iter(lines)
-    for number, line in others:
-        while len(result) < number - 1 and (row := next(rest, None)) is not None:
-            result.append(row)
-        result.append(line)
+    for other in others if isinstance(others, list) else ():
+        match other:
+            case [int(number), str(line)]:
+                while len(result) < number - 1 and (row := next(rest, None)) is not None:
+                    result.append(row)
+                result.append(line)
     return [*result, *rest]
 
 
@@ -209,7 +251,7 @@ def _lines(sample: Sample, plan: _Plan) -> list[str]:
                 token, a, b, c, d = annotation.origin.split()
                 w, h = float(c), float(d)
                 box = ((float(a) - w / 2) * width, (float(b) - h / 2) * height, w * width, h * height)
-                if annotation.bbox == box and token == numbers[annotation.category.id]:  # type: ignore[union-attr]
+                if annotation.bbox == box and token == numbers.get(annotation.category.id):  # type: ignore[union-attr]
                     lines.append(annotation.origin)
                     continue
             except (ValueError, AttributeError):  # not such a row: no text, no category, a score
@@ -236,7 +278,7 @@ def _line(annotation: Annotation, plan: _Plan, width: int, height: int) -> str |
     if values is None or annotation.category is None:
         return None
     tail = _last(annotation, kind, plan.reading)
-    number = plan.numbers[annotation.category.id]
+    number = _number(annotation.category, plan)
     return rows.row_text(_origin(annotation, plan), number, values, tail)
 
 
@@ -248,13 +290,21 @@ def _says_the_same(annotation: Annotation, plan: _Plan, width: int, height: int)
     tokens = origin.split()
     values = rows.numbers(origin, tokens) or []
     kind = rows.kind_of(len(values), plan.reading)
-    if kind is None or values[0] != float(plan.numbers[annotation.category.id]):
+    if kind is None or values[0] != float(_number(annotation.category, plan)):
         return False
     tail = values[-1] if rows.has_tail(len(values), kind, plan.reading) else None
     if tail != _last(annotation, kind, plan.reading):
         return False
     said = rows.geometry(values, kind, plan.reading, width, height)
     return all(getattr(annotation, field) == said.get(field) for field in _MODEL)
+
+
+def _number(category: Category, plan: _Plan) -> str:
+    number = plan.numbers.get(category.id)
+    if number is None:  # the source was YOLO, and its class numbers are the ids
+        number = plan.numbers[category.id] = str(category.id)
+        plan.names.setdefault(category.id, category.name)
+    return number
 
 
 def _origin(annotation: Annotation, plan: _Plan) -> str | None:
@@ -313,10 +363,10 @@ def _lost(sample: Sample, plan: _Plan) -> Iterator[str]:
 
 def _derivable(annotation: Annotation, kind: str) -> bool:
     """Whether the box is, to a pixel, the one around the outline that is written."""
-    outline = (
-        Annotation(polygons=annotation.polygons) if kind == "segment" else Annotation(shape=annotation.shape)
-    )
-    around = rows.bounds(outline)
+    if kind == "segment":
+        around = bbox_of(Annotation(polygons=annotation.polygons))
+    else:
+        around = bbox_of(Annotation(shape=annotation.shape))
     box = annotation.bbox
     return (
         around is not None
@@ -332,13 +382,15 @@ def _counted(where: str, fields: Iterable[str]) -> Iterator[Loss]:
     return (Loss(where, field, count) for field, count in counts.items())
 
 
-def _set_files(dataset: Dataset, plan: _Plan) -> Iterator[tuple[str, str]]:
+def _set_files(categories: Sequence[Category], plan: _Plan, places: Places) -> Iterator[tuple[str, str]]:
     """data.yaml, class files and lists: the source's while they say the same, else anew."""
     old, reading = plan.files, plan.reading
-    paths = [(path, sample) for sample in dataset.samples if (path := plan.path(sample)) is not None]
-    described = sets.describe_again(old, sorted({path.rpartition("/")[0] for path, _ in paths}))
-    named = plan.names == described.names if described.names is not None else _by_number(plan.names)
-    split = all(described.split(path) == sample.split for path, sample in paths)
+    names = (
+        plan.names | {category.id: category.name for category in categories} if plan.layout else plan.names
+    )
+    described = sets.describe_again(old, sorted({folder for folder, _ in places}))
+    named = names == described.names if described.names is not None else _by_number(names)
+    split = _splits_kept(described, places)
     task = plan.same and described.task in (None, reading.task)
     task = task and (reading.task != "pose" or described.kpt_shape in (None, reading.kpt))
     if plan.layout and named and split and task:
@@ -349,72 +401,90 @@ def _set_files(dataset: Dataset, plan: _Plan) -> Iterator[tuple[str, str]]:
     lists: dict[str, str] = {}
     if yaml or not (plan.layout and split and task and classes):
         yaml = yaml or "data.yaml"
+        keypoints = _keypoint_entries(categories, plan)
         changes: dict[str, Any] = {}
         drop = {"nc"}
         if not split or yaml not in old:
-            changes, lists = _splits(paths, yaml.rpartition("/")[0])
+            changes, lists = _splits(places, yaml.rpartition("/")[0])
             drop |= {*sets.SPLITS, "path"}
         if not task or yaml not in old:
             changes["task"] = reading.task
-            drop |= {"kpt_shape", "kpt_names", "flip_idx"} - set(_keypoint_entries(dataset, plan))
-        changes |= _keypoint_entries(dataset, plan) | {"names": _names_entry(plan.names)}
+            drop |= {"kpt_shape", "kpt_names", "flip_idx"} - keypoints.keys()
+        changes |= keypoints | {"names": _names_entry(names)}
         yield yaml, sets.yaml_text(old.get(yaml), changes, drop)
         yield from lists.items()
     for path, text in old.items():
         if path in classes:
-            yield path, text if named else _class_file(plan.names)
+            yield path, text if named else _class_file(names)
         elif path != yaml and path not in lists and split:
-            yield path, text if named else sets.darknet_text(text, len(plan.names))
+            yield path, text if named else sets.darknet_text(text, len(names))
 
 
-def _keypoint_entries(dataset: Dataset, plan: _Plan) -> dict[str, Any]:
+def _splits_kept(described: sets.Described, places: Places) -> bool:
+    """Whether the files still say the split of every image."""
+    for (folder, split), images in places.items():
+        if not described.listed:
+            if described.folders.get(folder) != split:
+                return False
+            continue
+        for name in images:
+            path = f"{stem(name)}.txt"
+            if described.split(f"{folder}/{path}" if folder else path) != split:
+                return False
+    return True
+
+
+def _keypoint_entries(categories: Iterable[Category], plan: _Plan) -> dict[str, Any]:
     if plan.reading.task != "pose":
         return {}
-    names = {int(plan.numbers[c.id]): list(c.keypoints) for c in dataset.categories if c.keypoints}
+    names = {int(_number(c, plan)): list(c.keypoints) for c in categories if c.keypoints}
     return {"kpt_shape": list(plan.reading.kpt)} | ({"kpt_names": names} if names else {})
 
 
-def _by_number(names: dict[int, str]) -> bool:
+def _by_number(names: Mapping[int, str]) -> bool:
     return all(name == str(number) for number, name in names.items())
 
 
-def _names_entry(names: dict[int, str]) -> list[str] | dict[int, str]:
+def _names_entry(names: Mapping[int, str]) -> list[str] | dict[int, str]:
     ordered = dict(sorted(names.items()))
     return list(ordered.values()) if list(ordered) == list(range(len(ordered))) else ordered
 
 
-def _class_file(names: dict[int, str]) -> str:
+def _class_file(names: Mapping[int, str]) -> str:
     top = max(names, default=-1)
     return "".join(" ".join(names.get(i, "").split()) + "\n" for i in range(top + 1))
 
 
-def _splits(paths: Sequence[tuple[str, Sample]], base: str) -> tuple[dict[str, Any], dict[str, str]]:
+def _splits(places: Places, base: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Entries of data.yaml for the splits, and the lists of images that they name.
 
     A split that has a folder of its own is named by it. Without splits, all is given as train and as val,
     which reads back as no split at all.
     """
-    up = "../" * len([part for part in base.split("/") if part])
-    groups: dict[str | None, set[str]] = {}
-    for path, sample in paths:
-        groups.setdefault(sample.split if sample.split in _SPLITS else None, set()).add(
-            image_path(path, sample.image.key).rpartition("/")[0]
-        )
-    if not groups.keys() - {None}:
-        folder = up + (_common(groups.get(None, set())) or ".")
-        return {"train": folder, "val": folder}, {}
+    up = "../" * (base.count("/") + 1 if base else 0)
+    folders: dict[str | None, set[str]] = {}
+    for folder, split in places:
+        folders.setdefault(split if split in _SPLITS else None, set()).add(image_folder(folder))
+    if not folders.keys() - {None}:
+        whole = up + (_common(folders.get(None, ())) or ".")
+        return {"train": whole, "val": whole}, {}
     entries: dict[str, Any] = {}
     lists: dict[str, str] = {}
-    for split in ("train", "val", "test"):
-        if split not in groups:
+    for split in _SPLITS:
+        if split not in folders:
             continue
-        folder = _common(groups[split])
-        rest = {other for name, folders in groups.items() if name != split for other in folders}
-        if folder and not any(other == folder or other.startswith(folder + "/") for other in rest):
-            entries[split] = up + folder
+        own = _common(folders[split])
+        others = {folder for name, some in folders.items() if name != split for folder in some}
+        if own and not any(folder == own or folder.startswith(own + "/") for folder in others):
+            entries[split] = up + own
             continue
         entries[split] = f"{split}.txt"
-        lines = (f"./{up}{image_path(p, s.image.key)}\n" for p, s in paths if s.split == split)
+        lines = (
+            f"./{up}{image_folder(folder)}/{name}\n"
+            for (folder, other), images in places.items()
+            if other == split
+            for name in images
+        )
         lists[f"{base}/{split}.txt" if base else f"{split}.txt"] = "".join(lines)
     return entries, lists
 

@@ -16,6 +16,8 @@ CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classe
 """Files of one class name a line, the likeliest first."""
 LISTS = frozenset(f"{word}.txt" for word in SPLITS)
 
+MAX_KEYPOINTS = 10_000
+
 _MAX_YAML = 2_000_000  # characters; 20,000 class names take a tenth of it
 _MAX_DEPTH = 32
 _MAX_CLASSES = 100_000  # of an `nc` without names
@@ -130,11 +132,9 @@ def label_path(key: str) -> str:
     return _swapped(folder, "images", "labels") + slash + stem(name) + ".txt"
 
 
-def image_path(path: str, key: str) -> str:
-    """Where Ultralytics looks for the image of a label file."""
-    folder, slash, name = path.rpartition("/")
-    suffix = key[len(stem(key.rpartition("/")[2])) + key.rfind("/") + 1 :]
-    return _swapped(folder, "labels", "images") + slash + stem(name) + suffix
+def image_folder(folder: str) -> str:
+    """Where Ultralytics looks for the images of a folder of labels."""
+    return _swapped(folder, "labels", "images")
 
 
 def yaml_text(old: str | None, changes: Mapping[str, Any], drop: Iterable[str] = ()) -> str:
@@ -288,7 +288,7 @@ def _kpt_shape(document: Mapping[str, Any], path: str, faults: list[Fault]) -> t
     if raw is None:
         return None
     values = [_whole(item) for item in raw] if isinstance(raw, list) else []
-    if len(values) == 2 and values[0] and values[0] <= 10_000 and values[1] in (2, 3):
+    if len(values) == 2 and values[0] and values[0] <= MAX_KEYPOINTS and values[1] in (2, 3):
         return values[0], values[1]
     message = f"expected kpt_shape: [number of keypoints, 2 or 3], got {str(raw)[:40]!r}"
     faults.append((path, "bad-kpt-shape", message))

@@ -19,6 +19,7 @@ from xlabel.bundles import Kind
 from xlabel.errors import InputError
 from xlabel.formats import unified
 from xlabel.formats.labels import Labels
+from xlabel.jobs.labels import Found, disagreement
 from xlabel.model import Category, Image, Problem, Sample
 from xlabel.model.manifest import Frame
 from xlabel.stores.local import Scan, key_of
@@ -113,7 +114,7 @@ class Packer:
     def __init__(
         self,
         scan: Scan,
-        labels: Labels | None,
+        found: Found | None,
         kind: Kind,
         face: bool,
         *,
@@ -124,7 +125,8 @@ class Packer:
         """`shared`: equal files are stored once. `media` is where the bundle is written."""
         self._root = os.fsencode(scan.root) + b"/"
         self._scan = scan
-        self._labels = labels
+        self._labels = labels = found.labels if found else None
+        self._inside = found.inside if found else None
         self._kind = kind
         self._face = face
         self._crc_at = kind.crc_at(face)
@@ -236,8 +238,22 @@ class Packer:
                     sample = None
                 if sample is not None:
                     self._used += 1
+                    if self._inside is not None:
+                        self._compare(sample, self._inside)
                     return sample
         return Sample(image=image)
+
+    def _compare(self, sample: Sample, inside: Labels) -> None:
+        """List where labels inside the images' folder say something else."""
+        ref = inside.find(sample.image.key)
+        other = inside.load(ref, sample.image) if ref is not None else None
+        if other is not None and (difference := disagreement(sample, other)):
+            self._problem(
+                sample.image.key,
+                "labels-disagree",
+                f"the labels given and those inside the images' folder differ: {difference}; "
+                "those given are taken",
+            )
 
     def _store(self, grant: Grant) -> list[int]:
         """Write the bytes; gives the offset of each image."""

@@ -10,7 +10,8 @@ from xlabel import formats
 from xlabel.errors import InputError
 from xlabel.formats.labels import DocumentLabels, Labels
 from xlabel.formats.pairing import LABEL_FOLDERS
-from xlabel.model import Problem
+from xlabel.model import Annotation, Number, Problem, Sample
+from xlabel.model.geometry import bbox_of
 from xlabel.stores.local import Folder, Paths
 
 COMPANIONS = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names", "labelmap.txt")
@@ -30,6 +31,8 @@ class Found(msgspec.Struct):
     labels: Labels
     root: str
     layout: Layout
+    inside: Labels | None = None
+    """Other labels, in the images' folder, that `labels` win over."""
 
 
 def find(images: Path, labels: Path | None, name: str | None) -> Found | None:
@@ -46,7 +49,7 @@ def find(images: Path, labels: Path | None, name: str | None) -> Found | None:
                 f"{labels}: expected labels, found no file of a known format "
                 f"({', '.join(formats.table())}); say which with --from"
             )
-        return Found(opened, tree.root, layout(images, Path(tree.root)))
+        return Found(opened, tree.root, layout(images, Path(tree.root)), _also_inside(images, labels))
     inside = Folder(images)
     opened = formats.open_labels(inside, name) if _any(inside.files) else None
     if opened is not None:
@@ -61,6 +64,21 @@ def find(images: Path, labels: Path | None, name: str | None) -> Found | None:
         opened = formats.open_labels(tree, name)
         if opened is not None:
             return Found(opened, tree.root, layout(images, Path(tree.root)))
+    return None
+
+
+def disagreement(ours: Sample, theirs: Sample) -> str | None:
+    """How two sources of labels for one image differ: in number, category, or by more than a pixel."""
+    if len(ours.annotations) != len(theirs.annotations):
+        return f"{len(ours.annotations)} labels against {len(theirs.annotations)}"
+    left = [_gist(annotation) for annotation in theirs.annotations]
+    for annotation in ours.annotations:
+        name, box = _gist(annotation)
+        match = next((other for other in left if other[0] == name and _near(other[1], box)), None)
+        if match is None:
+            place = f" at {', '.join(f'{number:g}' for number in box)}" if box else ""
+            return f"no partner for {name}{place}"
+        left.remove(match)
     return None
 
 
@@ -100,6 +118,26 @@ def orphan(labels: Labels, root: str, ref: str | int) -> Problem:
         "label-without-image",
         f"{what} without an image; add the image, remove the labels, or say --skip-missing-images",
     )
+
+
+def _also_inside(images: Path, labels: Path) -> Labels | None:
+    """Labels in the images' folder besides those that were given."""
+    if labels.resolve().is_relative_to(images.resolve()) or images.resolve().is_relative_to(labels.resolve()):
+        return None
+    try:
+        return formats.open_labels(Folder(images))
+    except InputError:
+        return None  # nothing that could be compared
+
+
+def _gist(annotation: Annotation) -> tuple[str | None, tuple[Number, ...] | None]:
+    return annotation.category.name if annotation.category else None, bbox_of(annotation)
+
+
+def _near(box: tuple[Number, ...] | None, other: tuple[Number, ...] | None) -> bool:
+    if box is None or other is None:
+        return box == other
+    return all(abs(a - b) <= 1 for a, b in zip(box, other, strict=True))
 
 
 def _tree(labels: Path) -> Folder:

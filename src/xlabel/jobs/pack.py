@@ -136,14 +136,15 @@ def write(
         _refuse_full(output, sum(images.sizes))
         staged = work.staged(names.media)
         staged.write_bytes(kind.HEAD)
-        if labels is not None:
-            labels.bind(images.keys)
+        for each in (labels, found.inside if found else None):
+            if each is not None:
+                each.bind(images.keys)
         assembly = Assembly(
             work, kind, face, rate, names, list(labels.categories) if labels else [], first_ids(labels)
         )
         packer = frames.Packer(
             images,
-            labels,
+            found,
             kind,
             face,
             shared=kind.NAME == "mp4" and not face,

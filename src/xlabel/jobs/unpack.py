@@ -37,8 +37,8 @@ def unpack(
 
     Without `to`, images and labels lie to each other as they did when they were packed, and the labels are in
     the form that they had. With it, images go to `dest/images` and the labels beside them in that format;
-    what it cannot hold is refused with LossError unless `on_loss` is "drop". `annotations` names the annotation
-    file where it does not lie beside the bundle.
+    what it cannot hold is refused with LossError unless `on_loss` is "drop". `annotations` names the
+    annotation file where it does not lie beside the bundle.
 
     >>> report = xlabel.unpack("output", "restored")
     >>> report.done["images"]
