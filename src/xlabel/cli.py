@@ -204,6 +204,10 @@ def _launch(
         return _fail(str(error) + " See xlabel --help.", 2, json)
     except XlabelError as error:
         return _fail(str(error), error.exit_code, json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _fail(f"the system refused: {error}", 2, json)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was changed", 130, json)
     if result is None:

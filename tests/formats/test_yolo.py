@@ -12,6 +12,7 @@ from xlabel.errors import InputError
 from xlabel.formats import yolo
 from xlabel.formats.yolo_yaml import load_yaml
 from xlabel.model import RLE, Annotation, Category, Dataset, Image, OrientedBox, Sample
+from xlabel.model.dataset import Origin
 
 NAMES = "names: [cat, dog]\ntrain: images/train\nval: images/val\n"
 SQUARE = "0 0.1 0.1 0.3 0.1 0.3 0.3 0.1 0.3"
@@ -401,6 +402,7 @@ def test_darknet_sets_have_their_rows_beside_the_images() -> None:
         },
         {"labels/a.txt": "", "data.yaml": NAMES},
         {"a.txt": SQUARE},
+        {"labels/test.txt": "0 .5 .5 .1 .1\n"},
         {"a.txt": "0 .5 .5 .1 .1\n0 .5 .5 1.2 .1\n0 x\n0 .5 .5 .1 .1"},
     ],
 )
@@ -413,9 +415,7 @@ def test_rows_of_numbers_look_like_yolo(files: dict[str, str | bytes]) -> None:
     [
         {},
         {"a.txt": ""},
-        {
-            "label_2/000000.txt": "Car 0.00 0 -1.57 614.24 181.78 727.31 284.77 1.5 1.7 4.1 1.0 1.7 13.2 -1.6\n"
-        },
+        {"label_2/000000.txt": "Car 0.00 0 -1.57 614.2 181.7 727.3 284.7 1.5 1.7 4.1 1.0 1.7 13.2 -1.6\n"},
         {"ImageSets/Main/train.txt": "000001\n000002\n", "Annotations/a.xml": "<annotation/>"},
         {"ImageSets/Main/car_train.txt": "000001 -1\n000002  1\n"},
         {"requirements.txt": "numpy==1.26\n"},
@@ -436,6 +436,14 @@ def test_real_sets_in_other_formats_do_not(name: str) -> None:
     assert yolo.sniff(folder(real(name))) is None
 
 
+def test_an_image_may_be_called_train() -> None:
+    files = {"labels/train.txt": "0 .5 .5 .1 .1\n"}
+    assert list(yolo.read(Memory(files)).refs()) == ["labels/train.txt"]
+    data = dataset(files, [image("train.jpg")])
+    assert data.samples[0].annotations
+    assert written(through_json(data)).keys() == files.keys()
+
+
 # Edits
 
 
@@ -445,6 +453,16 @@ def test_an_edited_number_is_written_anew_and_the_others_keep_their_text() -> No
     assert written(moved)["a.txt"] == b"0 0.55 0.50 0.250000 0.5\n1 .5 .5 .1 .1\n"
     other = edited(data, category=Category(id=1, name="dog"))
     assert written(other)["a.txt"] == b"1 0.50 0.50 0.250000 0.5\n1 .5 .5 .1 .1\n"
+
+
+@settings(deadline=None)
+@given(box=st.tuples(*[st.floats(0, 200)] * 4), before=st.sampled_from(["0 .5 .5 .1 .1", "0 0 0 0 0"]))
+def test_an_edited_box_is_never_overruled_by_the_row_it_came_from(
+    box: tuple[float, float, float, float], before: str
+) -> None:
+    moved = edited(one(before, NAMES), bbox=box)
+    again = one(written(moved)["a.txt"], NAMES)
+    assert again.samples[0].annotations[0].bbox == pytest.approx(box, abs=1e-6)
 
 
 def test_a_removed_label_and_a_new_one_are_written() -> None:
@@ -541,6 +559,21 @@ def test_splits_that_share_a_folder_become_lists() -> None:
     assert out["test.txt"] == b"./images/b.jpg\n"
     again = dataset(dict(out), [s.image for s in data.samples])
     assert [s.split for s in again.samples] == ["train", "test", None]
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "train"),
+    [
+        ("a.jpg", "labels/a.txt", "images"),
+        ("x/a.b.jpg", "labels/x/a.b.txt", "images/x"),
+        ("images/x/a.jpg", "labels/x/a.txt", "images/x"),
+        ("x/images/a.jpg", "x/labels/a.txt", "x/images"),
+    ],
+)
+def test_labels_lie_where_ultralytics_looks_for_them(key: str, path: str, train: str) -> None:
+    out = written(foreign(Sample(image=image(key), split="train")))
+    assert out.keys() == {"data.yaml", path}
+    assert load_yaml(out["data.yaml"].decode())["train"] == train
 
 
 def test_class_numbers_that_fit_already_stay() -> None:
@@ -667,3 +700,84 @@ def test_a_new_image_has_its_labels_beside_those_of_its_neighbours() -> None:
     )
     out = written(msgspec.structs.replace(data, samples=[*data.samples, new]))
     assert out["labels/b.txt"] == b"0 0.05 0.05 0.1 0.1\n"
+
+
+def test_a_real_coco_set_keeps_each_box_in_yolo() -> None:
+    (path,) = real("visdrone50_coco").glob("*.json")
+    document = msgspec.json.decode(path.read_bytes())
+    categories = {c["id"]: Category(id=c["id"], name=c["name"]) for c in document["categories"]}
+    boxes: dict[int, list[tuple[int, list[float]]]] = {one["id"]: [] for one in document["images"]}
+    for record in document["annotations"]:
+        boxes[record["image_id"]].append((record["category_id"], record["bbox"]))
+    samples = [
+        Sample(
+            image=Image(key=one["file_name"], width=one["width"], height=one["height"]),
+            annotations=tuple(
+                Annotation(category=categories[number], bbox=(box[0], box[1], box[2], box[3]))
+                for number, box in boxes[one["id"]]
+            ),
+        )
+        for one in document["images"]
+    ]
+    out = written(foreign(*samples, categories=tuple(categories.values())))
+    again = dataset(dict(out), [sample.image for sample in samples])
+    assert len(out) == 50 + 1
+    assert sum(out[path].count(b"\n") for path in out if path.endswith(".txt")) == 3326
+    assert names(again) == {number: category.name for number, category in categories.items()}
+    for one, sample in zip(document["images"], again.samples, strict=True):
+        expected = boxes[one["id"]]
+        assert [a.category and a.category.id for a in sample.annotations] == [
+            number for number, _ in expected
+        ]
+        for (_, box), annotation in zip(expected, sample.annotations, strict=True):
+            assert annotation.bbox == pytest.approx(box, abs=1e-6)
+
+
+# A pack may have been written by anybody
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**6) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FILES = st.sampled_from(["data.yaml", "classes.txt", "../x", "train.txt", "obj.data"])
+NOTES = st.fixed_dictionaries(
+    {},
+    optional={
+        "path": JSON | st.just("../../a.txt"),
+        "rows": JSON | st.lists(st.tuples(st.integers(), st.text(max_size=5)).map(list), max_size=3),
+        "end": JSON,
+        "eol": JSON,
+        "bom": JSON,
+        "encoding": JSON | st.just("latin-1"),
+    },
+)
+
+
+@settings(deadline=None)
+@given(
+    notes=JSON | NOTES,
+    row=JSON | st.just("0 .5 .5 .1 .1"),
+    files=st.dictionaries(
+        st.sampled_from(["data.yaml", "classes.txt", "../x", "train.txt"]), st.text(), max_size=3
+    ),
+    extra=st.dictionaries(st.sampled_from(["tail", "kpt_shape"]), JSON, max_size=2),
+    task=st.sampled_from(yolo.VARIANTS),
+    variant=st.sampled_from([None, *yolo.VARIANTS]),
+)
+def test_whatever_an_origin_says_writing_never_fails_nor_leaves_its_folder(
+    notes: object,
+    row: object,
+    files: dict[str, str],
+    extra: dict[str, object],
+    task: str,
+    variant: str | None,
+) -> None:
+    label = msgspec.structs.replace(KEYPOINTS, origin=row, polygons=POLYGON.polygons, shape=CORNERS.shape)
+    data = msgspec.structs.replace(
+        foreign(Sample(image=image(), annotations=(label,), origin=notes)),
+        origin=Origin(format=task, files=files, extra=extra),
+    )
+    out = written(data, variant)
+    assert not any(path.startswith((".", "/")) for path in out)
+    assert lost(data, variant)

@@ -43,7 +43,7 @@ class Directory(msgspec.Struct, kw_only=True):
     """Position in `mimes` of each frame's media type."""
     mimes: list[str]
     extents: list[tuple[int, int]]
-    """The largest width and height, for each of `mimes`."""
+    """Width and height of the flattest image, for each of `mimes`; see `flatter`."""
     names: Callable[[], Iterable[bytes]]
     """The keys, each followed by a NUL, in pieces."""
     names_size: int
@@ -109,6 +109,15 @@ class Index(msgspec.Struct, kw_only=True):
     sizes: Any
     names: Callable[[], list[str]]
     """Reads the keys, in frame order."""
+
+
+def flatter(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """Of two sizes (width, height) that with less height; (0, 0) is no size.
+
+    An .mp4 states it for a track of many sizes: ffmpeg takes a JPEG of less than 3/4 of the stated height for
+    half of an interlaced picture, and joins it with the next (libavcodec/mjpegdec.c, ff_mjpeg_decode_sof).
+    """
+    return min((size for size in (one, other) if size[1]), key=lambda size: size[::-1], default=(0, 0))
 
 
 @cache

@@ -18,7 +18,7 @@ from xlabel.bundles.tar import big_endian
 
 NAME = "mp4"
 MAX_SIZE = 0xFFFF_FFFF  # sample sizes have 32 bits
-NAMES_UUID = bytes.fromhex("786c6162 656c 4b6579 73c2 a9f0017e5b3d".replace(" ", ""))
+NAMES_UUID = bytes.fromhex("786c6162 656c 4b6579 73c2 a9f0017e5b".replace(" ", ""))
 
 UNITY = pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 UNDETERMINED = 0x55C4  # the language code "und"

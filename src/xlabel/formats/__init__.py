@@ -8,18 +8,26 @@ entry-point group `xlabel.formats`.
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from xlabel.errors import InputError
 from xlabel.formats.labels import Labels
 from xlabel.model import Dataset, Loss
 
+
+class Row(NamedTuple):
+    """Where a format's module is, and the endings of its files: a tree without any is not shown to it."""
+
+    module: str
+    suffixes: tuple[str, ...] = ()
+
+
 FORMATS = {
-    "coco": "xlabel.formats.coco",
-    "yolo": "xlabel.formats.yolo",
-    "voc": "xlabel.formats.voc",
-    "labelme": "xlabel.formats.labelme",
-    "csv": "xlabel.formats.csv",
+    "coco": Row("xlabel.formats.coco", (".json",)),
+    "yolo": Row("xlabel.formats.yolo", (".txt",)),
+    "voc": Row("xlabel.formats.voc", (".xml",)),
+    "labelme": Row("xlabel.formats.labelme", (".json",)),
+    "csv": Row("xlabel.formats.csv", (".csv", ".tsv")),
 }
 
 
@@ -67,11 +75,11 @@ class Format(Protocol):
 
 
 @cache
-def table() -> dict[str, str]:
+def table() -> dict[str, Row]:
     """Names of all formats, ours first, with their modules."""
     from importlib.metadata import entry_points
 
-    return FORMATS | {point.name: point.value for point in entry_points(group="xlabel.formats")}
+    return FORMATS | {point.name: Row(point.value) for point in entry_points(group="xlabel.formats")}
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -91,13 +99,15 @@ def split_name(name: str) -> tuple[str, str | None]:
 
 def get(name: str) -> Format:
     """The module of a format by its name without variant."""
-    path = FORMATS.get(name) or table()[name]
-    return cast(Format, import_module(path))
+    row = FORMATS.get(name) or table()[name]
+    return cast(Format, import_module(row.module))
 
 
 def detect(tree: Tree) -> str | None:
     """The one format that a tree looks like, or None; InputError names all where there are several."""
-    found = {name: why for name in table() if (why := get(name).sniff(tree))}
+    endings = {path[path.rfind(".") :].lower() for path in tree.files}
+    asked = [name for name, row in table().items() if not row.suffixes or endings.intersection(row.suffixes)]
+    found = {name: why for name in asked if (why := get(name).sniff(tree))}
     if len(found) > 1:
         readings = "; ".join(f"{name} ({why})" for name, why in found.items())
         raise InputError(f"{tree.root}: labels in more than one format: {readings}. Say which with --from")

@@ -1,46 +1,68 @@
 """COCO JSON: documents, captions, keypoints, LVIS, results lists, panoptic files, and our own unified file.
 
-Data format: cocodataset.org/#format-data and #format-results; lvisdataset.org; pycocotools for what readers take.
-All documents of a folder are one data set. The split is told by their names; an image that several of them know
-(instances, captions and keypoints of one split) is one image, and a label that they know under the same id is
-one label. Ids, order, unknown fields, and whether an absent field is left out, null or empty are kept.
+Data format: cocodataset.org/#format-data and #format-results; lvisdataset.org; pycocotools for what readers
+take. All documents of a folder are one data set. The split is told by their names; an image that several of
+them know (instances, captions and keypoints of one split) is one image, and a label that they know under the
+same id is one label. Ids, order, unknown fields, and whether an absent field is left out, null or empty are kept.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 from xlabel.errors import InputError
 from xlabel.formats import coco_reading, coco_writing, unified
-from xlabel.formats.coco_layout import File, Place, files_of, kept, origin_of, places
+from xlabel.formats.coco_layout import NAME as NAME
+from xlabel.formats.coco_layout import files_of, kept, origin_of, places, split_of, starts
 from xlabel.formats.coco_records import complete, record_of, spelling
 from xlabel.formats.labels import DocumentLabels, Ref, settle
-from xlabel.formats.losses import FIELDS, missing
+from xlabel.formats.losses import FIELDS
 from xlabel.formats.pairing import match_names
-from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Sample
+from xlabel.model import Annotation, Dataset, Image, Loss, Problem, Sample
+from xlabel.model.dataset import Origin
 
 if TYPE_CHECKING:
     from xlabel.formats import Tree
 
-NAME = "coco"
 TITLE = "COCO JSON"
 VARIANTS: tuple[str, ...] = ()
 HOLDS = frozenset(FIELDS)
 
 _LOOKED_AT = 12
-_WORDS = ("coco", "instances", "annotation", "caption", "keypoints", "panoptic", "result", "train", "val", "test")
+_WORDS = (
+    "coco",
+    "instances",
+    "annotation",
+    "caption",
+    "keypoints",
+    "panoptic",
+    "result",
+    "train",
+    "val",
+    "test",
+)
 
 
 class CocoLabels(DocumentLabels):
     """The labels of one or several COCO files."""
 
     def bind(self, keys: Sequence[str]) -> None:
+        files = files_of(self.origin)
+        folders = [_image_folders(file.path) for file in files]
+        first = starts(files, "images")
         there = set(keys)
-        names = [_known_as(sample, there, self._folders(sample)) for sample in self.samples]
+        names = []
+        for sample in self.samples:
+            name = sample.named or sample.image.key
+            at = places(sample.origin)[0].at if len(files) > 1 else None
+            around = folders[max(0, bisect_right(first, at or 0) - 1)] if files else []
+            names.append(
+                next((path for folder in around if (path := folder + name) in there), sample.image.key)
+            )
         self._refs, problems = match_names(names, keys, self.where)
         self.problems += problems
 
@@ -48,31 +70,169 @@ class CocoLabels(DocumentLabels):
         sample = self.samples[int(ref)]
         stated = sample.image
         before = replace(sample, image=replace(stated, key=sample.named)) if sample.named else sample
-        if image.orientation >= 5 and (stated.width, stated.height) == (image.height, image.width):
-            before = replace(before, annotations=self._as_drawn(before))
+        size = (stated.width, stated.height)
+        if image.orientation >= 5 and size == (image.height, image.width) and size[0] != size[1]:
+            before = replace(before, annotations=self._with_records(before))
         settled = settle(before, image, f"{self.where}: {stated.key}", self.problems)
         if sample.drawn is not None and settled.drawn != sample.drawn:
             settled = replace(settled, drawn=sample.drawn)
         return settled
 
-    def _as_drawn(self, sample: Sample) -> tuple[Annotation, ...]:
-        """Annotations with their records, since numbers that are turned twice need not be the same again."""
+    def _with_records(self, sample: Sample) -> tuple[Annotation, ...]:
+        """Annotations with whole records, since a number that is turned to and fro may come back changed."""
         files = files_of(self.origin)
+        first = starts(files, "annotations")
         found = []
-        for annotation in sample.annotations:
-            place = places(annotation.origin)[0]
-            if self.origin.format == NAME and place.record is None and len(files) == 1:
-                spelled = spelling(files[0].form, place.form)
-                identity = spelled.id if annotation.id is None else annotation.id
-                category = annotation.category
-                category_id = spelled.category_id if category is None else category.id
-                record = record_of(annotation, identity, sample.image.id, category_id, spelled)
-                place.record = msgspec.to_builtins(complete(record, annotation))
-                place.form = None
-                annotation = replace(annotation, origin=kept(place))
-            found.append(annotation)
-        return tuple(found)
+        for annotation in sample.annotations if files else ():
+            own = places(annotation.origin)
+            for place in own:
+                if place.record is None:
+                    file = files[max(0, bisect_right(first, place.at or 0) - 1)]
+                    bare = replace(annotation, **dict.fromkeys(place.without or ()))
+                    spelled = spelling(file.form, place.form)
+                    identity = spelled.id if annotation.id is None else annotation.id
+                    category = annotation.category
+                    ids = {
+                        known: raw.get("id") for known, raw in file.categories or () if isinstance(raw, dict)
+                    }
+                    category_id = (
+                        spelled.category_id if category is None else ids.get(category.id, category.id)
+                    )
+                    status = "suggestion" if file.kind == "results" else None
+                    record = record_of(bare, identity, sample.image.id, category_id, spelled, status)
+                    place.record = msgspec.to_builtins(complete(record, bare))
+                    place.form = None
+            own[0].also = own[1:] or None
+            found.append(replace(annotation, origin=kept(own[0])))
+        return tuple(found) if files else sample.annotations
 
-    def _folders(self, sample: Sample) -> list[str]:
-        files = files_of(self.origin)
-        return [str(PurePosixPath(file.path).parent) for file in files]
+
+def sniff(tree: "Tree") -> str | None:
+    """Why the tree looks like COCO; looks into a dozen JSON files at most."""
+    paths = _paths(tree)
+    if len(paths) > _LOOKED_AT:  # those first that are called as COCO files usually are
+        paths.sort(key=lambda path: not any(word in path.rpartition("/")[2].lower() for word in _WORDS))
+    for path in paths[:_LOOKED_AT]:
+        try:
+            data = tree.read(path)
+        except (FileNotFoundError, InputError):
+            continue
+        if b'"images"' not in data and b'"annotations"' not in data and b'"image_id"' not in data:
+            continue
+        try:
+            top = coco_reading.parse(data, path)
+        except InputError:
+            if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and b'"category_id"' in data:
+                return f"{path}, JSON with category_id, damaged"
+            continue
+        if coco_reading.is_document(top):
+            names = [key for key in ("images", "annotations", "categories") if key in top]
+            return f"{path} with {', '.join(names)}"
+        if coco_reading.is_results(top):
+            return f"{path}, a list of {len(top):,} results"
+    return None
+
+
+def read(tree: "Tree", variant: str | None = None) -> CocoLabels:
+    """The labels of all COCO files of the tree; other JSON files are left alone.
+
+    Results lists come last, so that they find the images and categories that the documents name. A file that
+    cannot be read is a problem where there are others. Raises InputError where none can be read.
+    """
+    state = coco_reading.Reading(where=tree.root, several=False)
+    found = _kinds(tree, _paths(tree), state.problems)
+    bundled = [path for path, kind in found.items() if kind == "unified"]
+    if bundled and len(found) > 1:
+        others = ", ".join(path for path in found if path != bundled[0])
+        raise InputError(
+            f"{tree.root}: {bundled[0]} has all labels of a pack, and there is {others}; name one"
+        )
+    if bundled:
+        return _read_unified(tree, bundled[0], state.problems)
+    state.several = len(found) > 1
+    where = tree.root if state.several else _where(tree, next(iter(found)))
+    for path in sorted(found, key=lambda path: found[path]):
+        state.where = _where(tree, path)
+        top = coco_reading.parse(tree.read(path), state.where)
+        if isinstance(top, list):
+            coco_reading.read_results(state, path, top)
+        else:
+            coco_reading.read_document(state, path, top)
+    samples = coco_reading.samples(state)
+    extra = coco_reading.extra_of(state.files)
+    if not state.several:
+        state.files[0].extra = None
+    origin = origin_of(state.files)
+    return CocoLabels(where, samples, state.categories, origin, extra, state.problems)
+
+
+def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """The source's documents again where the data set comes from COCO, else annotations.json.
+
+    For other sources box, area and iscrowd are written where a label does not state them, and ids are made
+    unique, so that pycocotools takes the file. `category_id` is null where a label has no category.
+    """
+    return coco_writing.write(dataset)
+
+
+def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
+    """Nothing: what COCO has no word for goes into objects `xlabel`."""
+    return iter(())
+
+
+def _paths(tree: "Tree") -> list[str]:
+    return [path for path in tree.files if path.lower().endswith(".json")]
+
+
+def _where(tree: "Tree", path: str) -> str:
+    return str(PurePosixPath(tree.root) / path)
+
+
+def _kinds(tree: "Tree", paths: list[str], problems: list[Problem]) -> dict[str, str]:
+    """The COCO files among `paths` with what they are; those that cannot be read are problems."""
+    found: dict[str, str] = {}
+    errors: list[InputError] = []
+    for path in paths:
+        try:
+            top = coco_reading.parse(tree.read(path), _where(tree, path))
+        except FileNotFoundError:
+            continue
+        except InputError as error:
+            errors.append(error)
+            where, _, what = str(error).partition(": ")
+            problems.append(Problem(where, "unreadable", what))
+            continue
+        if coco_reading.is_document(top):
+            found[path] = "unified" if "xlabel" in top else "document"
+        elif coco_reading.is_results(top) or (top == [] and len(paths) == 1):
+            found[path] = "results"
+    if not found:
+        if errors:
+            raise errors[0]
+        other = f"{len(paths):,} JSON files of another kind" if paths else "no JSON file"
+        raise InputError(
+            f'{tree.root}: expected COCO JSON ("images", "annotations" and "categories", or a list of '
+            f"results), found {other}; is it another format?"
+        )
+    return found
+
+
+def _read_unified(tree: "Tree", path: str, problems: list[Problem]) -> CocoLabels:
+    where = _where(tree, path)
+    read = unified.read(tree.read(path), where)
+    dataset = read.dataset
+    origin = dataset.origin or Origin(format=NAME)
+    samples = dataset.samples + read.unmatched
+    return CocoLabels(where, samples, dataset.categories, origin, dataset.extra, problems + read.problems)
+
+
+def _image_folders(path: str) -> list[str]:
+    """Folders in which the images of a document may lie, the likeliest first, each with its slash."""
+    folder, _, name = path.rpartition("/")
+    word = name.removesuffix(".json").rpartition("_")[2]
+    above = folder.rpartition("/")[0]
+    split = split_of(path)
+    choices = [folder, f"{folder}/images"] if folder else ["", "images"]
+    for part in (word, split) if split else (word,):
+        choices += [f"{above}/{part}", f"{above}/{part}/images", f"{above}/images/{part}"]
+    return [choice.strip("/") + "/" if choice.strip("/") else "" for choice in choices]

@@ -42,11 +42,16 @@ def image_of(raw: Mapping[str, Any]) -> tuple[Image, str | None, list[tuple[str,
     problems: list[tuple[str, str]] = []
     identity, name = raw.get("id"), raw.get("file_name")
     if not is_id(identity):
-        problems.append(("bad-id", f"expected a whole number or a text as id of an image, got {identity!r:.60}"))
+        problems.append(
+            ("bad-id", f"expected a whole number or a text as id of an image, got {identity!r:.60}")
+        )
         identity = None
     if not isinstance(name, str) or not name or "\0" in name:
         problems.append(
-            ("no-file-name", f"expected a file_name, got {name!r:.60}; the image goes by its id, {identity!r}")
+            (
+                "no-file-name",
+                f"expected a file_name, got {name!r:.60}; the image goes by its id, {identity!r}",
+            )
         )
         name = str(identity)
     said = raw.get("xlabel")
@@ -80,25 +85,34 @@ def is_plain(raw: Mapping[str, Any]) -> bool:
 
 
 def image_record(
-    sample: Sample, identity: Any, split: str | None = None, *, oriented: bool = True
+    sample: Sample, identity: Any, split: str | None = None, *, again: bool = False
 ) -> dict[str, Any]:
-    """The record of an image; `split` is what goes without saying, `oriented`: its orientation is said."""
+    """The record of an image; `split` is what goes without saying.
+
+    `again`: as its document had it, by its own name and size, and without the orientation, which the image
+    file has told.
+    """
     image = sample.image
-    width, height = sample.drawn or (image.width, image.height)
-    record: dict[str, Any] = {"id": identity, "file_name": sample.named or image.key}
+    name, width, height = image.key, image.width, image.height
+    if again:
+        name = sample.named or name
+        width, height = sample.drawn or (width, height)
+    record: dict[str, Any] = {"id": identity, "file_name": name}
     if width is not None:
         record["width"] = width
     if height is not None:
         record["height"] = height
     said: dict[str, Any] = {}
-    if oriented and image.orientation != 1:
+    if not again and image.orientation != 1:
         said["orientation"] = image.orientation
     if sample.split != split:
         said["split"] = sample.split
     taken: dict[str, Any] = {}
     for key, value in (image.extra or {}).items():
         # What others call xlabel stays where it was, as long as we have nothing to say there.
-        (taken if key in KNOWN and (key != "xlabel" or said or isinstance(value, dict)) else record)[key] = value
+        (taken if key in KNOWN and (key != "xlabel" or said or isinstance(value, dict)) else record)[key] = (
+            value
+        )
     if taken:
         said["extra"] = taken
     if said:
@@ -112,7 +126,7 @@ def rewritten(raw: Mapping[str, Any], sample: Sample, split: str | None) -> dict
     A size that the record does not state has come from the image file, and is no edit.
     """
     before, stated, _ = image_of(raw)
-    now = image_record(sample, raw.get("id"), split, oriented=before.orientation != 1)
+    now = image_record(sample, raw.get("id"), split, again=True)
     record = dict(raw)
     name = sample.named or sample.image.key
     if before.key != name:

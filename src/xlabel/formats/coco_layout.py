@@ -1,4 +1,4 @@
-"""What is kept of COCO files so that the same files can be written again: their layout, and each record's place.
+"""What is kept of COCO files so that they can be written again: their layout, and each record's place.
 
 A data set's origin has a `File` for each of its documents. An annotation's origin is None where its place and
 its spelling follow from the document; a number where only its place does not; else a `Place`. Places count

@@ -1,6 +1,7 @@
 """COCO documents, results lists and panoptic files into samples, one after the other into one data set."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ from xlabel.formats.coco_records import (
     said_of,
     shortened,
     spelling,
+    take_back,
     words,
 )
 from xlabel.model import Annotation, Category, Image, Problem, Sample
@@ -90,7 +92,9 @@ def parse(data: bytes, where: str) -> dict[str, Raw] | list[Raw]:
     except RecursionError:
         raise InputError(f"{where}: nested too deeply for any label file; is it damaged?") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{where}: expected UTF-8, found other bytes ({error.reason}); save it as UTF-8") from None
+        raise InputError(
+            f"{where}: expected UTF-8, found other bytes ({error.reason}); save it as UTF-8"
+        ) from None
     except msgspec.DecodeError as error:
         raise InputError(f"{where}{_reason(data, str(error))}") from None
 
@@ -153,16 +157,24 @@ def read_results(state: Reading, path: str, top: list[Raw]) -> None:
 def samples(state: Reading) -> list[Sample]:
     """All that has been read."""
     _renumber(state)
+    latest = {category.id: category for category in state.categories} if state.several else {}
     made = []
     for image, split, named, place, group in zip(
         state.images, state.splits, state.named, state.image_places, state.groups, strict=True
     ):
         origin = None if place is None else msgspec.to_builtins(place)
-        made.append(
-            Sample(image=image, annotations=tuple(group), split=split, named=named, origin=origin)
-        )
-        group.clear()
+        if latest:
+            group = [_renewed(annotation, latest) for annotation in group]
+        made.append(Sample(image=image, annotations=tuple(group), split=split, named=named, origin=origin))
     return made
+
+
+def _renewed(annotation: Annotation, latest: Mapping[int, Category]) -> Annotation:
+    """An annotation with what all files say of its category."""
+    category = annotation.category
+    if category is None or latest[category.id] is category:
+        return annotation
+    return msgspec.structs.replace(annotation, category=latest[category.id])
 
 
 def extra_of(files: list[File]) -> dict[str, Any] | None:
@@ -178,11 +190,11 @@ def baseline_of(
 ) -> tuple[Annotation, Record, list[tuple[str, str]]]:
     """What a record says, read field by field; `category` is the one that its category_id names."""
     record, extra, problems = loose(raw)
-    said = record.xlabel
-    annotation = annotation_of(record, category, status, None)
-    if said is not UNSET:
-        annotation = said_of(annotation, msgspec.structs.replace(said, origin=UNSET))
-        record.xlabel = UNSET
+    stated = copy(record)
+    take_back(stated)
+    annotation = annotation_of(stated, category, status, None)
+    if record.xlabel is not UNSET:
+        annotation = said_of(annotation, record.xlabel)
     if extra:
         annotation = msgspec.structs.replace(annotation, extra=extra | (annotation.extra or {}))
     return annotation, record, problems
@@ -195,9 +207,11 @@ def _reason(data: bytes, error: str) -> str:
     digits = error.rpartition("byte ")[2].rstrip(")")
     place = int(digits) if digits.isdigit() else 0
     line = data.count(b"\n", 0, place) + 1
-    for word in (b"NaN", b"Infinity", b"-Infinity"):
+    for word in (b"-Infinity", b"Infinity", b"NaN"):
         if data.startswith(word, place) or (place and data.startswith(word, place - 1)):
-            return f":{line}: expected a number, got {word.decode()}, which is no JSON; write null in its place"
+            return (
+                f":{line}: expected a number, got {word.decode()}, which is no JSON; write null in its place"
+            )
     found = data[place : place + 20].decode("utf-8", "replace")
     return f":{line}: no JSON from byte {place:,} on ({found!r}); {error[:1].lower()}{error[1:]}"
 
@@ -212,7 +226,9 @@ def _list(state: Reading, file: File, top: dict[str, Raw], key: str) -> list[Raw
         value = _value(state, top[key], key, "bad-list")
         if value is not UNSET:
             file.odd = {**(file.odd or {}), key: value}
-            state.problem(key, "bad-list", f"expected a list, got {shortened(value)}; it is kept and not read")
+            state.problem(
+                key, "bad-list", f"expected a list, got {shortened(value)}; it is kept and not read"
+            )
         return None
 
 
@@ -221,7 +237,9 @@ def _value(state: Reading, raw: Raw, at: str, code: str) -> Any:
     try:
         value = _anything(raw)
     except BAD as error:
-        state.problem(at, code, f"expected JSON that can be read, got {shortened_raw(raw)} ({error}); left out")
+        state.problem(
+            at, code, f"expected JSON that can be read, got {shortened_raw(raw)} ({error}); left out"
+        )
         return UNSET
     if isinstance(value, (dict, list)) and is_deep(value):
         state.problem(at, code, "nested deeper than 64 levels, which no label is; left out")
@@ -244,7 +262,9 @@ def _categories(state: Reading, file: File, raws: list[Raw] | None) -> dict[Any,
     index: dict[Any, Category] = {}
     kept: list[tuple[int | None, Any]] = []
     odd = state.several
-    known = {(category.name, category.supercategory): place for place, category in enumerate(state.categories)}
+    known = {
+        (category.name, category.supercategory): place for place, category in enumerate(state.categories)
+    }
     taken = {category.id for category in state.categories}
     for at, raw in enumerate(raws or ()):
         name = f"categories[{at}]"
@@ -313,7 +333,9 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
         if not isinstance(value, dict):
             if value is not UNSET:
                 _junk(file, "images", at, value)
-                state.problem(name, "bad-image", f"expected an object, got {shortened(value)}; it is not read")
+                state.problem(
+                    name, "bad-image", f"expected an object, got {shortened(value)}; it is not read"
+                )
             ordered = False
             continue
         image, stated, problems = image_of(value)
@@ -332,7 +354,9 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
             if key in own:
                 state.problem(name, "image-twice", f"{key!r} has a record already; join the two")
             elif key in state.keys:
-                key = _free_key(state.keys, key, split or folder.rstrip("/") or file.path.removesuffix(".json"))
+                key = _free_key(
+                    state.keys, key, split or folder.rstrip("/") or file.path.removesuffix(".json")
+                )
                 named, image = image.key, msgspec.structs.replace(image, key=key)
             position = len(state.images)
             mine[folder, split, named or key] = position
@@ -340,7 +364,7 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
             if not is_plain(value) and (
                 image.width is None
                 or image.height is None
-                or not same(image_record(sample, image.id, split, oriented=False), value)
+                or not same(image_record(sample, image.id, split, again=True), value)
             ):
                 place.record = value
             state.images.append(image)
@@ -355,7 +379,9 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
         own.add(named or key)
         state.keys.add(key)
         if is_id(raw_id) and raw_id in index:
-            state.problem(name, "image-id-twice", f"id {raw_id!r} belongs to an image above; give it one of its own")
+            state.problem(
+                name, "image-id-twice", f"id {raw_id!r} belongs to an image above; give it one of its own"
+            )
         elif isinstance(raw_id, (int, str, float)):
             index.setdefault(raw_id, position)
     state.names |= mine
@@ -379,7 +405,7 @@ def _join_image(state: Reading, position: int, image: Image, value: dict[str, An
     if image.id != known.id:
         place.id = (known.id, image.id)
     sample = Sample(image=known, split=state.splits[position], named=state.named[position])
-    if not same(image_record(sample, image.id, state.splits[position], oriented=False), value):
+    if not same(image_record(sample, image.id, state.splits[position], again=True), value):
         place.record = value
     first.also = [*(first.also or []), place]
 
@@ -420,7 +446,9 @@ def _annotations(
         if record is not None and is_clean(record):
             position = index.get(record.image_id, -1)
             category = categories.get(record.category_id)
-            if position >= 0 and (category is not None or record.category_id is UNSET or record.category_id is None):
+            if position >= 0 and (
+                category is not None or record.category_id is UNSET or record.category_id is None
+            ):
                 if position < last and not numbered:
                     _number(groups, start)
                     numbered = True
@@ -539,8 +567,8 @@ def _category(
     state.problem(
         name,
         "unknown-category",
-        f"expected the id of one of the {len(categories):,} categories as category_id, got {shortened(raw_id)}; "
-        "it is read as a label without category",
+        f"expected the id of one of the {len(categories):,} categories as category_id, "
+        f"got {shortened(raw_id)}; it is read as a label without category",
     )
     return None
 
@@ -574,7 +602,9 @@ def _image_by_id(state: Reading, image_id: Any) -> int:
 
 def _twice(state: Reading, at: int, identity: Any) -> None:
     state.problem(
-        f"annotations[{at}]", "annotation-id-twice", f"id {identity!r} belongs to another annotation; give it one of its own"
+        f"annotations[{at}]",
+        "annotation-id-twice",
+        f"id {identity!r} belongs to another annotation; give it one of its own",
     )
 
 
@@ -600,8 +630,8 @@ def _panoptic(
     state.problem(
         "",
         "panoptic",
-        "a panoptic file: its segments are read with category, box and area; their masks are in PNG files and "
-        "are not read",
+        "a panoptic file: its segments are read with category, box and area; their masks are in PNG files "
+        "and are not read",
     )
     segments = state.annotation_place
     for at, raw in enumerate(raws):
@@ -613,9 +643,16 @@ def _panoptic(
         position = index.get(image_id) if isinstance(image_id, (int, str, float)) else None
         inside = value.get("segments_info") if isinstance(value, dict) else None
         place = None if position is None else state.image_places[position]
-        if position is None or not isinstance(inside, list) or place is None or _place_in(place, state).panoptic:
+        if (
+            position is None
+            or not isinstance(inside, list)
+            or place is None
+            or _place_in(place, state).panoptic
+        ):
             _junk(file, "annotations", at, value)
-            state.problem(name, "bad-annotation", "expected an image of this file and segments_info; it is not read")
+            state.problem(
+                name, "bad-annotation", "expected an image of this file and segments_info; it is not read"
+            )
             continue
         shell = {key: item for key, item in value.items() if key != "segments_info"}
         _place_in(place, state).panoptic = Place(at=at, record=shell)
@@ -656,7 +693,9 @@ def _join(state: Reading, start: int) -> None:
             if known is None:
                 fresh.setdefault(identity, (position, number))
             else:
-                joined = _joined(state.groups[known[0]][known[1]], annotation) if known[0] == position else None
+                joined = (
+                    _joined(state.groups[known[0]][known[1]], annotation) if known[0] == position else None
+                )
                 if joined is not None:
                     state.groups[known[0]][known[1]] = joined
                     del group[number]
@@ -679,6 +718,8 @@ def _joined(one: Annotation, other: Annotation) -> Annotation | None:
     only_other: list[str] = []
     for name in _JOINED:
         a, b = getattr(one, name), getattr(other, name)
+        if name == "category" and a is not None and b is not None and a.id == b.id:
+            continue
         if a is not None and b is not None and a != b:
             return None
         if a is None and b is not None:

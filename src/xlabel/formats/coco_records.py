@@ -99,6 +99,7 @@ _NO_RARE = sum(_MISSING[field] for field in ("keypoints", "score", "caption", "a
 _RARE = ("keypoints", "score", "caption", "attributes")
 
 _CORE = frozenset(Record.__struct_fields__) - {"score", "caption", "attributes"}
+_DERIVED = frozenset({"id", "segmentation", "bbox", "area"})
 _SOFT: dict[str, Any] = {"score": Number, "caption": str, "attributes": dict}
 
 
@@ -140,18 +141,23 @@ def annotation_of(record: Record, category: Category | None, status: str | None,
     )
 
 
+def take_back(record: Record) -> None:
+    """Take out of a record what, as its `xlabel` says, only stands there for other readers."""
+    said = record.xlabel
+    if said is UNSET or not said.derived:
+        return
+    for name in said.derived:
+        if name in _DERIVED:
+            setattr(record, name, UNSET)
+
+
 def said_of(annotation: Annotation, said: Said) -> Annotation:
-    """An annotation with what its record's `xlabel` adds, and without what is only derived."""
+    """An annotation with what its record's `xlabel` adds, but for the origin."""
     changes: dict[str, Any] = {}
-    for field in said.derived or ():
-        if field == "segmentation":
-            changes |= {"polygons": None, "mask": None}
-        elif field in ("id", "bbox", "area"):
-            changes[field] = None
-    for field in ("shape", "author", "time", "status", "origin"):
-        value = getattr(said, field)
+    for name in ("shape", "author", "time", "status"):
+        value = getattr(said, name)
         if value is not UNSET:
-            changes[field] = value
+            changes[name] = value
     if said.mask:
         changes["mask"] = RLE(said.mask.size, said.mask.counts)
     if said.extra:

@@ -58,6 +58,8 @@ class _Label(Struct, gc=False):
     place: Place | None
     sample: Sample
     image_id: Any
+    turned: bool
+    """Whether the document has it as it lies on the stored matrix."""
 
 
 class _Ids(Struct):
@@ -97,6 +99,7 @@ class _Document(Struct):
 
 def write(dataset: Dataset) -> Iterator[tuple[str, Iterable[bytes]]]:
     """(path, chunks) of each document."""
+    dataset = replace(dataset, samples=list(dataset.samples))  # which may be read anew each time
     known = files_of(dataset.origin)
     files = known or [File(path=FILE)]
     documents = [
@@ -210,16 +213,17 @@ def _place_labels(dataset: Dataset, documents: list[_Document], again: bool) -> 
         sample = dataset.samples[position]
         home = next((d for d in documents if position in d.image_ids), documents[0])
         home_id = home.image_ids.get(position, sample.image.id)
+        turned = again and sample.origin is not None and _was_turned(sample)
         for annotation in sample.annotations:
             origin = annotation.origin if again else None
             if origin is None:
-                home.labels.append(_Label(_LAST, annotation, None, sample, home_id))
+                home.labels.append(_Label(_LAST, annotation, None, sample, home_id, turned))
                 continue
             for place in places(origin):
                 document = home if place.at is None else documents[_file_at(place.at, first)]
                 at = _LAST if place.at is None else place.at
                 image_id = document.image_ids.get(position, home_id)
-                document.labels.append(_Label(at, annotation, place, sample, image_id))
+                document.labels.append(_Label(at, annotation, place, sample, image_id, turned))
     for document in documents:
         if any(label.at != _LAST for label in document.labels):
             document.labels.sort(key=lambda label: label.at)
@@ -251,7 +255,8 @@ def _place_categories(dataset: Dataset, document: _Document, alone: bool, read: 
     records = {i: raw for i, raw in file.categories or () if i is not None and isinstance(raw, dict)}
     if file.kind == "results" or "categories" in (file.missing or ()):
         for category in dataset.categories:
-            _list(document, category, records.get(category.id, {}).get("id", category.id), None)
+            identity = records.get(category.id, {}).get("id", category.id)
+            document.listed.setdefault(category.id, (category, identity))
         return
     by_id: dict[int, Category] = {}
     for category in dataset.categories:
@@ -274,7 +279,7 @@ def _list(document: _Document, category: Category, identity: Any, raw: Any) -> N
 
 
 def _free(document: _Document, category: Category) -> int:
-    taken = {identity for identity in document.by_object.values() if type(identity) is int}
+    taken = {identity for _, identity in document.listed.values() if type(identity) is int}
     return category.id if category.id not in taken else max(taken) + 1
 
 
@@ -293,6 +298,8 @@ def _category_id(document: _Document, category: Category) -> Any:
         _list(document, category, identity, None)
     else:
         identity = document.by_object[id(category)] = known[1]
+        if "categories" in (document.file.missing or ()) and category.name != str(identity):
+            document.categories.append((category, {"id": identity}))  # what was told by its id no longer is
     return identity
 
 
@@ -346,8 +353,7 @@ def _image_record(image: _Image, split: str | None) -> dict[str, Any]:
     if image.place is None:
         return image_record(image.sample, image.id, split)
     if image.place.record is None:
-        # The orientation has come from the image file, and is not the document's to say.
-        return image_record(image.sample, image.id, split, oriented=False)
+        return image_record(image.sample, image.id, split, again=True)
     record = rewritten(image.place.record, image.sample, split)
     if record.get("id") != image.id:
         record["id"] = image.id
@@ -384,7 +390,7 @@ def _label_record(document: _Document, label: _Label, ids: _Ids) -> Record | dic
         annotation = replace(annotation, **dict.fromkeys(set(place.without) & _OPTIONAL))
     if place is not None and place.record is not None:
         return _again(document, label, annotation, place.record, status)
-    if was_turned(sample):
+    if label.turned:
         assert sample.drawn is not None
         annotation = turn_back(annotation, sample.image.orientation, *sample.drawn)
     identity = annotation.id
@@ -418,9 +424,9 @@ def _again(
     place, sample, category = label.place, label.sample, annotation.category
     before, _, _ = baseline_of(raw, None, status)
     drawn = before
-    if was_turned(sample):
+    if label.turned:
         assert sample.drawn is not None
-        before = turned(before, sample)
+        before = _turned(before, sample)
         drawn = turn_back(annotation, sample.image.orientation, *sample.drawn)
     else:
         drawn = annotation
@@ -442,7 +448,9 @@ def _again(
     more = before.extra != annotation.extra
     if changed or more:
         new: dict[str, Any] = msgspec.to_builtins(
-            complete(record_of(drawn, identity, label.image_id, None, _spelling(document, None), status), drawn)
+            complete(
+                record_of(drawn, identity, label.image_id, None, _spelling(document, None), status), drawn
+            )
         )
         for key in {key for name in changed for key in _SAYING[name]} | ({"xlabel"} if more else set()):
             if key in new:
@@ -485,10 +493,6 @@ def _panoptic_records(document: _Document, ids: _Ids) -> Iterator[Any]:
 
 def _category_records(document: _Document, read: dict[int, Category]) -> Iterator[Any]:
     """The list of categories, each as it stood, with what has been edited since."""
-    if "categories" in (document.file.missing or ()) and all(
-        category is not None and category.name == str(raw["id"]) for category, raw in document.categories
-    ):
-        return
     for category, raw in document.categories:
         if category is None:
             yield raw
@@ -503,13 +507,13 @@ def _category_records(document: _Document, read: dict[int, Category]) -> Iterato
         yield record | {key: now[key] for key in now if key not in then or then[key] != now[key]}
 
 
-def was_turned(sample: Sample) -> bool:
+def _was_turned(sample: Sample) -> bool:
     """Whether the labels were drawn on the stored matrix; see `labels.settle`."""
     image = sample.image
     return image.orientation >= 5 and sample.drawn is not None and sample.drawn == (image.height, image.width)
 
 
-def turned(annotation: Annotation, sample: Sample) -> Annotation:
+def _turned(annotation: Annotation, sample: Sample) -> Annotation:
     """An annotation as the file has it, as it lies in the displayed image."""
     assert sample.drawn is not None
     try:

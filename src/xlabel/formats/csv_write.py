@@ -352,7 +352,7 @@ def _is_same(cells: Sequence[str], plan: Plan, annotation: Annotation, sample: S
 
 
 def _is_named(texts: Texts, category: Category | None) -> bool:
-    """Whether a row calls its category so; of cells that are empty nothing is asked, as long as one is not."""
+    """Whether a row calls its category so; an empty cell says nothing, unless all are."""
     name, number, parent = texts
     if category is None or not (name or number):
         return category is None and not (name or number)

@@ -33,10 +33,11 @@ def splits(files: Mapping[str, str], where: Callable[[str], str]) -> tuple[Split
     found: Splits = {}
     problems: list[Problem] = []
     for path in _deciding(files):
-        ids = found.setdefault(_split_path(path)[0], {})
-        split = _split_path(path)[2]
+        prefix, folder, split = _split_path(path)
+        ids = found.setdefault(prefix, {})
         for number, line in enumerate(files[path].split("\n"), 1):
-            name = _line(line, _flagged(files[path]))[0]
+            # Layout's lists have the number of a person behind the id.
+            name = _readings(line)[1 if folder == "Layout" else 0]
             if name and ids.setdefault(name, split) != split:
                 problems.append(
                     Problem(
@@ -94,7 +95,7 @@ def written(
             text = files.get(path, "")
             if name in MEMBERS and (folder in folders or path not in files):
                 new = _split_list(text, MEMBERS[name], known, kept)
-            elif _of_class(name) is not None and _flagged(text):
+            elif folder == "Main" and _of_class(name) is not None:
                 new = _class_list(text, name, known, kept)
             else:
                 new = _revised(text, _as_it_was, known, kept)
@@ -151,8 +152,8 @@ def _class_list(text: str, name: str, known: Mapping[str, Sample], kept: frozens
     def line_of(name: str, line: str) -> str | None:
         if known[name].split is not None and known[name].split not in members:
             return None
-        flag = _flag(known[name], category)
-        return line if (flag == "-1") == (line.split()[-1] == "-1") else f"{name} {flag:>2}"
+        flag, said = _flag(known[name], category), line.split()[-1]
+        return line if said not in _FLAGS or (flag == "-1") == (said == "-1") else f"{name} {flag:>2}"
 
     return _revised(text, line_of, known, kept)
 
@@ -165,15 +166,14 @@ def _revised(
     wanted: Iterable[str] = (),
 ) -> str:
     """A text with each line as `line_of` (id, line) has it now, and lines for those wanted and not there."""
-    flagged = _flagged(text)
     names = {name.rpartition("/")[2]: name for name in known} | {name: name for name in known}
     left = dict.fromkeys(wanted)
     old = text.split("\n")
     new: list[str] = []
     for line in old:
-        said = _line(line, flagged)[0]
-        name = names.get(said, said)
-        now = line_of(name, line) if name in known else line if not name or name in kept else None
+        said = _readings(line)
+        name = next((names.get(text, text) for text in said if text in names or text in kept), "")
+        now = line_of(name, line) if name in known else line if name or not said[0] else None
         if now is not None:
             new.append(now)
             left.pop(name, None)
@@ -197,21 +197,11 @@ def _of_class(name: str) -> tuple[str, tuple[str, ...]] | None:
     return (category, MEMBERS[split]) if category and split in MEMBERS else None
 
 
-def _flagged(text: str) -> bool:
-    """Whether every line ends in a flag or number behind the id."""
-    lines = [line.split() for line in text.split("\n") if line.strip()]
-    return bool(lines) and all(len(line) > 1 and line[-1] in _FLAGS for line in lines)
-
-
-def _line(line: str, flagged: bool) -> tuple[str, str]:
-    """The id in a line, as a label file's path without suffix, and the flag behind it."""
-    text, flag = line.strip(), ""
-    if flagged and text:
-        text, flag = text.rsplit(None, 1)
-    text = text.lstrip("\ufeff").removeprefix("./")
-    if text.lower().endswith(_SUFFIXES):
-        text = stem(text)
-    return text, flag
+def _readings(line: str) -> list[str]:
+    """What id a line may name, likeliest first: all of it, or all but one or two columns at its end."""
+    text = line.strip().lstrip("\ufeff").removeprefix("./")
+    shorter = [text.rsplit(None, columns)[0] if text else "" for columns in (1, 2)]
+    return [stem(name) if name.lower().endswith(_SUFFIXES) else name for name in (text, *shorter)]
 
 
 def _id(prefix: str, path: str) -> str | None:

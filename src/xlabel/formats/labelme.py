@@ -14,6 +14,8 @@ import base64
 import binascii
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import reduce
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -78,6 +80,8 @@ HOLDS = frozenset(
 VERSION = "5.5.0"
 """Of LabelMe, as the files say whose text is ours."""
 
+Part = tuple[str, int, bytes]
+"""What polygons that are parts of one thing have in common: label, group, and all that they say besides."""
 Geometry = tuple[str, list[list[Number]], str | None]
 """Shape type, points, and the mask's PNG in base64."""
 
@@ -85,7 +89,8 @@ _MAX_NUMBER = 1 << 53
 _MAX_DEPTH = 40
 _DOCUMENT = ("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
 _SHAPE = ("label", "points", "group_id", "description", "shape_type", "flags", "mask", "attributes")
-_SAYS = ("group_id", "description", "flags", "attributes")
+_SAYS = ("description", "flags", "attributes")
+_COLOURS = frozenset({"line_color", "fill_color"})
 _COUNTS = {
     "rectangle": (2, 4),
     "oriented_rectangle": (4, 4),
@@ -125,25 +130,21 @@ class LabelmeLabels(NamedLabels):
         first = len(found)
         shapes: list[list[dict[str, Any]]] = []
         slots: list[Any] = []
-        groups: dict[tuple[str, int], int] = {}
+        parts: dict[Part, int] = {}
         for index, shape in enumerate(document["shapes"]):
             try:
                 annotation = _annotation(shape, size, self.category)
             except ValueError as error:
                 self._report(path, f"shapes[{index}]: ", error)
-                slots.append(shape)
+                slots.append([shape])
                 continue
-            group = shape.get("group_id")
-            at = groups.get((shape["label"], group)) if annotation.polygons and type(group) is int else None
-            joined = _joined(found[first + at], shapes[at], annotation) if at is not None else None
-            if at is None or joined is None:
-                at = len(shapes)
-                if annotation.polygons and type(group) is int:
-                    groups.setdefault((shape["label"], group), at)
+            part = _part_of(shape)
+            at = parts.setdefault(part, len(shapes)) if part is not None else len(shapes)
+            if at == len(shapes):
                 found.append(annotation)
                 shapes.append([shape])
             else:
-                found[first + at] = joined
+                found[first + at] = _joined(found[first + at], annotation)
                 shapes[at].append(shape)
             slots.append(at)
         turned = is_turned(image, stated)
@@ -153,7 +154,8 @@ class LabelmeLabels(NamedLabels):
                 found[first + at] = replace(
                     found[first + at], origin=origin[0] if len(origin) == 1 else origin
                 )
-        kept = {**document, "shapes": None if slots == list(range(len(slots))) else slots}
+        # Where each shape went: the number of its annotation, or the shape itself in a list of one.
+        kept = {**document, "shapes": None if slots == list(range(len(shapes))) else slots}
         return Sample(image=here, annotations=tuple(found), origin={"path": path, "document": kept})
 
     def stated(self, data: bytes) -> Stated:
@@ -209,9 +211,9 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
         if any(name in _DOCUMENT for name in sample.image.extra or {}):
             yield Loss(key, "image extra")
         counts: dict[str, int] = {}
-        flags: set[str] = set()
+        seen: set[object] = set()
         for annotation in sample.annotations:
-            for field in _left_out(annotation, flags):
+            for field in _left_out(annotation, seen):
                 counts[field] = counts.get(field, 0) + 1
         for field, count in counts.items():
             yield Loss(key, field, count)
@@ -276,8 +278,12 @@ def _stated(document: dict[str, Any]) -> Stated:
 
 
 def _extra(record: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
-    """Fields that have no word here; null says nothing."""
-    return {name: value for name, value in record.items() if name not in known and value is not None}
+    """Fields that have no word here; the colours of old versions that are null say nothing."""
+    return {
+        name: value
+        for name, value in record.items()
+        if name not in known and (value is not None or name not in _COLOURS)
+    }
 
 
 def _flagged(category: Category) -> Annotation:
@@ -438,11 +444,18 @@ def _pixels(text: Any, width: int, height: int) -> Any:
         raise ValueError("bad-mask", f"expected a whole PNG, got: {error}; draw the mask again") from None
 
 
-def _joined(one: Annotation, shapes: list[dict[str, Any]], other: Annotation) -> Annotation | None:
-    """Two polygons of one label and group as parts of one thing, if they say the same besides."""
-    if _attributes(shapes[0]) != other.attributes or one.extra != other.extra:
+def _part_of(shape: dict[str, Any]) -> Part | None:
+    """Which thing a shape is a part of; None where it is one of its own."""
+    group = _whole(shape.get("group_id"))
+    if group is None or (shape.get("shape_type") or "polygon") != "polygon":
         return None
-    rest = {name: value for name, value in (other.attributes or {}).items() if name != "group_id"}
+    rest = [_attributes(shape), _extra(shape, _SHAPE)]
+    return shape["label"], group, msgspec.json.encode(rest, order="deterministic")
+
+
+def _joined(one: Annotation, other: Annotation) -> Annotation:
+    """Two parts of one thing; what their group said is then said."""
+    rest = {name: value for name, value in (one.attributes or {}).items() if name != "group_id"}
     return replace(one, polygons=(*(one.polygons or ()), *(other.polygons or ())), attributes=rest or None)
 
 
@@ -450,13 +463,17 @@ def _kept(annotation: Annotation, shapes: list[dict[str, Any]]) -> list[dict[str
     """What of the shapes cannot be told from the annotation."""
     if annotation.mask is not None:
         return shapes
-    anew = _shapes(annotation, shapes[0].get("group_id"))
+    anew = _shapes(annotation, _whole(shapes[0].get("group_id")))
     if msgspec.json.encode(anew) == msgspec.json.encode(shapes) and len(shapes) == 1:
         return None
     return [
         {**shape, "points": None} if _text(shape["points"]) == _text(new["points"]) else shape
         for shape, new in zip(shapes, anew, strict=True)
     ]
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int else None
 
 
 def _text(value: Any) -> bytes:
@@ -494,7 +511,7 @@ def _document(sample: Sample) -> dict[str, Any]:
         "imageWidth": width,
     }
     path = old.get("imagePath")
-    if isinstance(path, str) and path != sample.named and base(path) != base(image.key):
+    if isinstance(path, str) and path not in ("", sample.named) and base(path) != base(image.key):
         new["imagePath"] = path[: len(path) - len(base(path))] + base(image.key)
     try:
         _, stated_width, stated_height = _stated(new)
@@ -516,7 +533,7 @@ def _document(sample: Sample) -> dict[str, Any]:
 
 def _flag(name: str, value: Any, said: Mapping[str, bool]) -> Any:
     """A flag as it was, unless its label has come or gone."""
-    return value if (value is True) == (name in said) else name in said
+    return value if not name or (value is True) == (name in said) else name in said
 
 
 def _update(
@@ -544,44 +561,51 @@ def _is_flag(annotation: Annotation) -> bool:
 
 def _all_shapes(sample: Sample, slots: Any) -> list[Any]:
     """The shapes of a sample, where they were, and those that could not be read between them."""
-    used = [_group_of(a) for a in sample.annotations]
-    fresh = max((group for group in used if group is not None), default=0)
+    last = max((group for a in sample.annotations if (group := _group_of(a)) is not None), default=0)
+    taken: set[Part] = set()
     lists: list[list[Any]] = []
     for annotation in sample.annotations:
         if annotation.category is None or _is_flag(annotation):
             continue
-        own = to_drawn(annotation, sample)
-        parts = sum(len(part) >= 6 for part in annotation.polygons or ()) if annotation.mask is None else 0
         group = _group_of(annotation)
-        if group is None and parts > 1:
-            group = fresh = fresh + 1
-        shapes = _shapes_again(annotation, own, group, sample)
+        if group is None and _has_parts(annotation):
+            group = last = last + 1
+        shapes = _shapes_again(annotation, group, sample)
+        part = _part_of(shapes[0]) if shapes else None
+        if part in taken:
+            last += 1
+            shapes = _shapes_again(annotation, last, sample)
+        elif part is not None:
+            taken.add(part)
         if shapes:
             lists.append(shapes)
     if not isinstance(slots, list):
         return [shape for shapes in lists for shape in shapes]
-    numbers = [slot for slot in slots if type(slot) is int]
-    if len(lists) != len(set(numbers)) or not set(numbers) <= set(range(len(lists))):
-        broken = [slot for slot in slots if type(slot) is not int]
+    numbers = {slot for slot in slots if type(slot) is int}
+    if numbers != set(range(len(lists))):
+        broken = [shape for slot in slots if isinstance(slot, list) for shape in slot]
         return [*(shape for shapes in lists for shape in shapes), *broken]
     left = {at: iter(shapes) for at, shapes in enumerate(lists)}
-    last = {at: index for index, at in enumerate(slots) if type(at) is int}
+    ends = {at: index for index, at in enumerate(slots) if type(at) is int}
     found: list[Any] = []
     for index, slot in enumerate(slots):
-        if type(slot) is not int:
-            found.append(slot)
-        else:
-            found += left[slot] if last[slot] == index else [s for s in [next(left[slot], None)] if s]
+        if type(slot) is int:
+            found += left[slot] if ends[slot] == index else islice(left[slot], 1)
+        elif isinstance(slot, list):
+            found += slot
     return found
 
 
 def _group_of(annotation: Annotation) -> int | None:
-    """The group that an annotation has, or whose parts it was joined from."""
+    """The group that an annotation has, or that its parts were joined by."""
     group = (annotation.attributes or {}).get("group_id")
-    if group is None:
-        olds = _origins(annotation)
-        group = olds[0].get("group_id") if len(olds) > 1 else None
-    return group if type(group) is int else None
+    if group is None and _has_parts(annotation):
+        group = next((old.get("group_id") for old in _origins(annotation)), None)
+    return _whole(group)
+
+
+def _has_parts(annotation: Annotation) -> bool:
+    return sum(kind == "polygon" for kind, _, _ in _geometries(annotation)) > 1
 
 
 def _origins(annotation: Annotation) -> list[dict[str, Any]]:
@@ -590,42 +614,42 @@ def _origins(annotation: Annotation) -> list[dict[str, Any]]:
     return olds if all(isinstance(old, dict) for old in olds) else []
 
 
-def _shapes_again(
-    annotation: Annotation, own: Annotation, group: int | None, sample: Sample
-) -> list[dict[str, Any]]:
+def _shapes_again(annotation: Annotation, group: int | None, sample: Sample) -> list[dict[str, Any]]:
     """The shapes that an annotation was read from, with what has changed since."""
+    own = to_drawn(annotation, sample)
     olds = _origins(annotation)
-    anew = _shapes(own, group) if not olds or annotation.mask is None else []
     if not olds:
-        return anew
+        return _shapes(own, group)
+    points = [part for _, part, _ in _geometries(own)] if annotation.mask is None else []
     filled = [
-        {**old, "points": new["points"]} if new is not None and old.get("points", 0) is None else old
-        for old, new in zip(olds, [*anew, *([None] * len(olds))][: len(olds)], strict=True)
+        {**old, "points": part} if part is not None and old.get("points", 0) is None else old
+        for old, part in zip(olds, [*points, *([None] * len(olds))], strict=False)
     ]
-    image = sample.image
-    size = sample.drawn or (image.width, image.height)
-    try:
-        read = [_annotation(old, size, _nameless) for old in filled]
-    except ValueError:
-        return anew or _shapes(own, group)
-    was = read[0]
-    for index, other in enumerate(read[1:], 1):
-        joined = _joined(was, filled[:index], other)
-        if joined is None:
-            return anew or _shapes(own, group)
-        was = joined
-    was = to_displayed(was, sample)
+    was = _read_again(filled, sample)
+    if was is None:
+        return _shapes(own, group)
     same_place = _place(was) == _place(annotation)
-    if same_place and _says(was) == _says(annotation):
+    same_group = _whole(filled[0].get("group_id")) == group
+    if same_place and same_group and _says(was) == _says(annotation):
         return filled
-    if not same_place:
-        anew = anew or _shapes(own, group)
-    elif not anew:
-        anew = [_words(own, group) for _ in filled]
+    anew = [_words(own, group) for _ in filled] if same_place else _shapes(own, group)
     return [
         _edited(old, was, annotation, new, same_place)
-        for old, new in zip([*filled, *({} for _ in anew)][: len(anew)], anew, strict=True)
+        for old, new in zip([*filled, *({} for _ in anew)], anew, strict=False)
     ]
+
+
+def _read_again(shapes: list[dict[str, Any]], sample: Sample) -> Annotation | None:
+    """The annotation that these shapes are, if they are one."""
+    size = sample.drawn or (sample.image.width, sample.image.height)
+    try:
+        parts = [_annotation(shape, size, _nameless) for shape in shapes]
+        of = {_part_of(shape) for shape in shapes}
+    except ValueError:
+        return None
+    if len(parts) > 1 and (len(of) > 1 or None in of):
+        return None
+    return to_displayed(reduce(_joined, parts), sample)
 
 
 def _edited(
@@ -643,6 +667,8 @@ def _edited(
             shape["shape_type"] = new["shape_type"]
         if old.get("mask") is not None or new["mask"] is not None:
             shape["mask"] = new["mask"]
+    if _whole(old.get("group_id")) != new["group_id"]:
+        shape["group_id"] = new["group_id"]
     if was.attributes != now.attributes:
         for name in _SAYS:
             if (old.get(name) or None) != (new.get(name) or None):
@@ -664,7 +690,7 @@ def _says(annotation: Annotation) -> tuple[Any, ...]:
     return name, annotation.attributes or None, annotation.extra or None
 
 
-def _shapes(annotation: Annotation, group: Any) -> list[dict[str, Any]]:
+def _shapes(annotation: Annotation, group: int | None) -> list[dict[str, Any]]:
     """An annotation's shapes as LabelMe would write them; none where it has no geometry for that."""
     words = _words(annotation, group)
     found: list[dict[str, Any]] = []
@@ -677,12 +703,12 @@ def _shapes(annotation: Annotation, group: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _words(annotation: Annotation, group: Any) -> dict[str, Any]:
+def _words(annotation: Annotation, group: int | None) -> dict[str, Any]:
     """All of a shape but its geometry."""
     assert annotation.category is not None
     left = dict(annotation.attributes or {})
-    if type(left.get("group_id")) is int:
-        group = left.pop("group_id")
+    if _whole(left.get("group_id")) is not None:
+        del left["group_id"]
     description = ""
     if isinstance(left.get("description"), str):
         description = left.pop("description")
@@ -690,7 +716,7 @@ def _words(annotation: Annotation, group: Any) -> dict[str, Any]:
     rest = {name: value for name, value in left.items() if name not in flags}
     words = {
         "label": annotation.category.name,
-        "group_id": group if type(group) is int else None,
+        "group_id": group,
         "description": description,
         "flags": flags,
     }
@@ -749,15 +775,15 @@ def _png(mask: RLE) -> Geometry:
     return "mask", corners, base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _left_out(annotation: Annotation, flags: set[str]) -> Iterator[str]:
+def _left_out(annotation: Annotation, seen: set[object]) -> Iterator[str]:
     """Fields of an annotation that are held by LabelMe, but not in this case."""
     if annotation.category is None:
         return
     if _is_flag(annotation):
         name = annotation.category.name
-        if name in flags or not name:
+        if name in seen or not name:
             yield "image labels"
-        flags.add(name)
+        seen.add(name)
         for field in ("attributes", "extra"):
             if getattr(annotation, field):
                 yield field
@@ -765,8 +791,12 @@ def _left_out(annotation: Annotation, flags: set[str]) -> Iterator[str]:
     if any(name in _SHAPE for name in annotation.extra or {}):
         yield "extra"
     parts = len(annotation.polygons or ())
-    if parts > 1 and "group_id" in (annotation.attributes or {}):
-        yield "attributes"
+    group = _whole((annotation.attributes or {}).get("group_id"))
+    if group is not None and parts:
+        part = next(map(_part_of, _shapes(annotation, group)), None)
+        if part is not None and (parts > 1 or part in seen):
+            yield "attributes"
+        seen.add(part)
     written = {kind for kind, _, _ in _geometries(annotation)} if _has_several(annotation) else None
     if written is None:
         return

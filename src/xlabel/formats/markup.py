@@ -8,6 +8,7 @@ import codecs
 import math
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
@@ -137,6 +138,8 @@ def edited(page: Page, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 def element(tag: str, value: Any, gap: str, unit: str) -> str:
     """An element of a value as `value_of` has it; `gap` is the white space before it."""
+    if type(value) is int:
+        return f"<{tag}>{value}</{tag}>"
     if isinstance(value, list):
         return gap.join(element(tag, item, gap, unit) for item in value)
     if not isinstance(value, dict):
@@ -232,8 +235,15 @@ def is_said(name: str, value: Any) -> bool:
     return _is_plain(value)
 
 
+@cache
 def is_tag(name: str) -> bool:
-    return _TAG.fullmatch(name) is not None and not name.lower().startswith("xml")
+    """Whether an element may have that name."""
+    if name.lower().startswith("xml") or not _TAG.fullmatch(name):
+        return False
+    try:
+        return name.isascii() or parse(f"<{name}/>").root.tag == name
+    except ValueError:
+        return False
 
 
 def is_text(encoding: object) -> bool:

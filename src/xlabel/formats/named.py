@@ -42,8 +42,9 @@ class NamedLabels(FileLabels):
             return own
         data = self._read(path)
         name = base(self.stated(data)[0] or "") if data is not None else ""
-        other = name != base(key) and key[: -len(base(key))] + name in self._twins
-        return None if other else path
+        other = key[: len(key) - len(base(key))] + name
+        same_file = stem(base(key)) in (stem(name), name)
+        return None if other != key and same_file and other in self._twins else path
 
     def image(self, ref: Ref) -> Image | None:
         """The key is the file's path without the words for labels, with the suffix of the name inside."""
@@ -87,7 +88,7 @@ def base(path: str) -> str:
 
 
 def twins(keys: Iterable[str]) -> frozenset[str]:
-    """Those of the sorted keys that differ from another one by their suffix alone."""
+    """Those of the sorted keys that could have one label file with another: `a.jpg`, `a.png`, `a.png.jpg`."""
     found: set[str] = set()
     above: list[tuple[str, str]] = []
     for key in keys:
@@ -95,7 +96,7 @@ def twins(keys: Iterable[str]) -> frozenset[str]:
         bare = key[: len(key) - len(name)] + stem(name)
         while above and not key.startswith(above[-1][0] + "."):
             above.pop()
-        same = [other for start, other in above if start == bare]
+        same = [other for start, other in above if bare in (start, other)]
         if same:
             found.update([key, *same])
         above.append((bare, key))

@@ -17,13 +17,17 @@ class Pairing:
 
     `train/images/a.jpg`, `images/train/a.jpg` and `train/a.jpg` are all labelled by `train/labels/a.txt`: the
     words for images and labels are left out when folders are compared. A folder of images that has no partner
-    takes the one folder that holds most of its stems.
+    looks among the folders above it, and those that are nobody's partner, for the one that is most like it and
+    holds most of its stems. Where two folders do equally well none is taken, and a label file that two images
+    of different folders would have belongs to neither of them: labels are never swapped.
     """
 
     def __init__(self, stems: dict[str, set[str]], suffix: str) -> None:
         self._stems = stems
         self._suffix = suffix
         self._partner: dict[str, str] = {}
+        self._loose: set[str] = set()
+        self._contested: set[str] = set()
 
     @classmethod
     def of_trees(cls, files: Iterable[str], suffixes: tuple[str, ...]) -> "Pairing":
@@ -51,18 +55,60 @@ class Pairing:
         by_plain: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for folder in self._stems:
             by_plain[_plain(folder, LABEL_FOLDERS)].append(folder)
-        self._partner = {}
+        found: dict[str, str] = {}
         for folder, names in some.items():
-            partners = by_plain.get(_plain(folder, IMAGE_FOLDERS)) or list(self._stems)
-            best = max(partners, key=lambda partner: self._votes(partner, names), default=None)
-            if best is not None and (len(by_plain) == 1 or self._votes(best, names) or len(partners) == 1):
-                self._partner[folder] = best + "/" if best else ""
+            partners = by_plain.get(_plain(folder, IMAGE_FOLDERS))
+            if partners:
+                found[folder] = max(partners, key=lambda partner: self._votes(partner, names))
+        self._loose = some.keys() - found.keys()
+        taken = set(found.values())
+        for folder in self._loose:
+            best = self._closest(folder, some[folder], taken)
+            if best is not None:
+                found[folder] = best
+        self._partner = {folder: best + "/" if best else "" for folder, best in found.items()}
+        self._contested = self._shared(keys) if self._loose else set()
 
     def find(self, key: str) -> str | None:
         """Path of the label file that an image would have; it need not exist."""
         folder, _, name = key.rpartition("/")
         partner = self._partner.get(folder)
-        return None if partner is None else partner + stem(name) + self._suffix
+        if partner is None:
+            return None
+        path = partner + stem(name) + self._suffix
+        return None if path in self._contested and folder in self._loose else path
+
+    def _closest(self, folder: str, names: list[str], taken: set[str]) -> str | None:
+        """The one folder of labels that fits best to a folder of images which is nobody's partner."""
+        parts = _plain(folder, IMAGE_FOLDERS)
+        ranked: list[tuple[tuple[bool, int, bool, int], str]] = []
+        for partner in self._stems:
+            others = _plain(partner, LABEL_FOLDERS)
+            above = others == parts[: len(others)]
+            if above or partner not in taken:
+                votes = self._votes(partner, names)
+                ranked.append(((votes > 0, _common_end(parts, others), above, votes), partner))
+        if not ranked:
+            return None
+        ranked.sort(reverse=True)
+        (rank, best), *rest = ranked
+        if rest and (rest[0][0] == rank or not rank[0]):
+            return None
+        return best
+
+    def _shared(self, keys: Sequence[str]) -> set[str]:
+        """Label files that images of several folders would have, the folders having no partner of their own."""
+        users = Counter(self._partner.values())
+        owners: dict[str, str] = {}
+        shared: set[str] = set()
+        for key in keys:
+            folder, _, name = key.rpartition("/")
+            partner = self._partner.get(folder)
+            if partner is not None and users[partner] > 1:
+                path = partner + stem(name) + self._suffix
+                if owners.setdefault(path, folder) != folder:
+                    shared.add(path)
+        return shared
 
     def _votes(self, folder: str, names: list[str]) -> int:
         stems = self._stems[folder]
@@ -83,7 +129,7 @@ def match_names(
     An equal path wins; then the longest common end of the paths (a document may say `images/train/a.jpg` or
     an absolute path), then the name without suffix, then its number (42 is 000000000042.jpg). A name that
     fits several images equally well, and two names for one image, are problems; they match nothing, or the
-    first.
+    closer one, or the first.
     """
     found: dict[str, int] = {}
     problems: list[Problem] = []
@@ -104,8 +150,12 @@ def match_names(
         if key not in found:
             for end in _ends(key):
                 by_end[end].append(key)
+    claims: list[tuple[int, int, list[str]]] = []
     for position, name in left:
-        best = _closest(name, next((by_end[end] for end in _ends(name) if end in by_end), []))
+        near = next((by_end[end] for end in _ends(name) if end in by_end), [])
+        shared, best = _closest(name, near)
+        claims.append((-shared, position, best))
+    for _, position, best in sorted(claims):
         if len(best) > 1:
             problems.append(
                 Problem(
@@ -120,6 +170,16 @@ def match_names(
         elif best:
             found[best[0]] = position
     return found, problems
+
+
+def _common_end(a: Sequence[str], b: Sequence[str]) -> int:
+    """How many parts two paths share, counted from the end."""
+    count = 0
+    for one, other in zip(reversed(a), reversed(b), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
 
 
 def _plain(folder: str, words: frozenset[str]) -> tuple[str, ...]:
@@ -146,22 +206,12 @@ def _has_image_suffix(name: str) -> bool:
     return 1 < len(suffix) <= 5 and not suffix[1:].isdigit()
 
 
-def _closest(name: str, keys: list[str]) -> list[str]:
-    """Those of `keys` that share the most path parts with `name`, counted from the end."""
-    if len(keys) < 2:
-        return keys
-    parts = name.split("/")[-2::-1]
-
-    def shared(key: str) -> int:
-        count = 0
-        for a, b in zip(parts, key.split("/")[-2::-1], strict=False):
-            if a != b:
-                break
-            count += 1
-        return count
-
-    most = max(map(shared, keys))
-    return [key for key in keys if shared(key) == most]
+def _closest(name: str, keys: list[str]) -> tuple[int, list[str]]:
+    """How many path parts `name` shares with some of `keys`, counted from the end, and those that share most."""
+    parts = name.split("/")[:-1]
+    shared = [_common_end(parts, key.split("/")[:-1]) for key in keys]
+    most = max(shared, default=0)
+    return most, [key for key, count in zip(keys, shared, strict=True) if count == most]
 
 
 def _twice(where: str, name: str) -> Problem:

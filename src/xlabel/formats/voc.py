@@ -123,7 +123,23 @@ class VocLabels(NamedLabels):
             self._report(path, None, error)
             stated = (markup.text_of(page.root, "filename"), None, None)
         turned = is_turned(image, stated)
+        annotations, objects, pieces = self._objects(page, path, turned)
+        origin: dict[str, Any] = {"path": path, "text": [mark + pieces[0], *pieces[1:]]}
+        if encoding != "utf-8":
+            origin["encoding"] = encoding
+        here = described(image, stated, _extra(page.root, image.key))
+        sample = Sample(image=here, annotations=tuple(annotations), origin=origin)
+        usual = not mark and encoding == "utf-8" and not any(a.origin for a in annotations)
+        if usual and here.key == image.key and not turned and _anew(sample, objects).encode() == page.xml:
+            del origin["text"]
+        return sample
+
+    def _objects(
+        self, page: markup.Page, path: str, turned: bool
+    ) -> tuple[list[Annotation], list[str], list[str]]:
+        """The annotations of a page, the text of each, and the pieces of text around these."""
         annotations: list[Annotation] = []
+        objects: list[str] = []
         pieces: list[str] = []
         xml, start = page.xml, 0
         for element, (begin, end) in zip(page.root, page.spans, strict=True):
@@ -136,23 +152,15 @@ class VocLabels(NamedLabels):
                 continue
             if annotation.bbox is not None and (annotation.bbox[2] < 0 or annotation.bbox[3] < 0):
                 self._report(path, xml.count(b"\n", 0, begin) + 1, _inverted(annotation.bbox))
-            own = xml[begin:end].decode()
-            if turned or _object(annotation) != own:
-                annotation = replace(annotation, origin=own)
+            text = xml[begin:end].decode()
+            if turned or _object(annotation) != text:
+                annotation = replace(annotation, origin=text)
             annotations.append(annotation)
+            objects.append(text)
             pieces.append(xml[start:begin].decode())
             start = end
         pieces.append(xml[start:].decode())
-        pieces[0] = mark + pieces[0]
-        origin: dict[str, Any] = {"path": path, "text": pieces}
-        if encoding != "utf-8":
-            origin["encoding"] = encoding
-        here = described(image, stated, _extra(page.root, image.key))
-        sample = Sample(image=here, annotations=tuple(annotations), origin=origin)
-        plain = here.key == image.key and not turned and not mark and encoding == "utf-8"
-        if plain and _anew(sample).encode() == xml:
-            del origin["text"]
-        return sample
+        return annotations, objects, pieces
 
     def stated(self, data: bytes) -> Stated:
         try:
@@ -454,7 +462,8 @@ def _written(sample: Sample) -> tuple[str, str]:
                     return _again(sample, pieces), encoding
             except ValueError:
                 pass  # the origin is none of ours, or no longer: the file is written anew
-    return _anew(sample), "utf-8"
+    named = [a for a in sample.annotations if a.category is not None]
+    return _anew(sample, [_object(to_drawn(annotation, sample)) for annotation in named]), "utf-8"
 
 
 def _again(sample: Sample, pieces: list[str]) -> str:
@@ -471,6 +480,7 @@ def _again(sample: Sample, pieces: list[str]) -> str:
         page = _annotated(text)
     old, head = _old_head(page.root, sample), _head(sample)
     new = {tag: value for tag, value in head.items() if tag in old or tag not in _NEED_NOT_BE}
+    new |= {tag: value for tag, value in (sample.image.extra or {}).items() if old.get(tag) == value}
     if old == new:
         return text
     if not markup.same_tag(old, new):
@@ -554,14 +564,12 @@ def _inserted(text: str, objects: list[str]) -> str:
     return mark + xml[:at].decode() + added + xml[at:].decode()
 
 
-def _anew(sample: Sample) -> str:
+def _anew(sample: Sample, objects: list[str]) -> str:
     """A file in the usual layout."""
-    named = [a for a in sample.annotations if a.category is not None]
     head = _head(sample)
     attributes = "".join(markup.attribute(key, value) for key, value in head.items() if key[0] == "@")
     lines = [markup.element(tag, value, "\n\t", "\t") for tag, value in head.items() if tag[0] != "@"]
-    lines += [_object(to_drawn(annotation, sample)) for annotation in named]
-    return "\n\t".join([f"<annotation{attributes}>", *lines]) + "\n</annotation>\n"
+    return "\n\t".join([f"<annotation{attributes}>", *lines, *objects]) + "\n</annotation>\n"
 
 
 def _head(sample: Sample) -> dict[str, Any]:
@@ -622,12 +630,13 @@ def _fields(annotation: Annotation) -> dict[str, Any]:
     assert annotation.category is not None
     bbox, polygons = annotation.bbox, annotation.polygons or ()
     rotated = None
+    outline = [number for part in polygons for number in part]
     if isinstance(annotation.shape, OrientedBox):
         rotated = _rotated(annotation.shape)
         if rotated is None:
-            polygons = (*polygons, annotation.shape.corners)
-    if bbox is None and polygons:
-        bbox = bounds([number for part in polygons for number in part])
+            outline += annotation.shape.corners
+    if bbox is None:
+        bbox = bounds(outline)
     found: dict[str, Any] = {"name": markup.said(annotation.category.name)}
     if bbox is not None or rotated is not None:
         found |= _USUAL

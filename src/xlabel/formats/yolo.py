@@ -36,7 +36,7 @@ _EXPECTED = {
 
 
 def sniff(tree: "Tree") -> str | None:
-    labels = [path for path in tree.files if path.endswith(".txt") and not sets.is_description(path)]
+    labels = _labels(tree)
     data = [tree.read(path) for path in _spread(labels, 12)]
     full = [item for item in data if item.strip()]
     if not labels or 2 * sum(map(_looks_right, full)) < len(full):
@@ -239,12 +239,24 @@ class YoloLabels(FileLabels):
         self.problem(self.where(*place), code, message)
 
 
+def _labels(tree: "Tree") -> list[str]:
+    """The .txt files that may be labels: by name, and a `train.txt` where it has rows and not paths."""
+    return [
+        path
+        for path in tree.files
+        if path.endswith(".txt")
+        and not sets.is_description(path)
+        and (path.rpartition("/")[2] not in sets.LISTS or _looks_right(tree.read(path)))
+    ]
+
+
 def _others(tree: "Tree", described: sets.Described) -> frozenset[str]:
     """The .txt files that are no labels of an image: by name, or as a few of other content at the top."""
     texts = [path for path in tree.files if path.endswith(".txt")]
-    others = {path for path in texts if path in described.files or sets.is_description(path)}
-    top = [path for path in texts if "/" not in path]
-    if len(top) < len(texts) and len(top) <= 20:
+    labels = _labels(tree)
+    others = set(texts).difference(labels) | described.files.keys()
+    top = [path for path in labels if "/" not in path]
+    if len(top) < len(labels) and len(top) <= 20:
         others |= {path for path in top if (data := tree.read(path)).strip() and not _looks_right(data)}
     return frozenset(others)
 

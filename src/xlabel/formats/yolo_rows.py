@@ -93,7 +93,7 @@ def has_tail(count: int, kind: str, reading: Reading) -> bool:
 
 def numbers(line: str, tokens: Sequence[str]) -> list[float] | None:
     """The numbers of a row, or None where something in it is none that YOLO means."""
-    if "_" in line or not line.isascii():  # float() takes 1_000 and other scripts' digits
+    if not tokens or "_" in line or not line.isascii():  # float() takes 1_000 and other scripts' digits
         return None
     try:
         values = list(map(float, tokens))

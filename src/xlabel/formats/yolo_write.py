@@ -183,8 +183,9 @@ def _track(annotation: Annotation) -> int | None:
 
 
 def _path_anew(sample: Sample) -> str:
-    """Ultralytics' rule for an image at `images/` and its key."""
-    return label_path("images/" + sample.image.key)
+    """Ultralytics' rule; an image that is not below a folder `images` is taken to lie in one."""
+    key = sample.image.key
+    return label_path(key if "/images/" in f"/{key}" else f"images/{key}")
 
 
 def _paths(dataset: Dataset) -> Callable[[Sample], str | None]:
@@ -243,7 +244,7 @@ def _lines(sample: Sample, plan: _Plan) -> list[str]:
     numbers = plan.numbers
     width, height = sample.image.width or 0, sample.image.height or 0
     quick = plan.same and plan.reading.task == "detect" and plan.reading.tail != "track_id"
-    bare = not plan.same and plan.reading == rows.Reading("detect") and width and height
+    bare = not plan.same and plan.reading.task == "detect" and plan.reading.tail is None and width and height
     lines: list[str] = []
     for annotation in sample.annotations:
         if quick and annotation.score is None and not annotation.crowd:
@@ -259,7 +260,7 @@ def _lines(sample: Sample, plan: _Plan) -> list[str]:
         elif bare and annotation.bbox and annotation.category and not annotation.crowd:
             x, y, w, h = annotation.bbox
             cx, cy, w, h = (x + w / 2) / width, (y + h / 2) / height, w / width, h / height
-            line = f"{numbers[annotation.category.id]} {cx:.10g} {cy:.10g} {w:.10g} {h:.10g}"
+            line = f"{_number(annotation.category, plan)} {cx:.10g} {cy:.10g} {w:.10g} {h:.10g}"
             if "e" not in line:
                 lines.append(line)
                 continue
@@ -396,22 +397,22 @@ def _set_files(categories: Sequence[Category], plan: _Plan, places: Places) -> I
     if plan.layout and named and split and task:
         yield from old.items()
         return
-    yaml = described.yaml if described.yaml and described.yaml.endswith((".yaml", ".yml")) else None
+    known = described.yaml if described.yaml and described.yaml.endswith((".yaml", ".yml")) else None
+    yaml = known or "data.yaml"
     classes = set(sets.class_files(list(old)))
     lists: dict[str, str] = {}
-    if yaml or not (plan.layout and split and task and classes):
-        yaml = yaml or "data.yaml"
+    if known or not (plan.layout and split and task and classes):
         keypoints = _keypoint_entries(categories, plan)
         changes: dict[str, Any] = {}
         drop = {"nc"}
-        if not split or yaml not in old:
+        if not split or not known:
             changes, lists = _splits(places, yaml.rpartition("/")[0])
             drop |= {*sets.SPLITS, "path"}
-        if not task or yaml not in old:
+        if not task or not known:
             changes["task"] = reading.task
             drop |= {"kpt_shape", "kpt_names", "flip_idx"} - keypoints.keys()
         changes |= keypoints | {"names": _names_entry(names)}
-        yield yaml, sets.yaml_text(old.get(yaml), changes, drop)
+        yield yaml, sets.yaml_text(old[known] if known else "", changes, drop)
         yield from lists.items()
     for path, text in old.items():
         if path in classes:

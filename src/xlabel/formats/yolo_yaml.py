@@ -4,6 +4,7 @@ Rules: Ultralytics 8.4 (`check_det_dataset`) for data.yaml, Darknet for obj.data
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from xlabel.formats.pairing import IMAGE_FOLDERS, LABEL_FOLDERS, stem
@@ -107,9 +108,9 @@ def describe_again(files: Mapping[str, str], folders: Iterable[str]) -> Describe
 
 
 def is_description(path: str) -> bool:
-    """Whether a .txt file is by its name no label of an image."""
+    """Whether a .txt file is by its name no label of an image. A list of images may well be one."""
     name = path.rpartition("/")[2].lower()
-    return name in CLASS_FILES or name in LISTS or name.startswith(("readme", "license", "requirements"))
+    return name in CLASS_FILES or name.startswith(("readme", "license", "requirements"))
 
 
 def class_files(paths: Sequence[str]) -> list[str]:
@@ -137,17 +138,15 @@ def image_folder(folder: str) -> str:
     return _swapped(folder, "labels", "images")
 
 
-def yaml_text(old: str | None, changes: Mapping[str, Any], drop: Iterable[str] = ()) -> str:
+def yaml_text(old: str, changes: Mapping[str, Any], drop: Iterable[str] = ()) -> str:
     """A data.yaml with these entries, and those of the old one that they do not replace."""
     import yaml
 
-    document: dict[Any, Any] = {}
-    if old is not None and "<<" not in old:  # merge keys may expand without end
-        try:
-            load_yaml(old)
+    old = old.removeprefix("\ufeff")
+    document: dict[Any, Any] = load_yaml(old) if old else {}
+    if "<<" not in old and old:  # merge keys may expand without end
+        with suppress(yaml.YAMLError, ValueError, TypeError, OverflowError):
             document = yaml.load(old, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except (yaml.YAMLError, ValueError, TypeError, OverflowError):
-            document = {}
     for key in drop:
         document.pop(key, None)
     document.update(changes)

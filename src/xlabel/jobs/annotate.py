@@ -17,7 +17,7 @@ from xlabel.jobs.verify import parse_manifest, read_manifest
 from xlabel.model import Image, Problem, Report, Sample
 from xlabel.model.manifest import VERSION, Frame, Manifest
 from xlabel.stores.local import Scan, read_header, scan
-from xlabel.stores.transaction import Transaction
+from xlabel.stores.transaction import Transaction, recover, told
 
 
 def annotate(
@@ -49,11 +49,8 @@ def annotate(
     keys = scanned.keys if manifest is None else [frame.key for frame in manifest.frames]
     if found is not None:
         found.labels.bind(keys)
-    with Transaction(target.parent) as work:
-        try:
-            _write(work, target.name, scanned, manifest, keys, found, skip_missing_images, report)
-        except OSError as error:
-            raise InputError(f"{target}: cannot be written: {error.strerror}; nothing was changed") from None
+    with Transaction(target.parent) as work, told(target):
+        _write(work, target.name, scanned, manifest, keys, found, skip_missing_images, report)
     report.seconds = time.perf_counter() - began
     return report
 
@@ -67,6 +64,7 @@ def find_manifest(place: str | None, *, required: bool) -> Manifest | None:
         return parse_manifest(sys.stdin.buffer.read(), "standard input")
     path = Path(place) if place else Path("output") / MANIFEST
     if path.exists():
+        recover(path.parent)
         return read_manifest(path)
     if place or required:
         raise InputError(f"{path}: expected a frame manifest, found nothing there; bundle the images first")

@@ -4,13 +4,14 @@ import hashlib
 import os
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from xlabel.bundles import Directory, Kind
+from xlabel.bundles import Directory, Kind, flatter
 from xlabel.formats import unified
 from xlabel.jobs.frames import Ask, Described, Grant
 from xlabel.model import Category, Problem
@@ -132,9 +133,9 @@ class Assembly:
             self._offsets.extend(batch.offsets)
             self._sizes.extend(batch.sizes)
             self._tracks += bytes(map(self._track, batch.mimes))
-            for mime, (width, height) in batch.extents.items():
-                wide, high = self._extents[self._track(mime)]
-                self._extents[self._track(mime)] = (max(wide, width), max(high, height))
+            for mime, extent in batch.extents.items():
+                track = self._track(mime)
+                self._extents[track] = flatter(self._extents[track], extent)
         first = self.counted.frames == 0
         self._append(self._names.manifest, batch.frames, first)
         self._append(self._names.annotations, batch.images, first)
@@ -182,9 +183,10 @@ class Assembly:
                 _pwrite_all(out.fileno(), data, offset)
 
     def finish_manifest(self, tail: dict[str, Any]) -> None:
-        """End frame_manifest.json; `tail` stands behind the frames."""
+        """End frame_manifest.json; `tail` stands behind the frames, and its `sha256` is filled in."""
         out = self._out[self._names.manifest]
-        out.write(b"\n]," + _json.encode(tail)[1:] + b"\n")
+        out.flush()
+        out.write(sealed(out.fileno(), b"\n]," + _json.encode(tail)[1:] + b"\n"))
         out.close()
 
     def finish_annotations(self, extra: dict[str, object] | None, section: dict[str, Any]) -> None:
@@ -238,9 +240,10 @@ class Assembly:
             place += len(piece)
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Let go of all files. What they could not write has been told already, or is not wanted."""
         for file in self._out.values():
-            file.close()
+            with suppress(OSError):
+                file.close()
 
 
 def pack_hash(kind: str, face: bool, fps: Fraction) -> "hashlib._Hash":
@@ -254,7 +257,7 @@ def fps_number(fps: Fraction) -> int | float:
 
 
 def sealed(fd: int, tail: bytes) -> bytes:
-    """The end of an annotation file with its `sha256` filled in; `fd` holds what stands before `tail`."""
+    """The end of a JSON file with its `sha256` filled in; `fd` holds what stands before `tail`."""
     empty = b'"sha256":"' + b"0" * 64
     before, _, after = tail.rpartition(empty)
     digest = hashlib.sha256()

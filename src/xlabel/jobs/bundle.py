@@ -29,6 +29,8 @@ class Bundle:
     def __init__(self, media: Path, annotations: Path | None) -> None:
         self.media = media
         self._annotations_path = annotations
+        if media.exists() and not media.is_file():
+            raise InputError(f"{media}: expected a file, found something else")
         try:
             self._fd = os.open(media, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -84,12 +86,17 @@ class Bundle:
                 raise InputError(
                     f"{self.media}: no {ANNOTATIONS} of its pack beside it, so no labels to read"
                 )
-            self._unified = unified.read(path.read_bytes(), str(path))
-            count = len(self._unified.dataset.samples)
+            read = unified.read(_bytes(path), str(path))
+            if read.section.get("pack_id") != self.pack_id:
+                raise CorruptError(
+                    f"{path}: is no longer of pack {self.pack_id}; it was replaced, open the bundle again"
+                )
+            count = len(read.dataset.samples)
             if count != len(self):
                 raise CorruptError(
                     f"{path}: has {count} images, the bundle {len(self)} frames; they are not of one pack"
                 )
+            self._unified = read
         return self._unified
 
     def number(self, key: str) -> int:
@@ -124,6 +131,8 @@ class Bundle:
 
     def read(self, offset: int, size: int) -> memoryview:
         """Bytes of the media file, fewer at its end."""
+        if not 0 <= offset < self.size:
+            return memoryview(b"")
         return memoryview(os.pread(self._fd, max(0, min(size, self.size - offset)), offset))
 
     def __len__(self) -> int:
@@ -195,10 +204,10 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
 
 
 def _open(place: Path, given: Path | None) -> Bundle:
-    if given is not None and not given.exists():
-        raise InputError(f"{given}: expected an annotation file, found nothing there")
+    if given is not None and not given.is_file():
+        raise InputError(f"{given}: expected an annotation file, found none there")
     annotations = given or (place if place.is_dir() else place.parent) / ANNOTATIONS
-    name = _named(annotations) if annotations.exists() else None
+    name = _named(annotations) if annotations.is_file() else None
     if place.is_dir():
         media = place / name[0] if name else _only_media(place)
     else:
@@ -217,22 +226,36 @@ def _open(place: Path, given: Path | None) -> Bundle:
 
 def _named(annotations: Path) -> tuple[str, str] | None:
     """Name of the media file and pack id, out of the end of an annotation file; None where it has none."""
-    with open(annotations, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 4096))
-        found = _END.search(file.read())
-        if found:
-            name = msgspec.json.decode(found[1], type=str)
-            pack_id = found[2].decode()
-        else:  # another tool has written the file again
-            file.seek(0)
-            section = unified.read(file.read(), str(annotations)).section
-            name, pack_id = section.get("bundle"), section.get("pack_id")
+    name, pack_id = _at_end(annotations) or (None, None)
+    if name is None:  # another tool has written the file again
+        section = unified.read(_bytes(annotations), str(annotations)).section
+        name, pack_id = section.get("bundle"), section.get("pack_id")
     if not isinstance(name, str) or not isinstance(pack_id, str):
         return None
-    if name != os.path.basename(name) or name in ("", ".", ".."):
+    if name != os.path.basename(name) or name in ("", ".", "..") or "\0" in name:
         raise CorruptError(f"{annotations}: names a bundle outside its folder: {name!r}")
     return name, pack_id
+
+
+def _at_end(annotations: Path) -> tuple[str, str] | None:
+    try:
+        with open(annotations, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 4096))
+            found = _END.search(file.read())
+    except OSError as error:
+        raise InputError(f"{annotations}: cannot be read: {error.strerror}") from None
+    try:
+        return (msgspec.json.decode(found[1], type=str), found[2].decode()) if found else None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptError(f"{annotations}: the name of its bundle is damaged: {error}") from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _only_media(folder: Path) -> Path:

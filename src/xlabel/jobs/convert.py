@@ -13,11 +13,11 @@ from xlabel.errors import InputError
 from xlabel.formats.labels import Labels
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.pack import ANNOTATIONS
-from xlabel.jobs.unpack import refuse_losses
+from xlabel.jobs.unpack import put, refuse_losses
 from xlabel.model import Dataset, Image, Problem, Report, Sample
 from xlabel.stores.extract import Extraction
 from xlabel.stores.local import Paths, read_header, scan
-from xlabel.stores.transaction import Transaction
+from xlabel.stores.transaction import Transaction, told
 
 Progress = Callable[[int, int], None]
 IMAGE_FOLDERS = ("images", "JPEGImages", "raw_images", "imgs")
@@ -245,7 +245,7 @@ def _write(target: Path, files: "Iterator[tuple[str, object]]", overwrite: bool,
     if target.suffix and not target.is_dir():
         if target.exists() and not overwrite:
             raise InputError(f"{target}: exists already; say --overwrite to replace it")
-        with Transaction(target.parent) as work:
+        with Transaction(target.parent) as work, told(target):
             written = 0
             for name, chunks in files:
                 if written:
@@ -262,6 +262,5 @@ def _write(target: Path, files: "Iterator[tuple[str, object]]", overwrite: bool,
     with Extraction(target, overwrite) as out_folder:
         count = 0
         for name, chunks in files:
-            out_folder.write(name, chunks)  # type: ignore[arg-type]
-            count += 1
+            count += put(out_folder, name, chunks, report)
     report.done["files"] = count

@@ -15,7 +15,7 @@ from struct import pack_into
 import msgspec
 
 from xlabel import images
-from xlabel.bundles import Kind
+from xlabel.bundles import Kind, flatter
 from xlabel.errors import InputError
 from xlabel.formats import unified
 from xlabel.formats.labels import Labels
@@ -195,7 +195,7 @@ class Packer:
                 raise ValueError(
                     f"{size:,} bytes are more than .{self._kind.NAME} holds; pack to .tar or .zip"
                 )
-            fd = os.open(self._root + name, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._root + name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
                 if size >= LARGE:
                     digest, crc, header, problem = _read_large(fd, size)
@@ -291,14 +291,25 @@ class Packer:
         self._pwrite(memoryview(prefix), offset - item.prefix)
         digest = hashlib.sha256()
         place = offset
-        with open(self._root + item.name, "rb", buffering=0) as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-                self._pwrite(memoryview(piece), place)
-                place += len(piece)
+        for piece in self._pieces(item):
+            digest.update(piece)
+            self._pwrite(memoryview(piece), place)
+            place += len(piece)
         if digest.hexdigest() != item.sha256:
             raise InputError(f"{self._scan.root}/{item.key}: changed while it was read; pack again")
         self._pwrite(memoryview(bytes(self._kind.padding(item.size))), place)
+
+    def _pieces(self, item: _Item) -> Iterator[bytes]:
+        try:
+            with open(self._root + item.name, "rb", buffering=0) as file:
+                left = item.size
+                while left and (piece := file.read(min(left, 1 << 20))):
+                    left -= len(piece)
+                    yield piece
+        except OSError as error:
+            raise InputError(
+                f"{self._scan.root}/{item.key}: cannot be read again: {error.strerror}; pack again"
+            ) from None
 
     def _pwrite(self, data: memoryview, offset: int) -> None:
         assert self._out is not None
@@ -344,8 +355,7 @@ class Packer:
                 records.append(record)
             mimes.append(mime)
             if item.header:
-                wide, high = extents.get(mime, (0, 0))
-                extents[mime] = (max(wide, item.header.width), max(high, item.header.height))
+                extents[mime] = flatter(extents.get(mime, (0, 0)), (item.header.width, item.header.height))
         return Described(
             frames=b",\n".join(frames),
             images=b",\n".join(pictures),

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,17 @@ from xlabel.jobs.assembly import Assembly, Names
 from xlabel.jobs.labels import Found
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import VERSION
+from xlabel.model.report import counted
 from xlabel.stores.local import Scan, scan
-from xlabel.stores.transaction import Transaction, WriteBehind
+from xlabel.stores.transaction import Transaction, told
 
 MEDIA = "media_bundle.mp4"
 MANIFEST = "frame_manifest.json"
 ANNOTATIONS = "unified_annotation.json"
 PROBLEMS = "problems.json"
 FPS = 10
+NAMED = 3
+"""Of many keys, how many a note names."""
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all) now and then."""
@@ -128,11 +131,13 @@ def write(
     """
     began = time.perf_counter()
     kind = bundles.kind(bundles.kind_of(names.media))
+    if names.media != os.path.basename(names.media):
+        raise InputError(f"{names.media}: expected the name of a file; its folder is --output")
     rate = frame_rate(fps)
     _refuse_existing(output, names, overwrite)
     face = kind.NAME == "mp4" and not plain and len(images.keys) <= bundles.FACE_LIMIT
     labels = found.labels if found else None
-    with Transaction(output) as work:
+    with Transaction(output) as work, told(output):
         _refuse_full(output, sum(images.sizes))
         staged = work.staged(names.media)
         staged.write_bytes(kind.HEAD)
@@ -152,12 +157,8 @@ def write(
             media=str(staged),
         )
         try:
-            _run(packer, images, assembly, staged, workers, progress)
+            _run(packer, images, assembly, workers, progress)
             report = _finish(work, assembly, images, found, names, skip_missing_images, placeholders)
-        except OSError as error:
-            raise InputError(
-                f"{output}: cannot be written: {error.strerror}; nothing there was changed"
-            ) from None
         finally:
             assembly.close()
         report.seconds = time.perf_counter() - began
@@ -187,26 +188,20 @@ def _run(
     packer: frames.Packer,
     images: Scan,
     assembly: Assembly,
-    media: Path,
     processes: int | None,
     progress: Progress | None,
 ) -> None:
     total = sum(images.sizes)
-    behind = WriteBehind(media)
 
     def accept(batch: frames.Described) -> None:
         assembly.accept(batch)
-        behind.written(assembly.counted.bytes)
         if progress:
             progress(assembly.counted.bytes, total)
 
     if processes is None:
         small = len(images.keys) < workers.SMALL
         processes = 1 if small else workers.available()
-    try:
-        workers.run(packer, frames.batches(images.sizes), assembly.grant, accept, processes)
-    finally:
-        behind.close()
+    workers.run(packer, frames.batches(images.sizes), assembly.grant, accept, processes)
 
 
 def _finish(
@@ -218,9 +213,9 @@ def _finish(
     skip_missing_images: bool,
     placeholders: bool,
 ) -> Report:
-    counted = assembly.counted
-    report = Report(job="pack", bytes=counted.bytes)
-    report.done = {"images": counted.frames}
+    packed = assembly.counted
+    report = Report(job="pack", bytes=packed.bytes)
+    report.done = {"images": packed.frames}
     report.problems = images.problems + assembly.problems
     section: dict[str, Any] = {
         "version": VERSION,
@@ -228,20 +223,23 @@ def _finish(
         "empty": images.empty,
     }
     if placeholders:
-        section["placeholders"] = counted.frames
+        section["placeholders"] = packed.frames
     if names.annotations:
-        report.done |= {"annotations": counted.annotations, "categories": len(assembly.categories.all)}
+        report.done |= {"annotations": packed.annotations, "categories": len(assembly.categories.all)}
         if found is not None:
-            section |= unmatched(found, images.keys, counted.used, skip_missing_images, report)
-        note_unlabelled(report, counted.frames - counted.labelled)
+            section |= unmatched(found, images.keys, packed.used, skip_missing_images, report)
+        note_unlabelled(report, packed.frames - packed.labelled)
     if images.others:
-        report.notes.append(f"{images.others:,} other files are not images; not packed")
+        report.notes.append(f"{counted(images.others, 'other files')} not packed, being no images")
+    if section["kind"] == "tar":
+        note_webdataset(images.keys, report)
     report.problems.sort()
     section |= {"sha256": "0" * 64, "bundle": names.media, "pack_id": assembly.pack_id}
     assembly.finish_media(work.staged(names.media), [key.encode() for key in images.empty])
     if names.manifest:
-        tail = {"empty": images.empty, "problems": report.problems, "pack_id": assembly.pack_id}
-        assembly.finish_manifest(tail)
+        problems = _below(report.problems, images.root, found.root if found else images.root)
+        tail = {"empty": images.empty, "problems": problems, "sha256": "0" * 64}
+        assembly.finish_manifest(tail | {"pack_id": assembly.pack_id})
     if names.annotations:
         assembly.finish_annotations(found.labels.extra if found else None, section)
     _publish(work, report, names)
@@ -282,7 +280,7 @@ def unmatched(
     if not skip_missing_images:
         report.problems += orphans
     elif orphans:
-        report.notes.append(f"{len(orphans):,} labels have no image; skipped")
+        report.notes.append(f"{counted(len(orphans), 'label records')} without an image, skipped")
     report.problems += labels.problems
     report.notes.insert(0, f"labels read as {labels.origin.format} from {found.root}")
     section: dict[str, Any] = {"origin": labels.origin, "layout": found.layout}
@@ -296,7 +294,36 @@ def unmatched(
 def note_unlabelled(report: Report, count: int) -> None:
     """Say how many images are negatives."""
     if count:
-        report.notes.append(f"{count:,} {'image has' if count == 1 else 'images have'} no labels (negatives)")
+        report.notes.append(f"{counted(count, 'images')} without labels (negatives)")
+
+
+def note_webdataset(keys: Iterable[str], report: Report) -> None:
+    """Say which images of a .tar are no samples of their own to WebDataset (`base_plus_ext`).
+
+    Its key is the path up to the first dot of the name: equal ones become one sample, what follows goes to
+    the field's name, and names without stem or ending are passed over.
+    """
+    count = 0
+    named: list[str] = []
+    last: dict[str, tuple[str, str, bool]] = {}  # of each folder; equal stems follow each other in a sort
+    for key in keys:
+        folder, _, name = key.rpartition("/")
+        stem, dot, ending = name.partition(".")
+        odd = [key] if not stem or not dot or "." in ending else []
+        if stem and dot:
+            last_stem, last_key, listed = last.get(folder, ("", "", True))
+            if stem == last_stem:
+                odd = [key] if listed else [last_key, key]
+            last[folder] = (stem, key, bool(odd))
+        count += len(odd)
+        if len(named) < NAMED:
+            named += odd
+    if count:
+        more = ", ..." if count > NAMED else ""
+        report.notes.append(
+            f"WebDataset, whose keys end at the first dot of a name, joins, cuts or skips {count:,} of the "
+            f"images: {', '.join(named[:NAMED])}{more}"
+        )
 
 
 def first_ids(labels: Labels | None) -> tuple[int, int]:
@@ -306,6 +333,18 @@ def first_ids(labels: Labels | None) -> tuple[int, int]:
     image_ids = [s.image.id for s in labels.samples if isinstance(s.image.id, int)]
     annotation_ids = [a.id for s in labels.samples for a in s.annotations if isinstance(a.id, int)]
     return max(image_ids, default=0) + 1, max(annotation_ids, default=0) + 1
+
+
+def _below(problems: list[Problem], *roots: str) -> list[Problem]:
+    """Problems with paths below the folders that were given: a manifest does not say where it was made."""
+    prefixes = sorted((root + "/" for root in set(roots)), key=len, reverse=True)
+
+    def short(text: str) -> str:
+        for prefix in prefixes:
+            text = text.replace(prefix, "")
+        return text
+
+    return sorted(Problem(short(p.where), p.code, short(p.message)) for p in problems)
 
 
 def _refuse_existing(output: Path, names: Names, overwrite: bool) -> None:

@@ -1,7 +1,6 @@
 """Pipeline: a pack that also works where the images are missing, with placeholders drawn for them."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from xlabel.errors import InputError
@@ -10,6 +9,7 @@ from xlabel.jobs import pack, placeholder
 from xlabel.jobs.assembly import Names
 from xlabel.model import Report
 from xlabel.stores.local import scan
+from xlabel.stores.scratch import scratch
 
 
 def pipeline(
@@ -45,8 +45,8 @@ def pipeline(
         )
     if not placeholders:
         raise InputError(pack.no_images(found_images, pattern))
-    with tempfile.TemporaryDirectory(prefix="xlabel-placeholders-") as folder:
-        drawn = Path(folder) / Path(images).resolve().name
+    with scratch("xlabel-placeholders-") as folder:
+        drawn = folder / Path(images).resolve().name
         count = placeholder.make(found, drawn, placeholder_size)
         if not count:
             raise InputError(f"{images}: no images, and {labels} has no labels to draw placeholders for")

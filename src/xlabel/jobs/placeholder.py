@@ -36,9 +36,18 @@ def make(found: Found, folder: Path, size: tuple[int, int] | None) -> int:
             if key not in made:
                 made.add(key)
                 try:
-                    out.write(key, [_draw(key, width, height)])
+                    drawn = _draw(key, width, height)
+                except (ValueError, OSError, SystemError) as error:
+                    raise InputError(
+                        f"{found.root}: the labels of {image.key} state {width}x{height}, which cannot be "
+                        f"drawn: {error}"
+                    ) from None
+                try:
+                    out.write(key, [drawn])
                 except ValueError as error:
                     raise InputError(f"{found.root}: the image name {image.key!r} {error}") from None
+                except OSError as error:
+                    raise InputError(f"{folder}: cannot be written to: {error.strerror}") from None
     return len(made)
 
 

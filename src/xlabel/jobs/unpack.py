@@ -1,26 +1,31 @@
 """Unpack: the image tree byte for byte, and the labels in the form that they came in or in another."""
 
+import errno
 import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from xlabel import formats
-from xlabel.errors import InputError, LossError
+from xlabel.errors import CorruptError, InputError, LossError
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.jobs.labels import Layout
 from xlabel.jobs.pack import ANNOTATIONS, MANIFEST
 from xlabel.jobs.verify import read_manifest
 from xlabel.model import Dataset, Loss, Problem, Report, Sample
 from xlabel.model.manifest import Frame
+from xlabel.model.report import loss_lines
 from xlabel.stores.extract import Extraction
 
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 PIECE = 4 << 20
+HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""Errors that are not about one file: the place as a whole takes no more."""
 
 
 def unpack(
@@ -60,7 +65,7 @@ def unpack(
                 if progress and number % 64 == 0:
                     progress(report.bytes, bundle.size)
             for key in _empty(bundle, section):
-                _put(out, _below(layout.images, key), [b""], report)
+                put(out, _below(layout.images, key), [b""], report)
             report.done = {"images": len(frames)}
             if dataset is not None and name is not None:
                 _write_labels(dataset, section or {}, name, layout, out, report)
@@ -104,7 +109,7 @@ def _plan(dataset: Dataset | None, section: dict[str, Any], to: str | None) -> t
         return Layout(), None
     origin = dataset.origin
     if to is None:
-        return msgspec.convert(section.get("layout", {}), Layout), origin.format if origin else None
+        return _said(section, "layout", Layout, Layout()), origin.format if origin else None
     formats.split_name(to)
     return Layout(images="images"), to
 
@@ -125,8 +130,11 @@ def refuse_losses(losses: list[Loss], name: str, on_loss: str) -> None:
         raise InputError(f"expected on-loss to be stop or drop, got {on_loss!r}")
     lost = [loss for loss in losses if loss.field not in RECORDS]
     if lost and on_loss == "stop":
-        report = Report(job=f"{name} cannot hold everything", losses=lost)
-        raise LossError(f"{report}\n  say --on-loss drop to leave it out, or choose another format")
+        lines = "\n".join(f"  {line}" for line in loss_lines(lost))
+        raise LossError(
+            f"{name} cannot hold everything, and nothing was written:\n{lines}\n"
+            "say --on-loss drop to leave these out, or choose another format (xlabel formats)"
+        )
 
 
 def _write_image(bundle: Bundle, frame: Frame, folder: str, out: Extraction, report: Report) -> None:
@@ -136,10 +144,17 @@ def _write_image(bundle: Bundle, frame: Frame, folder: str, out: Extraction, rep
         end = frame.offset + frame.size
         for start in range(frame.offset, end, PIECE):
             piece = bundle.read(start, min(PIECE, end - start))
+            if not piece:
+                return
             digest.update(piece)
             yield piece
 
-    if _put(out, _below(folder, frame.raw_name), pieces(), report) and frame.sha256 not in (
+    try:
+        name = frame.raw_name
+    except ValueError as error:
+        report.problems.append(Problem(repr(frame.key), "unsafe-name", f"{error}; it was not written"))
+        return
+    if put(out, _below(folder, name), pieces(), report) and frame.sha256 not in (
         "",
         digest.hexdigest(),
     ):
@@ -152,13 +167,16 @@ def _write_image(bundle: Bundle, frame: Frame, folder: str, out: Extraction, rep
         )
 
 
-def _put(out: Extraction, path: str | bytes, chunks: Any, report: Report) -> bool:
+def put(out: Extraction, path: str | bytes, chunks: Any, report: Report) -> bool:
+    """Write a file by an untrusted path; where that cannot be it is a problem, and False."""
     try:
         out.write(path, chunks)
     except ValueError as error:
         report.problems.append(Problem(repr(path), "unsafe-name", f"{error}; it was not written"))
         return False
     except OSError as error:
+        if error.errno in HOPELESS:
+            raise InputError(f"{out.folder}: cannot be written to: {error.strerror}") from None
         report.problems.append(Problem(repr(path), "unwritable", f"{error.strerror}; it was not written"))
         return False
     return True
@@ -169,22 +187,31 @@ def _write_labels(
 ) -> None:
     base, variant = formats.split_name(name)
     same = dataset.origin is not None and dataset.origin.format == name
-    left = msgspec.convert(section.get("unmatched", []), list[Sample]) if same else []
+    left = _said(section, "unmatched", list[Sample], []) if same else []
     whole = msgspec.structs.replace(dataset, samples=[*dataset.samples, *left])
     files = 0
     for path, chunks in formats.get(base).write(whole, variant):
-        files += _put(out, _below(layout.labels, path), chunks, report)
+        files += put(out, _below(layout.labels, path), chunks, report)
     if same:
-        for path, text in section.get("unmatched_files", {}).items():
-            files += _put(out, _below(layout.labels, path), [text.encode()], report)
+        for path, text in _said(section, "unmatched_files", dict[str, str], {}).items():
+            files += put(out, _below(layout.labels, path), [text.encode()], report)
     report.done |= {"annotations": dataset.counts()["annotations"], f"{name} files": files}
 
 
 def _empty(bundle: Bundle, section: dict[str, Any] | None) -> list[str]:
     if section is not None:
-        return list(section.get("empty", []))
+        return _said(section, "empty", list[str], [])
     path = bundle.media.parent / MANIFEST
-    return read_manifest(path).empty if path.exists() else []
+    manifest = read_manifest(path) if path.exists() else None
+    return manifest.empty if manifest is not None and manifest.pack_id == bundle.pack_id else []
+
+
+def _said(section: dict[str, Any], name: str, kind: type[T], default: T) -> T:
+    """A field of the annotation file's own section."""
+    try:
+        return msgspec.convert(section.get(name, default), kind)
+    except msgspec.ValidationError as error:
+        raise CorruptError(f"{ANNOTATIONS}: xlabel.{name}: {error}; put the right one back") from None
 
 
 def _below(folder: str, path: "str | bytes") -> "str | bytes":

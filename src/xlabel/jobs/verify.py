@@ -1,24 +1,31 @@
 """Verify: read a pack again, wholly, against its hashes, its order and its partners."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import time
 import zlib
+from array import array
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from struct import pack_into
+from struct import Struct, pack_into
+from struct import error as StructError
 from typing import Any
 
 import msgspec
 
 from xlabel import bundles
-from xlabel.errors import CorruptError
+from xlabel.errors import CorruptError, InputError
+from xlabel.jobs.assembly import pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
-from xlabel.jobs.pack import ANNOTATIONS, MANIFEST
+from xlabel.jobs.pack import ANNOTATIONS, FPS, MANIFEST, frame_rate
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import VERSION, Frame, Manifest
 
 PIECE = 4 << 20
+_json = msgspec.json.Encoder()
 Progress = Callable[[int, int], None]
 
 
@@ -36,14 +43,24 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
         report = Report(job="verify")
         folder = bundle.media.parent
         manifest = read_manifest(folder / MANIFEST) if (folder / MANIFEST).exists() else None
-        frames = _expected(bundle, manifest, folder, report)
+        frames = _expected(bundle, manifest, folder, Path(path), report)
         _compare_index(bundle, frames, report)
         face = has_face(bundle)
+        rate = _rate(bundle, manifest)
+        if frames and rate is not None and frames_id(bundle.kind, face, rate, frames) != bundle.pack_id:
+            where = str(folder / (MANIFEST if manifest is not None else ANNOTATIONS))
+            report.problems.append(
+                Problem(where, "manifest-changed", "its frames are not those of its pack id; pack again")
+            )
+        crcs = array("I")
         for number, frame in enumerate(frames):
-            _check_frame(bundle, frame, face, report)
+            crcs.append(_check_frame(bundle, frame, face, report))
             report.bytes += frame.size
             if progress and number % 64 == 0:
                 progress(report.bytes, bundle.size)
+        if frames and rate is not None and not report.problems:  # those would only be found once more
+            empty = manifest.empty if manifest is not None else bundle.unified.section.get("empty", [])
+            _check_rest(bundle, frames, crcs, empty, face, rate, report)
         report.done = {"images": len(frames)}
         if bundle.described:
             report.done["annotations"] = bundle.unified.dataset.counts()["annotations"]
@@ -55,7 +72,14 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
 
 def read_manifest(path: Path) -> Manifest:
     """`frame_manifest.json`; CorruptError says where it is not one."""
-    return parse_manifest(path.read_bytes(), str(path))
+    return parse_manifest(_bytes(path), str(path))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -74,12 +98,20 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     return manifest
 
 
-def _expected(bundle: Bundle, manifest: Manifest | None, folder: Path, report: Report) -> list[Frame]:
+def _expected(
+    bundle: Bundle, manifest: Manifest | None, folder: Path, named: Path, report: Report
+) -> list[Frame]:
     """The frames as manifest and annotations have them; each difference between the two is a problem."""
     described = None
     if bundle.described:
         described = bundle.unified.frames
-        _check_seal(folder / ANNOTATIONS, bundle.unified.section, report)
+        section = bundle.unified.section
+        end = [_json.encode(section.get(name)) for name in ("bundle", "pack_id")]
+        after = b',"bundle":%b,"pack_id":%b}}\n' % tuple(end)
+        _check_seal(folder / ANNOTATIONS, section.get("sha256"), after, "annotations-changed", report)
+    elif folder == named and (folder / ANNOTATIONS).exists():
+        message = "does not say which bundle it belongs to, so it was not compared; build it again"
+        report.problems.append(Problem(str(folder / ANNOTATIONS), "annotations-changed", message))
     if manifest is None and described is None:
         report.notes.append(f"neither {MANIFEST} nor {ANNOTATIONS}: only the bundle's own index was checked")
         return []
@@ -89,10 +121,8 @@ def _expected(bundle: Bundle, manifest: Manifest | None, folder: Path, report: R
                 f"{folder / MANIFEST} is of pack {manifest.pack_id}, {bundle.media.name} of pack "
                 f"{bundle.pack_id}: they do not belong together; put the right one back, or pack again"
             )
-        if frames_id(manifest, bundle) != manifest.pack_id:
-            report.problems.append(
-                Problem(str(folder / MANIFEST), "manifest-changed", "its frames are not those of its pack id")
-            )
+        after = b',"pack_id":%b}\n' % _json.encode(manifest.pack_id)
+        _check_seal(folder / MANIFEST, manifest.sha256, after, "manifest-changed", report)
     if manifest is None or described is None:
         return manifest.frames if manifest is not None else described or []
     if len(manifest.frames) != len(described):
@@ -115,18 +145,11 @@ def _expected(bundle: Bundle, manifest: Manifest | None, folder: Path, report: R
     return manifest.frames
 
 
-def frames_id(manifest: Manifest, bundle: Bundle) -> str:
-    """The pack id that follows from a manifest's frames; see docs/dataset_spec.md."""
-    from fractions import Fraction
-
-    from xlabel.jobs.assembly import pack_hash
-    from xlabel.jobs.pack import frame_rate
-
-    rate = frame_rate(manifest.fps) if manifest.fps else Fraction(10)
-    digest = pack_hash(manifest.kind, has_face(bundle), rate)
-    for start in range(0, len(manifest.frames), 1000):
-        piece = manifest.frames[start : start + 1000]
-        digest.update(b"\n".join(map(msgspec.json.encode, piece)) + b"\n")
+def frames_id(kind: str, face: bool, rate: Fraction, frames: list[Frame]) -> str:
+    """The pack id that follows from a bundle's frames; see docs/dataset_spec.md."""
+    digest = pack_hash(kind, face, rate)
+    for start in range(0, len(frames), 1000):
+        digest.update(b"\n".join(map(_json.encode, frames[start : start + 1000])) + b"\n")
     return digest.hexdigest()[:32]
 
 
@@ -140,16 +163,27 @@ def _place(frame: Frame) -> tuple[Any, ...]:
     return (frame.index, frame.key, frame.offset, frame.size, frame.sha256)
 
 
-def _check_seal(path: Path, section: dict[str, Any], report: Report) -> None:
-    """Whether the annotation file is as it was packed."""
-    seal = section.get("sha256")
-    if not isinstance(seal, str):
-        return
-    data = path.read_bytes()
-    end = data.rfind(b'"sha256":"' + seal.encode())
-    if end < 0 or hashlib.sha256(data[:end]).hexdigest() != seal:
+def _rate(bundle: Bundle, manifest: Manifest | None) -> Fraction | None:
+    """Frames a second: the manifest's, else those of the .mp4's header; None where nothing says them."""
+    try:
+        if manifest is not None:
+            return frame_rate(manifest.fps or FPS)
+        if bundle.kind == "mp4" and len(bundle):
+            trailer = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media))
+            scale, duration = Struct(">IQ").unpack(bundle.read(trailer.index + 36, 12))
+            return Fraction(scale * len(bundle), duration)
+    except (InputError, StructError, ZeroDivisionError):
+        pass
+    return None
+
+
+def _check_seal(path: Path, seal: Any, after: bytes, code: str, report: Report) -> None:
+    """Whether a JSON file is as it was packed: all before its seal, and nothing else behind it."""
+    end = b'"sha256":"%b"' % str(seal).encode() + after
+    data = _bytes(path)
+    if not data.endswith(end) or hashlib.sha256(data[: -len(end)]).hexdigest() != seal:
         report.problems.append(
-            Problem(str(path), "annotations-changed", "is not as it was packed; if you edited it, pack again")
+            Problem(str(path), code, "is not as it was packed; if you edited it, pack again")
         )
 
 
@@ -174,21 +208,26 @@ def _compare_index(bundle: Bundle, frames: list[Frame], report: Report) -> None:
             )
 
 
-def _check_frame(bundle: Bundle, frame: Frame, face: bool, report: Report) -> None:
+def _check_frame(bundle: Bundle, frame: Frame, face: bool, report: Report) -> int:
+    """Check a frame's bytes and the header before them; gives the CRC-32 of what was found."""
     where = f"{bundle.media}: {frame.key}"
     digest, crc, total = hashlib.sha256(), 0, 0
     for piece in _pieces(bundle, frame.offset, frame.size):
         digest.update(piece)
         crc = zlib.crc32(piece, crc)
         total += len(piece)
-    if digest.hexdigest() != frame.sha256:
+    if digest.hexdigest() != frame.sha256 or total != frame.size:
         why = "" if total == frame.size else f" ({total} of {frame.size} bytes are there)"
         report.problems.append(
             Problem(where, "hash-mismatch", f"its bytes are not those that were packed{why}; restore it")
         )
-        return
+        return crc
     kind = bundles.kind(bundle.kind)
-    prefix = bytearray(kind.prefix(frame.raw_name, frame.size, face))
+    try:
+        prefix = bytearray(kind.prefix(frame.raw_name, frame.size, face))
+    except (ValueError, StructError) as error:
+        report.problems.append(Problem(where, "bad-name", f"{error}; pack again"))
+        return crc
     place = kind.crc_at(face)
     if place is not None:
         pack_into("<I", prefix, place, crc)
@@ -196,6 +235,99 @@ def _check_frame(bundle: Bundle, frame: Frame, face: bool, report: Report) -> No
         report.problems.append(
             Problem(where, "header-damaged", f"the .{bundle.kind} header before it is damaged; pack again")
         )
+    return crc
+
+
+def _check_rest(
+    bundle: Bundle,
+    frames: list[Frame],
+    crcs: array[int],
+    empty: list[str],
+    face: bool,
+    rate: Fraction,
+    report: Report,
+) -> None:
+    """Compare all that is no image with what its writer makes of the frames, so that no byte is left out."""
+    where = str(bundle.media)
+    kind = bundles.kind(bundle.kind)
+    head = bytearray(kind.HEAD)
+    try:
+        end, pieces = rebuilt(kind, frames, crcs, empty, face, rate, str(bundle.pack_id))
+        for offset, data in pieces:
+            if offset < len(head):
+                head[offset : offset + len(data)] = data
+            elif bundle.read(offset, len(data)) != data:
+                message = f"bytes {offset:,} to {offset + len(data):,} are not what its frames make of them"
+                report.problems.append(Problem(where, "index-damaged", f"{message}; pack again"))
+            end = max(end, offset + len(data))
+    except (ValueError, OverflowError, StructError, TypeError, AttributeError) as error:
+        report.problems.append(Problem(where, "index-damaged", f"cannot be compared: {error}; pack again"))
+        return
+    if bundle.read(0, len(head)) != head or end != bundle.size:
+        report.problems.append(
+            Problem(where, "index-damaged", "its first bytes or its length are not as packed; pack again")
+        )
+
+
+def rebuilt(
+    kind: bundles.Kind,
+    frames: list[Frame],
+    crcs: array[int],
+    empty: list[str],
+    face: bool,
+    rate: Fraction,
+    pack_id: str,
+) -> tuple[int, list[tuple[int, bytes]]]:
+    """Where the images end, and what a bundle's writer puts between and behind them: (offset, bytes)."""
+    pieces: list[tuple[int, bytes]] = []
+    mimes: dict[str, int] = {}
+    extents: list[tuple[int, int]] = []
+    tracks, names, records = bytearray(), bytearray(), bytearray()
+    end = len(kind.HEAD)
+    recorded = kind.crc_at(face) is not None
+    for frame, crc in zip(frames, crcs, strict=True):
+        name = frame.raw_name
+        prefix = len(kind.prefix(name, frame.size, face))
+        padding = kind.padding(frame.size)
+        if frame.offset == end + prefix:
+            end += prefix + frame.size + padding
+            pieces += [(end - padding, bytes(padding))] if padding else []
+        elif frame.offset > end or prefix:  # an equal file is stored once where nothing stands before it
+            raise ValueError(f"frame {frame.index} begins at {frame.offset}, expected {end + prefix}")
+        track = mimes.setdefault(frame.mime, len(mimes))
+        if track == len(extents):
+            extents.append((0, 0))
+        if frame.width and frame.height:
+            turned = frame.orientation >= 5
+            size = (frame.height, frame.width) if turned else (frame.width, frame.height)
+            extents[track] = bundles.flatter(extents[track], size)
+        tracks.append(track)
+        names += name + b"\0"
+        if recorded:
+            records += kind.record(name, frame.size, crc, frame.offset - prefix)
+    entries = len(frames)
+    for key in empty:
+        text = kind.prefix(key.encode(), 0, face)
+        if text:
+            records += kind.record(key.encode(), 0, 0, end)
+            pieces.append((end, text))
+            end += len(text)
+            entries += 1
+    directory = bundles.Directory(
+        offsets=array("Q", (frame.offset for frame in frames)),
+        sizes=array("Q", (frame.size for frame in frames)),
+        tracks=tracks,
+        mimes=list(mimes),
+        extents=extents,
+        names=lambda: [bytes(names)],
+        names_size=len(names),
+        records=lambda: [bytes(records)],
+        records_size=len(records),
+        entries=entries,
+        fps=rate,
+        pack_id=pack_id,
+    )
+    return end, pieces + list(kind.finish(end, directory, face))
 
 
 def _pieces(bundle: Bundle, offset: int, size: int) -> Iterator[memoryview]:

@@ -44,8 +44,9 @@ def run(
     try:
         for number in range(processes):
             ours, theirs = context.Pipe()
+            parents = [ours, *(pipe for pipe, _ in team)]
             worker = context.Process(
-                target=_work, args=(packer, plan[number::processes], theirs), daemon=True
+                target=_work, args=(packer, plan[number::processes], theirs, parents), daemon=True
             )
             worker.start()
             theirs.close()
@@ -55,7 +56,7 @@ def run(
             if step >= processes and step - processes < len(plan):
                 accept(_received(pipe, worker))
             if step < len(plan):
-                pipe.send(grant(_received(pipe, worker)))
+                _sent(pipe, worker, grant(_received(pipe, worker)))
     finally:
         for pipe, worker in team:
             pipe.close()
@@ -67,18 +68,31 @@ def run(
 def _received(pipe: Connection, worker: Any) -> Any:
     try:
         message = pipe.recv()
-    except (EOFError, ConnectionResetError):
-        worker.join(5)
-        raise XlabelError(
-            f"a worker process died (exit code {worker.exitcode}); nothing was changed. "
-            "Is the memory full? Try again with --workers 1"
-        ) from None
+    except (EOFError, OSError):  # OSError: within a message
+        raise _died(worker) from None
     if isinstance(message, BaseException):
         raise message
     return message
 
 
-def _work(packer: Packer, plan: list[Batch], pipe: Connection) -> None:
+def _sent(pipe: Connection, worker: Any, message: object) -> None:
+    try:
+        pipe.send(message)
+    except OSError:
+        raise _died(worker) from None
+
+
+def _died(worker: Any) -> XlabelError:
+    worker.join(5)
+    return XlabelError(
+        f"a worker process died (exit code {worker.exitcode}); nothing was changed. "
+        "Is the memory full? Try again with --workers 1"
+    )
+
+
+def _work(packer: Packer, plan: list[Batch], pipe: Connection, parents: list[Connection]) -> None:
+    for other in parents:
+        other.close()  # else the end of a parent that was killed would stay open, and we wait forever
     gc.disable()  # nothing here makes cycles, and samples come and go by the million
     try:
         for batch in plan:

@@ -32,8 +32,13 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fa
 
     @property
     def raw_name(self) -> bytes:
-        """The file's path below its root, as the file system had it."""
-        return base64.b64decode(self.name_bytes) if self.name_bytes else self.key.encode()
+        """The file's path below its root, as the file system had it. ValueError where it is not the key's."""
+        if not self.name_bytes:
+            return self.key.encode()
+        name = base64.b64decode(self.name_bytes, validate=True)
+        if name.decode("utf-8", "backslashreplace") != self.key:
+            raise ValueError("its name_bytes are not those of its key")
+        return name
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -49,5 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     empty: list[str] = msgspec.field(default_factory=list)
     """Keys of files of 0 bytes: they are no frames, and unpacking makes them again."""
     problems: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    sha256: str | None = None
+    """Of all that stands before `"sha256":` at the end of the file."""
     pack_id: str
     """The same in all three files of one pack: 32 hexadecimal digits that follow from the frames."""

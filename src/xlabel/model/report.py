@@ -3,7 +3,7 @@
 import msgspec
 
 SHOWN = 20
-"""How many problems and losses a printed report names; the rest is in the JSON."""
+"""How many problems a printed report names; the JSON has all."""
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
@@ -44,8 +44,6 @@ class Report(msgspec.Struct, kw_only=True):
     """Worth knowing, and nothing wrong."""
     problems: list[Problem] = msgspec.field(default_factory=list)
     losses: list[Loss] = msgspec.field(default_factory=list)
-    hint: list[str] = msgspec.field(default_factory=list)
-    """What one might do next."""
     bytes: int = 0
     seconds: float = 0.0
 
@@ -59,10 +57,34 @@ class Report(msgspec.Struct, kw_only=True):
         width = max((len(path) for path in self.files), default=0)
         lines += [f"  {path:<{width}}  {size_text(size):>9}" for path, size in self.files.items()]
         lines += [f"  note: {note}" for note in self.notes]
-        lines += _listed("problem", self.problems)
-        lines += _listed("loss", self.losses, "losses")
-        lines += [f"  next: {hint}" for hint in self.hint]
+        if self.problems:
+            lines.append(f"  {counted(len(self.problems), 'problems')}:")
+            lines += [f"    {problem}" for problem in self.problems[:SHOWN]]
+            if len(self.problems) > SHOWN:
+                lines.append(f"    ... and {len(self.problems) - SHOWN:,} more; --json lists all")
+        if self.losses:
+            lines += ["  left out:", *(f"    {line}" for line in loss_lines(self.losses))]
         return "\n".join(lines)
+
+
+def loss_lines(losses: list[Loss]) -> list[str]:
+    """Losses for a person: a line for each field, with the number and some of the places."""
+    fields: dict[str, list[Loss]] = {}
+    for loss in losses:
+        fields.setdefault(loss.field, []).append(loss)
+    lines = []
+    for field, found in fields.items():
+        total = sum(loss.count for loss in found)
+        places = ", ".join(loss.where for loss in found[:3]) + (", ..." if len(found) > 3 else "")
+        lines.append(f"{field}: {total:,} in {counted(len(found), 'places')} ({places})")
+    return lines
+
+
+def counted(number: int, things: str) -> str:
+    """A number of things: "1 image", "2,000 categories"; `things` in the plural."""
+    if number == 1:
+        things = things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
+    return f"{number:,} {things}"
 
 
 def size_text(size: int) -> str:
@@ -76,7 +98,7 @@ def size_text(size: int) -> str:
 
 
 def _counts(done: dict[str, int]) -> str:
-    return ", ".join(f"{number:,} {name}" for name, number in done.items()) or "nothing to do"
+    return ", ".join(counted(number, name) for name, number in done.items()) or "nothing to do"
 
 
 def _rate(size: int, seconds: float) -> str:
@@ -85,14 +107,3 @@ def _rate(size: int, seconds: float) -> str:
     rate = f", {size_text(round(size / seconds))}/s" if size else ""
     total = f", {size_text(size)}" if size else ""
     return f"{total} in {seconds:.2f} s{rate}"
-
-
-def _listed(name: str, items: "list[Problem] | list[Loss]", plural: str = "") -> list[str]:
-    if not items:
-        return []
-    total = len(items)
-    head = f"  {total:,} {name if total == 1 else plural or name + 's'}:"
-    lines = [head, *(f"    {item}" for item in items[:SHOWN])]
-    if total > SHOWN:
-        lines.append(f"    ... and {total - SHOWN:,} more")
-    return lines

@@ -98,11 +98,17 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
         else:
             others += 1
     names.sort()
+    if any(not name.isascii() and key_of(name).encode() != name for name in names):
+        names.sort(key=lambda name: key_of(name).encode())  # where one is not UTF-8, its key has another place
     sizes = array("Q")
     kept: list[bytes] = []
     empty: list[str] = []
     for name in names:
-        size = os.stat(folder + b"/" + name).st_size
+        try:
+            size = os.stat(folder + b"/" + name).st_size
+        except OSError as error:
+            problems.append(_unreadable(folder, name, error.strerror))
+            continue
         if size:
             kept.append(name)
             sizes.append(size)

@@ -5,11 +5,11 @@ it the renames are carried out, by whoever comes next if need be; without it the
 go. A lock on the folder tells a dead writer from a living one.
 """
 
-import ctypes
 import fcntl
 import os
 import shutil
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -33,7 +33,7 @@ class Transaction:
         self._made: list[Path] = []
         try:
             self._make()
-            self._lock = _locked(folder, wait=False)
+            self._lock = locked(folder, wait=False)
         except OSError as error:
             self._unmake()
             raise InputError(f"{folder}: cannot be written to: {error.strerror}") from None
@@ -50,17 +50,21 @@ class Transaction:
 
     def staged(self, name: str) -> Path:
         """Where to write the new file of that name."""
+        if name in (JOURNAL, JOURNAL + ".new"):
+            raise InputError(f"{self.folder / name}: this name is xlabel's own; choose another")
         return self.folder / STAGING / name
 
     def commit(self, names: list[str], stale: list[str] | None = None) -> None:
         """Publish the staged files of these names at once, and remove the `stale` ones."""
-        journal = self.staged(JOURNAL)
-        draft = self.staged(JOURNAL + ".new")
+        for name in (*names, *(stale or [])):
+            if not _is_name(name):
+                raise InputError(f"{name!r}: expected the name of a file in {self.folder}")
+            if (self.folder / name).is_dir():
+                raise InputError(f"{self.folder / name}: expected a file, found a folder; move it away")
+        journal = self.folder / STAGING / JOURNAL
+        draft = self.folder / STAGING / (JOURNAL + ".new")
         draft.write_bytes(msgspec.json.encode(_Journal(names, stale or [])))
-        for path in (*map(self.staged, names), draft):
-            flush(path)
         draft.replace(journal)
-        flush(journal.parent)
         self._made = []
         _finish(self.folder)
 
@@ -71,7 +75,7 @@ class Transaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if not self.staged(JOURNAL).exists():
+            if not (self.folder / STAGING / JOURNAL).exists():
                 shutil.rmtree(self.folder / STAGING, ignore_errors=True)
                 self._unmake()
         finally:
@@ -101,7 +105,7 @@ def recover(folder: Path) -> None:
     if not staging.exists():
         return
     try:
-        lock = _locked(folder, wait=(staging / JOURNAL).exists())
+        lock = locked(folder, wait=(staging / JOURNAL).exists())
     except InputError:
         return  # a living writer that has not published yet: what is there is the old set, whole
     try:
@@ -116,38 +120,13 @@ def recover(folder: Path) -> None:
         os.close(lock)
 
 
-def flush(path: Path) -> None:
-    """Have a file or a folder written to the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+@contextmanager
+def told(target: Path) -> Iterator[None]:
+    """Have an error of the system that comes up while new files are staged told as an InputError."""
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-class WriteBehind:
-    """Hands what has been written of a file to the disk bit by bit, so that the flush at the end is short.
-
-    Does nothing where the system has no sync_file_range.
-    """
-
-    STEP = 8 << 20
-
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._done = 0
-        self._start = getattr(ctypes.CDLL(None), "sync_file_range", None) if sys.platform == "linux" else None
-
-    def written(self, end: int) -> None:
-        """Say that everything before `end` has been written."""
-        if self._start is not None and end - self._done >= self.STEP:
-            begin = 2  # SYNC_FILE_RANGE_WRITE: begin to write dirty pages, and wait for none
-            self._start(self._fd, ctypes.c_int64(self._done), ctypes.c_int64(end - self._done), begin)
-            self._done = end
-
-    def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._fd)
+        yield
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror}; nothing was changed") from None
 
 
 class _Journal(msgspec.Struct, frozen=True):
@@ -162,22 +141,27 @@ def _finish(folder: Path) -> None:
         journal = msgspec.json.decode((staging / JOURNAL).read_bytes(), type=_Journal)
     except FileNotFoundError:
         return
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptError(f"{staging / JOURNAL}: not a journal: {error}; remove {staging}") from None
     for name in (*journal.publish, *journal.remove):
-        if name != os.path.basename(name) or name in ("", ".", ".."):
+        if not _is_name(name):
             raise CorruptError(f"{staging / JOURNAL}: names {name!r}, outside its folder; remove {staging}")
     for name in journal.publish:
         if (staging / name).exists():
             (staging / name).replace(folder / name)
     for name in journal.remove:
         (folder / name).unlink(missing_ok=True)
-    flush(folder)
     (staging / JOURNAL).unlink()
     shutil.rmtree(staging, ignore_errors=True)
 
 
-def _locked(folder: Path, wait: bool) -> int:
+def _is_name(name: str) -> bool:
+    """Whether it names a file in a folder, and nothing outside or besides."""
+    return name == os.path.basename(name) and name not in ("", ".", "..", STAGING) and "\0" not in name
+
+
+def locked(folder: Path, wait: bool) -> int:
+    """A descriptor that locks a folder until it is closed; InputError where another process has the lock."""
     fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

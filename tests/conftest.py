@@ -1,0 +1,34 @@
+"""What many tests share: the awkward folder, and its packs of every kind, made once."""
+
+from pathlib import Path
+
+import pytest
+from tests import awkward
+
+import xlabel
+
+KINDS = {"mp4": "media.mp4", "plain": "media.mp4", "tar": "media.tar", "zip": "media.zip"}
+"""Kinds of bundles, and the names of their media files; plain is an .mp4 without ZIP face."""
+
+
+@pytest.fixture(scope="session")
+def awkward_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The awkward folder. Only to be read."""
+    return awkward.build(tmp_path_factory.mktemp("awkward") / "images")
+
+
+@pytest.fixture(scope="session")
+def awkward_packs(awkward_images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Kind -> media file of the awkward folder's pack. Only to be read."""
+    packs = {}
+    for kind, name in KINDS.items():
+        folder = tmp_path_factory.mktemp(kind) / "pack"
+        xlabel.pack(awkward_images, None, folder, media=name, plain=kind == "plain")
+        packs[kind] = folder / name
+    return packs
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of bundle in turn."""
+    return str(request.param)

@@ -1,0 +1,59 @@
+"""Other people's tools, which say whether our files are what they claim to be."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "sample"
+PACKAGE = {"ffprobe": "ffmpeg"}
+
+
+def tool(name: str) -> str:
+    """The path of a command line tool; the test is skipped where it is absent.
+
+    It fails instead where XLABEL_MUST_RUN names the tool, as it does in CI.
+    """
+    path = shutil.which(name)
+    if path is None:
+        message = f"{name} is not installed"
+        if PACKAGE.get(name, name) in os.environ.get("XLABEL_MUST_RUN", "").split(","):
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+def run(*command: str | bytes | Path, cwd: Path | None = None, stdin: bytes = b"") -> bytes:
+    """What a command prints; the test fails, with all of its output, where the command does."""
+    done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True)
+    if done.returncode:
+        pytest.fail(f"{command[0]!r} gave {done.returncode}: {(done.stdout + done.stderr)[-2000:].decode()}")
+    return done.stdout
+
+
+def xlabel(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """The command `xlabel`, in a process of its own."""
+    command = [sys.executable, "-m", "xlabel", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+def script(name: str, *arguments: str | Path, cwd: Path, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    """One of the scripts, in a process of its own."""
+    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, input=stdin)
+
+
+def tree(folder: Path) -> dict[bytes, bytes]:
+    """All files below a folder: their paths as the file system has them, and their bytes."""
+    top = os.fsencode(folder)
+    found = {}
+    for place, _, names in os.walk(top):
+        for name in names:
+            path = os.path.join(place, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, top)] = file.read()
+    return found
