@@ -37,7 +37,7 @@ def turned(orientation: int, size: tuple[int, int] = (24, 16), seed: int = 1) ->
 def large() -> bytes:
     """A JPEG of 28 megabytes."""
     data = picture(size=(64, 64), seed=99)
-    segments = []
+    segments: list[bytes] = []
     noise = random.Random(28)
     while len(segments) * 65_533 < 28_000_000:
         segments.append(b"\xff\xef" + struct.pack(">H", 65_533) + noise.randbytes(65_531))
@@ -53,7 +53,7 @@ def images() -> dict[bytes, bytes]:
         b".hidden.jpg": picture(seed=3),
         b"a.b.c.jpg": picture(seed=4),
         b"two  words .jpg": picture(seed=5),
-        b"it's \"quoted\" `$HOME`.jpg": picture(seed=6),
+        b'it\'s "quoted" `$HOME`.jpg': picture(seed=6),
         "straße/übergang 日本.jpg".encode(): picture(seed=7),
         b"n" * 196 + b".jpg": picture(seed=8),
         b"no_suffix": picture(seed=9),
@@ -128,27 +128,25 @@ PROBLEMS = {
 def build(folder: Path, *, backwards: bool = False, time: int | None = None) -> Path:
     """Make the folder; `backwards` in the other order, `time` (seconds) as the time of every file."""
     folder.mkdir(parents=True)
-    top = os.fsencode(folder)
     shortcuts = links()
     behind = [link + b"/" for link in shortcuts]
     files = images() | OTHERS | dict.fromkeys(EMPTY, b"")
     files = {name: data for name, data in files.items() if name not in shortcuts}
     files = {name: data for name, data in files.items() if not name.startswith(tuple(behind))}
     for name, data in sorted(files.items(), reverse=backwards):
-        path = os.path.join(top, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(data)
+        path = folder / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
         if time is not None:
             os.utime(path, (time, time))
     for link, target in shortcuts.items():
-        path = os.path.join(top, link)
-        os.symlink(os.path.relpath(os.path.join(top, target), os.path.dirname(path)), path)
+        path = folder / os.fsdecode(link)
+        path.symlink_to(os.path.relpath(folder / os.fsdecode(target), path.parent))
     return folder
 
 
 def key(name: bytes) -> str:
-    """The key of a file: its path, with `\\xff` for a byte that is not UTF-8."""
+    r"""The key of a file: its path, with `\xff` for a byte that is not UTF-8."""
     return name.decode("utf-8", "backslashreplace")
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests import awkward
 
 import xlabel
+from tests import awkward
 
 KINDS = {"mp4": "media.mp4", "plain": "media.mp4", "tar": "media.tar", "zip": "media.zip"}
 """Kinds of bundles, and the names of their media files; plain is an .mp4 without ZIP face."""

@@ -71,14 +71,14 @@ def masks(draw: st.DrawFn, width: int, height: int) -> RLE:
 @st.composite
 def shapes(draw: st.DrawFn, width: int, height: int) -> Shape:
     """Any geometry that COCO has no word for."""
-    x, y = draw(numbers(width)), draw(numbers(height))
     kind = draw(st.sampled_from(("oriented", "line", "points", "circle")))
+    left, top, w, h = draw(boxes(width, height))
+    middle, centre = left + w / 2, top + h / 2
     if kind == "circle":
-        return Circle(x, y, draw(st.integers(1, 9)))
+        return Circle(middle, centre, min(w, h) / 2)
     if kind == "oriented":
-        left, top, w, h = draw(boxes(width, height))
-        middle, centre = left + w / 2, top + h / 2
         return OrientedBox((middle, top, left + w, centre, middle, top + h, left, centre))
+    x, y = draw(numbers(width)), draw(numbers(height))
     points = (x, y, *draw(st.tuples(numbers(width), numbers(height))))
     return Polyline(points) if kind == "line" else Points(points)
 

@@ -35,13 +35,16 @@ def run(*command: str | bytes | Path, cwd: Path | None = None, stdin: bytes = b"
     return done.stdout
 
 
-def xlabel(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+Done = subprocess.CompletedProcess[str]
+
+
+def xlabel(*arguments: str | Path, cwd: Path | None = None) -> Done:
     """The command `xlabel`, in a process of its own."""
     command = [sys.executable, "-m", "xlabel", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 
-def script(name: str, *arguments: str | Path, cwd: Path, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+def script(name: str, *arguments: str | Path, cwd: Path, stdin: str = "") -> Done:
     """One of the scripts, in a process of its own."""
     command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, input=stdin)
@@ -49,11 +52,5 @@ def script(name: str, *arguments: str | Path, cwd: Path, stdin: str = "") -> "su
 
 def tree(folder: Path) -> dict[bytes, bytes]:
     """All files below a folder: their paths as the file system has them, and their bytes."""
-    top = os.fsencode(folder)
-    found = {}
-    for place, _, names in os.walk(top):
-        for name in names:
-            path = os.path.join(place, name)
-            with open(path, "rb") as file:
-                found[os.path.relpath(path, top)] = file.read()
-    return found
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {os.fsencode(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xlabel.errors import InputError
-from xlabel.images import SUFFIXES
+from xlabel.model.dataset import IMAGE_SUFFIXES
 
 REAL = Path(__file__).parents[1].parent / "shared" / "real"
 
@@ -37,7 +37,7 @@ def folder(path: Path) -> Memory:
     files = {
         p.relative_to(path).as_posix(): p.read_bytes()
         for p in path.rglob("*")
-        if p.is_file() and p.suffix[1:].lower() not in SUFFIXES
+        if p.is_file() and p.suffix[1:].lower() not in IMAGE_SUFFIXES
     }
     return Memory(files, str(path))
 

@@ -121,16 +121,16 @@ def test_the_presentation_time_is_the_frame_number_at_any_frame_rate(tmp_path: P
     assert demuxed(media_in(tmp_path), Fraction(fps)) == numbered(files)
 
 
-@pytest.mark.parametrize(("stream", "kind", "ending"), [(0, "JPEG", "jpg"), (0, "PNG", "png")])
-def test_ffmpeg_decodes_each_image_in_its_own_size(tmp_path: Path, stream: int, kind: str, ending: str) -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_ffmpeg_decodes_each_image_in_its_own_size(tmp_path: Path, kind: str) -> None:
     images = tmp_path / "images"
     images.mkdir()
     sizes = [(24, 16), (24, 16), (40, 90), (8, 200), (200, 8), (33, 17), (1, 1), (64, 63), (64, 64)]
     for number, size in enumerate(sizes):
-        (images / f"{number}.{ending}").write_bytes(awkward.picture(kind, size=size, seed=number))
+        (images / f"{number}").write_bytes(awkward.picture(kind, size=size, seed=number))
     xlabel.pack(images, None, tmp_path / "pack")
     with av.open(str(media_in(tmp_path))) as container:
-        assert [(frame.width, frame.height) for frame in container.decode(video=stream)] == sizes
+        assert [(frame.width, frame.height) for frame in container.decode(video=0)] == sizes
 
 
 def test_ffmpeg_decodes_the_same_pixels_as_pillow(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_the_boxes_fill_the_file_and_the_index_stands_last(media: Path) -> None:
     assert kinds == [b"ftyp", b"mdat", b"moov", b"uuid", b"free"]
     (start, end) = next((start, end) for kind, start, end in boxes(data) if kind == b"mdat")
     with xlabel.open_bundle(media) as bundle:
-        assert all(start <= at and at + size <= end for at, size in zip(bundle.offsets, bundle.sizes, strict=True))
+        assert start <= min(bundle.offsets) and max(bundle.offsets + bundle.sizes) <= end
 
 
 def test_images_that_no_player_knows_are_timed_metadata_with_their_media_type(media: Path) -> None:

@@ -88,7 +88,8 @@ def test_keys_that_webdataset_joins_cuts_or_skips_are_listed(tmp_path: Path) -> 
     report = xlabel.pack(images, None, tmp_path / "pack", media="pack.tar")
     (note,) = (note for note in report.notes if "WebDataset" in note)
     assert "5 of the images: .hidden.jpg, a.b.jpg, none, ..." in note
-    whole = [f"{key}.jpg" for key, fields in samples(tmp_path / "pack" / "pack.tar") if list(fields) == ["jpg"]]
+    found = samples(tmp_path / "pack" / "pack.tar")
+    whole = [f"{key}.jpg" for key, fields in found if list(fields) == ["jpg"]]
     assert set(sound) <= set(whole) and not set(odd) & set(whole)
 
 

@@ -13,7 +13,7 @@ from tests.trees import Memory, folder, real
 
 from xlabel.errors import InputError
 from xlabel.formats import detect, voc
-from xlabel.model import Annotation, Category, Dataset, Image, OrientedBox, Sample
+from xlabel.model import RLE, Annotation, Category, Circle, Dataset, Image, OrientedBox, Points, Sample
 from xlabel.model.geometry import turn
 
 OBJECT = """<object>
@@ -522,6 +522,24 @@ def test_what_cannot_be_written_is_a_loss() -> None:
     assert back.image.extra == {"license": 3}
 
 
+def test_other_geometry_leaves_its_box_and_a_line_or_a_point_leaves_nothing() -> None:
+    category = Category(id=1, name="cat")
+    annotations = (
+        Annotation(category=category, mask=RLE((80, 100), (85, 2, 78, 2, 7833))),
+        Annotation(category=category, shape=Circle(10, 20, 5)),
+        Annotation(category=category, keypoints=(1, 2, 2, 0, 0, 0, 7, 9, 1)),
+        Annotation(category=category, shape=Points((1, 2))),
+        Annotation(category=category, mask=RLE((80, 100), "nonsense")),
+        Annotation(bbox=(1, 2, 3, 4)),
+        Annotation(category=category, caption="a cat"),
+    )
+    dataset = Dataset(samples=[Sample(image=A, annotations=annotations)])
+    back = one(written(dataset)["Annotations/a.xml"])
+    assert [a.bbox for a in back.annotations] == [(1, 5, 2, 2), (5, 15, 10, 10), (1, 2, 6, 7)]
+    lost = {loss.field: loss.count for loss in voc.losses(dataset)}
+    assert lost == {"mask": 2, "circle": 1, "keypoints": 1, "points": 1, "no category": 1, "caption": 1}
+
+
 # --- The set ----------------------------------------------------------------------------------------------
 
 KIT = {
@@ -565,6 +583,24 @@ def test_the_lists_of_a_set_follow_what_has_changed() -> None:
         "ImageSets/Main/cat_trainval.txt": "a -1\n",
         "labelmap.txt": "# names\ndog:::\n",
     }
+
+
+def test_ids_may_have_spaces_and_lists_may_have_columns() -> None:
+    files = {
+        "Annotations/frame 1.xml": page(CAT),
+        "Annotations/a.xml": page(DOG),
+        "ImageSets/Main/train.txt": "frame 1\n",
+        "ImageSets/Main/val.txt": "./a.jpg\n",
+        "ImageSets/Action/jumping_train.txt": "frame 1  1 -1\n",
+        "ImageSets/notes.txt": "# by hand\n",
+    }
+    dataset, found = read(files, A, Image(key="frame 1.jpg", width=100, height=80))
+    assert [sample.split for sample in dataset.samples] == ["val", "train"]
+    assert found == []
+    assert written(dataset) == {path: text.encode() for path, text in files.items()}
+    layout, _ = read({"Annotations/a.xml": page(), "ImageSets/Layout/train.txt": "a 2\n"}, A)
+    assert layout.samples[0].split == "train"
+    assert written(layout)["ImageSets/Layout/train.txt"] == b"a 2\n"
 
 
 def test_splits_are_written_for_a_set_that_came_from_elsewhere() -> None:

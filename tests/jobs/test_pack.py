@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def partners(media: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return loaded(media.parent / "frame_manifest.json"), loaded(media.parent / "unified_annotation.json")
 
 
-def write(folder: Path, files: dict[str, bytes | str]) -> Path:
+def write(folder: Path, files: Mapping[str, bytes | str]) -> Path:
     for key, data in files.items():
         place = folder / key
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -68,17 +69,18 @@ def test_manifest_and_annotation_file_say_the_same_of_each_frame(
 ) -> None:
     manifest, unified = partners(awkward_packs[kind])
     renamed = {"file_name": "key", "frame_index": "index"}
-    fields = ("file_name", "frame_index", "offset", "size", "sha256", "width", "height")
-    ours = [{renamed.get(f, f): image.get(f) for f in fields} for image in unified["images"]]
-    assert ours == [{renamed.get(f, f): frame[renamed.get(f, f)] for f in fields} for frame in manifest["frames"]]
+    fields = ("offset", "size", "sha256", "width", "height", *renamed)
+    ours = [[image.get(field) for field in fields] for image in unified["images"]]
+    names = [renamed.get(field, field) for field in fields]
+    assert ours == [[frame[name] for name in names] for frame in manifest["frames"]]
     assert manifest["pack_id"] == unified["xlabel"]["pack_id"]
     assert manifest["bundle"] == unified["xlabel"]["bundle"] == awkward_packs[kind].name
 
 
 def test_sizes_are_those_of_the_image_as_displayed(awkward_packs: dict[str, Path]) -> None:
     manifest, _ = partners(awkward_packs["mp4"])
-    frames = {frame["key"]: frame for frame in manifest["frames"]}
-    sizes = {key: (frame["width"], frame["height"], frame.get("orientation", 1)) for key, frame in frames.items()}
+    frames = manifest["frames"]
+    sizes = {f["key"]: (f["width"], f["height"], f.get("orientation", 1)) for f in frames}
     for orientation in range(1, 9):
         expected = (24, 16) if orientation < 5 else (16, 24)
         assert sizes[f"turned/{orientation}.jpg"] == (*expected, orientation)
@@ -124,14 +126,14 @@ def test_problems_make_a_file_and_exit_code_1_and_go_away_with_their_cause(tmp_p
 
 def test_other_files_are_counted_and_not_packed(awkward_images: Path, tmp_path: Path) -> None:
     report = xlabel.pack(awkward_images, None, tmp_path / "pack")
-    assert f"{len(awkward.OTHERS)} other files are not images; not packed" in report.notes
+    assert any(note.startswith(f"{len(awkward.OTHERS)} other files ") for note in report.notes)
 
 
 def test_images_without_labels_are_negatives_and_no_problem(tmp_path: Path) -> None:
     images = write(tmp_path / "images", {"a.jpg": awkward.picture(), "b.jpg": awkward.picture()})
     labels = write(tmp_path / "labels", {"a.txt": "0 0.5 0.5 0.5 0.5\n"})
     report = xlabel.pack(images, labels, tmp_path / "pack")
-    assert report.exit_code == 0 and "1 image has no labels (negatives)" in report.notes
+    assert report.exit_code == 0 and any("1 image without labels" in note for note in report.notes)
 
 
 def test_a_label_without_image_is_a_problem_or_only_counted(tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def test_a_label_without_image_is_a_problem_or_only_counted(tmp_path: Path) -> N
     (problem,) = report.problems
     assert (problem.where, problem.code) == (f"{labels}/b.txt", "label-without-image")
     report = xlabel.pack(images, labels, tmp_path / "pack", overwrite=True, skip_missing_images=True)
-    assert report.exit_code == 0 and "1 labels have no image; skipped" in report.notes
+    assert report.exit_code == 0 and any("1 label record without" in note for note in report.notes)
 
 
 def test_a_pattern_takes_the_place_of_the_test_for_images(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_labels_get_the_same_ids_from_any_number_of_processes(
 ) -> None:
     monkeypatch.setattr(packing, "BATCH", 2_000)
     labels = xlabel.read(SAMPLE / "raw_labels")
-    xlabel.write(labels, tmp_path / "voc", to="voc", on_loss="drop")  # VOC numbers categories as it meets them
+    xlabel.write(labels, tmp_path / "voc", to="voc", on_loss="drop")  # its categories are numbered on the way
     found = []
     for workers in (1, 2, 3):
         output = tmp_path / str(workers)
@@ -238,7 +240,8 @@ def test_pycocotools_finds_the_images_annotations_and_categories(coco: COCO) -> 
     names = ["car", "tree", "ball", "house", "person", "boat"]
     by_class = Counter(names[int(line.split()[0])] for _, line in rows)
     assert len(coco.getImgIds()) == 24 and len(coco.getAnnIds()) == len(rows)
-    assert {c["name"]: len(coco.getAnnIds(catIds=[c["id"]])) for c in coco.loadCats(coco.getCatIds())} == by_class
+    found = {c["name"]: len(coco.getAnnIds(catIds=c["id"])) for c in coco.loadCats(coco.getCatIds())}
+    assert found == by_class
     for image in coco.loadImgs(coco.getImgIds()):
         label = (SAMPLE / "raw_labels" / image["file_name"]).with_suffix(".txt")
         rows_here = label.read_text().splitlines() if label.exists() else []
@@ -279,8 +282,9 @@ def test_labels_inside_or_beside_the_images_are_found(tmp_path: Path, place: str
 
 
 def test_labels_that_are_given_win_over_labels_inside_and_disagreements_are_listed(tmp_path: Path) -> None:
-    files = {"images/a.jpg": awkward.picture(), "images/a.txt": ROW * 2, "images/b.jpg": awkward.picture()}
-    write(tmp_path, {**files, "given/a.txt": ROW, "given/b.txt": ROW, "images/b.txt": ROW})
+    write(tmp_path / "images", {"a.jpg": awkward.picture(), "b.jpg": awkward.picture()})
+    write(tmp_path / "images", {"a.txt": ROW * 2, "b.txt": ROW})
+    write(tmp_path / "given", {"a.txt": ROW, "b.txt": ROW})
     report = xlabel.pack(tmp_path / "images", tmp_path / "given", tmp_path / "pack")
     assert report.done["annotations"] == 2
     assert [problem.code for problem in report.problems] == ["labels-disagree"]

@@ -107,8 +107,8 @@ class Index(msgspec.Struct, kw_only=True):
     pack_id: str | None
     offsets: Any
     sizes: Any
-    names: Callable[[], list[str]]
-    """Reads the keys, in frame order."""
+    names: Callable[[], list[bytes]]
+    """Reads the files' names, which need not be UTF-8, in frame order."""
 
 
 def flatter(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:

@@ -38,7 +38,7 @@ def read_index(read: ReadAt, size: int, trailer: Trailer) -> Index:
     if kind != b"uuid":
         raise CorruptError(f"expected the keys at byte {trailer.names}, found {kind!r}")
 
-    def names() -> list[str]:
+    def names() -> list[bytes]:
         return split_names(read(start + 16, end - start - 16), trailer.frames)
 
     return Index(kind="mp4", pack_id=trailer.pack_id, offsets=offsets, sizes=sizes, names=names)

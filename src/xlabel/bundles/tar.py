@@ -64,7 +64,7 @@ def index(read: ReadAt, size: int, trailer: Trailer) -> Index:
         raise CorruptError("the index is shorter than its number of frames; the file is damaged")
     table = read(trailer.index, 16 * count)
 
-    def names() -> list[str]:
+    def names() -> list[bytes]:
         return split_names(read(trailer.names, size - TRAILER - trailer.names), count)
 
     return Index(
@@ -85,9 +85,9 @@ def big_endian(numbers: array[int]) -> bytes:
     return swapped.tobytes()
 
 
-def split_names(data: memoryview, count: int) -> list[str]:
+def split_names(data: memoryview, count: int) -> list[bytes]:
     """The first `count` names, each ended by a NUL."""
     names = bytes(data).split(b"\0", count)
     if len(names) <= count:
         raise CorruptError(f"expected {count} names, found {len(names) - 1}; the file is damaged")
-    return [name.decode("utf-8", "backslashreplace") for name in names[:count]]
+    return names[:count]

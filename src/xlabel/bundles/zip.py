@@ -135,7 +135,7 @@ def index(read: ReadAt, size: int, trailer: Trailer) -> Index:
         pack_id=trailer.pack_id,
         offsets=offsets,
         sizes=sizes,
-        names=lambda: [name.decode("utf-8", "backslashreplace") for name in names],
+        names=lambda: names,
     )
 
 

@@ -50,6 +50,8 @@ class Format(Protocol):
 
     NAME: str
     TITLE: str
+    IMAGES: str
+    """Folder in which the format's readers look for the images; empty for beside the label files."""
     VARIANTS: tuple[str, ...]
     """Narrower names that leave nothing to find out: `yolo-obb`. `--from` and `--to` take these too."""
     HOLDS: frozenset[str]

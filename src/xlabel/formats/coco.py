@@ -3,7 +3,8 @@
 Data format: cocodataset.org/#format-data and #format-results; lvisdataset.org; pycocotools for what readers
 take. All documents of a folder are one data set. The split is told by their names; an image that several of
 them know (instances, captions and keypoints of one split) is one image, and a label that they know under the
-same id is one label. Ids, order, unknown fields, and whether an absent field is left out, null or empty are kept.
+same id is one label. Ids, order, unknown fields, and whether an absent field is left out, null or empty, are
+kept.
 """
 
 from bisect import bisect_right
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from xlabel.formats import Tree
 
 TITLE = "COCO JSON"
+IMAGES = "images"
 VARIANTS: tuple[str, ...] = ()
 HOLDS = frozenset(FIELDS)
 

@@ -53,7 +53,7 @@ def image_of(raw: Mapping[str, Any]) -> tuple[Image, str | None, list[tuple[str,
                 f"expected a file_name, got {name!r:.60}; the image goes by its id, {identity!r}",
             )
         )
-        name = str(identity)
+        name = str(identity) or "unnamed"
     said = raw.get("xlabel")
     said = said if isinstance(said, dict) else {}
     orientation, split = said.get("orientation"), said.get("split")
@@ -95,7 +95,7 @@ def image_record(
     image = sample.image
     name, width, height = image.key, image.width, image.height
     if again:
-        name = sample.named or name
+        name = name if sample.named is None else sample.named
         width, height = sample.drawn or (width, height)
     record: dict[str, Any] = {"id": identity, "file_name": name}
     if width is not None:
@@ -120,15 +120,18 @@ def image_record(
     return record
 
 
-def rewritten(raw: Mapping[str, Any], sample: Sample, split: str | None) -> dict[str, Any]:
+def rewritten(
+    raw: Mapping[str, Any], sample: Sample, split: str | None, first: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A record as it stood, with what has been edited since.
 
-    A size that the record does not state has come from the image file, and is no edit.
+    `first` is the image's record in the first of several files, which is what the model has taken over. A
+    size that it does not state has come from the image file, and is no edit.
     """
-    before, stated, _ = image_of(raw)
+    before, stated, _ = image_of(raw if first is None else first)
     now = image_record(sample, raw.get("id"), split, again=True)
     record = dict(raw)
-    name = sample.named or sample.image.key
+    name = sample.image.key if sample.named is None else sample.named
     if before.key != name:
         record["file_name"] = name
     for side in ("width", "height"):

@@ -378,12 +378,9 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
                 state.image_ids.add(image.id)
         own.add(named or key)
         state.keys.add(key)
-        if is_id(raw_id) and raw_id in index:
-            state.problem(
-                name, "image-id-twice", f"id {raw_id!r} belongs to an image above; give it one of its own"
-            )
-        elif isinstance(raw_id, (int, str, float)):
-            index.setdefault(raw_id, position)
+        if is_id(raw_id) and index.setdefault(raw_id, position) != position:
+            twice = f"id {raw_id!r} belongs to an image above; give it one of its own"
+            state.problem(name, "image-id-twice", twice)
     state.names |= mine
     file.images = len(raws)
     if ordered:
@@ -407,6 +404,8 @@ def _join_image(state: Reading, position: int, image: Image, value: dict[str, An
     sample = Sample(image=known, split=state.splits[position], named=state.named[position])
     if not same(image_record(sample, image.id, state.splits[position], again=True), value):
         place.record = value
+        if first.record is None:  # tells later what has been edited
+            first.record = image_record(sample, known.id, state.splits[position], again=True)
     first.also = [*(first.also or []), place]
 
 
@@ -516,7 +515,7 @@ def _odd(
     within = position is not None
     if position is None:
         image_id = value.get("image_id")
-        position = index.get(image_id) if isinstance(image_id, (int, str, float)) else None
+        position = _found(index, image_id)
         if position is None and status is not None and is_id(image_id):
             position = index[image_id] = _image_by_id(state, image_id)
         if position is None:
@@ -536,12 +535,21 @@ def _odd(
     spelled = spelling(file.form, form)
     identity = spelled.id if annotation.id is None else annotation.id
     category_id = value.get("category_id") if category else spelled.category_id
-    image_id = UNSET if within else value["image_id"]
+    image_id = UNSET if within else _plain_id(value["image_id"])
     written = complete(record_of(annotation, identity, image_id, category_id, spelled, status), annotation)
     place = Place(form=form)
     if not same(written, value):
         place = Place(record=value)
     return position, annotation, place
+
+
+def _found(index: Mapping[Any, int], image_id: Any) -> int | None:
+    """The image that a record names; 1.0 is 1, true is nothing."""
+    return index.get(image_id) if is_id(image_id) or type(image_id) is float else None
+
+
+def _plain_id(image_id: Any) -> Any:
+    return int(image_id) if type(image_id) is float else image_id
 
 
 def _form(file: File, form: dict[str, str]) -> dict[str, str] | None:
@@ -640,7 +648,7 @@ def _panoptic(
         if value is UNSET:
             continue
         image_id = value.get("image_id") if isinstance(value, dict) else None
-        position = index.get(image_id) if isinstance(image_id, (int, str, float)) else None
+        position = _found(index, image_id)
         inside = value.get("segments_info") if isinstance(value, dict) else None
         place = None if position is None else state.image_places[position]
         if (

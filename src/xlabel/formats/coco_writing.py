@@ -48,6 +48,8 @@ class _Image(Struct):
     sample: Sample
     place: Place | None
     id: Any
+    first: dict[str, Any] | None = None
+    """Its record in the first of several files."""
 
 
 class _Label(Struct, gc=False):
@@ -88,12 +90,16 @@ class _Document(Struct):
     image_ids: dict[int, Any] = field(default_factory=dict)
     """By the position of the sample."""
     labels: list[_Label] = field(default_factory=list)
-    categories: list[tuple[Category | None, Any]] = field(default_factory=list)
-    """The list of categories, with their records, or with nothing but an id."""
-    listed: dict[int, tuple[Category, Any]] = field(default_factory=dict)
-    """By the id in the model: the category, and the id in the file."""
+    categories: list[tuple[Category | None, Any, Any]] = field(default_factory=list)
+    """The list of categories, with the id in the file, and the record that they had."""
+    listed: dict[tuple[int, str], tuple[Category, Any]] = field(default_factory=dict)
+    """By id and name in the model: the category, and the id in the file."""
+    taken: set[Any] = field(default_factory=set)
+    """Ids of categories in the file."""
     by_object: dict[int, Any] = field(default_factory=dict)
     """Ids in the file of the category objects that have been met."""
+    named: bool = False
+    """Whether a document without list of categories has come to need one."""
     spellings: dict[Any, Spelling] = field(default_factory=dict)
 
 
@@ -148,12 +154,14 @@ def _place_images(dataset: Dataset, documents: list[_Document], again: bool) -> 
     labels = [document.label_start for document in documents]
     for position, sample in enumerate(dataset.samples):
         if again and sample.origin is not None:
-            for place in places(sample.origin):
+            own = places(sample.origin)
+            for place in own:
                 identity = _image_id(sample, place)
                 if identity is None and place.record is None:
                     identity = ids.of(None)
                 at = _LAST if place.at is None else place.at
-                _add(documents[_file_at(place.at, first)], _Image(at, position, sample, place, identity))
+                image = _Image(at, position, sample, place, identity, own[0].record)
+                _add(documents[_file_at(place.at, first)], image)
         elif not again or _needs_record(sample, documents, labels):
             document = documents[_file_for(sample, documents)]
             _add(document, _Image(_LAST, position, sample, None, ids.of(sample.image.id)))
@@ -256,14 +264,14 @@ def _place_categories(dataset: Dataset, document: _Document, alone: bool, read: 
     if file.kind == "results" or "categories" in (file.missing or ()):
         for category in dataset.categories:
             identity = records.get(category.id, {}).get("id", category.id)
-            document.listed.setdefault(category.id, (category, identity))
+            _know(document, category, identity)
         return
     by_id: dict[int, Category] = {}
     for category in dataset.categories:
         by_id.setdefault(category.id, category)
     for identity, raw in file.categories or ():
         if identity is None:
-            document.categories.append((None, raw))
+            document.categories.append((None, None, raw))
         elif identity in by_id and isinstance(raw, dict):
             _list(document, by_id[identity], raw.get("id"), raw)
     if file.categories is None or alone:
@@ -273,14 +281,20 @@ def _place_categories(dataset: Dataset, document: _Document, alone: bool, read: 
 
 
 def _list(document: _Document, category: Category, identity: Any, raw: Any) -> None:
-    document.categories.append((category, {"id": identity} if raw is None else raw))
-    document.listed.setdefault(category.id, (category, identity))
+    document.categories.append((category, identity, raw))
     document.by_object[id(category)] = identity
+    _know(document, category, identity)
+
+
+def _know(document: _Document, category: Category, identity: Any) -> None:
+    document.listed.setdefault((category.id, category.name), (category, identity))
+    if isinstance(identity, (int, str)):
+        document.taken.add(identity)
 
 
 def _free(document: _Document, category: Category) -> int:
-    taken = {identity for _, identity in document.listed.values() if type(identity) is int}
-    return category.id if category.id not in taken else max(taken) + 1
+    numbers = (identity for identity in document.taken if isinstance(identity, int))
+    return category.id if category.id not in document.taken else max(numbers) + 1
 
 
 def _category_id(document: _Document, category: Category) -> Any:
@@ -288,8 +302,8 @@ def _category_id(document: _Document, category: Category) -> Any:
     found = document.by_object.get(id(category), UNSET)
     if found is not UNSET:
         return found
-    known = document.listed.get(category.id)
-    if known is None or known[0].name != category.name:
+    known = document.listed.get((category.id, category.name))
+    if known is None:
         wanted = (category.name, category.supercategory)
         same = (pair for pair in document.listed.values() if (pair[0].name, pair[0].supercategory) == wanted)
         known = next(same, None)
@@ -299,7 +313,7 @@ def _category_id(document: _Document, category: Category) -> Any:
     else:
         identity = document.by_object[id(category)] = known[1]
         if "categories" in (document.file.missing or ()) and category.name != str(identity):
-            document.categories.append((category, {"id": identity}))  # what was told by its id no longer is
+            document.named = True
     return identity
 
 
@@ -354,7 +368,7 @@ def _image_record(image: _Image, split: str | None) -> dict[str, Any]:
         return image_record(image.sample, image.id, split)
     if image.place.record is None:
         return image_record(image.sample, image.id, split, again=True)
-    record = rewritten(image.place.record, image.sample, split)
+    record = rewritten(image.place.record, image.sample, split, image.first)
     if record.get("id") != image.id:
         record["id"] = image.id
     return record
@@ -439,10 +453,9 @@ def _again(
     if document.file.kind != "panoptic" and record.get("image_id") != label.image_id:
         record["image_id"] = label.image_id
     named = raw.get("category_id")
-    known = {one for _, one in document.listed.values()} if category is None else ()
     if category is not None and _category_id(document, category) != named:
         record["category_id"] = _category_id(document, category)
-    elif category is None and isinstance(named, (int, str)) and named in known:
+    elif category is None and isinstance(named, (int, str)) and named in document.taken:
         record["category_id"] = None
     changed = [name for name in _SAYING if getattr(before, name) != getattr(annotation, name)]
     more = before.extra != annotation.extra
@@ -493,16 +506,18 @@ def _panoptic_records(document: _Document, ids: _Ids) -> Iterator[Any]:
 
 def _category_records(document: _Document, read: dict[int, Category]) -> Iterator[Any]:
     """The list of categories, each as it stood, with what has been edited since."""
-    for category, raw in document.categories:
+    if document.named:
+        document.categories = [(category, identity, None) for category, identity in document.listed.values()]
+    for category, identity, raw in document.categories:
         if category is None:
             yield raw
             continue
-        now = category_record(category, raw.get("id"))
+        now = category_record(category, identity)
         before = read.get(category.id)
-        if before is None or raw.keys() == {"id"}:
+        if before is None or raw is None:
             yield now
             continue
-        then = category_record(before, raw.get("id"))
+        then = category_record(before, identity)
         record = {key: value for key, value in raw.items() if key in now or key not in then}
         yield record | {key: now[key] for key in now if key not in then or then[key] != now[key]}
 

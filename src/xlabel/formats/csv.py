@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "csv"
 TITLE = "CSV, one row an annotation"
+IMAGES = "images"
 VARIANTS = ("csv-tensorflow", "csv-retinanet", "csv-classes", "csv-xywh", "csv-xyxy", "csv-cxcywh")
 HOLDS = frozenset(FIELDS) - {"info"}
 
@@ -78,8 +79,9 @@ def read(tree: "Tree", variant: str | None = None) -> DocumentLabels:
         where = _where(tree, table.path)
         tables[index] = _read_rows(texts[table.path], table, where, known, samples, problems)
         start += tables[index].rows
-        if variant is None:
-            _expect_pixels(table, where, samples)
+    other = next((table for table in tables if not plan_again(table).own), None)
+    if variant is None and other is not None:
+        _expect_pixels(_where(tree, other.path), other.form or "xyxy", samples)
     notes = [msgspec.to_builtins(table) for table in tables]
     origin = Origin(format=dialect(tables), files=files or None, extra={"tables": notes})
     where = _where(tree, tables[0].path) if len(tables) == 1 else tree.root
@@ -216,7 +218,8 @@ def _read_rows(
                 cells = [plain(cell) for cell in cells]
             key = folder + cells[named]
             rows = samples.get(key)
-            origin = raw if rows is None or rows is before else [row, raw]
+            near = rows is None or rows is before or "text" in rows.origin
+            origin = raw if near else [row, raw]
             new = rows is None
             if rows is None:
                 rows = _first(cells, plan, table, row)
@@ -255,10 +258,8 @@ def _first(cells: Sequence[str], plan: Plan, table: Table, row: int) -> _Rows:
     return _Rows(image_in(cells, plan, table, False), split_in(cells, plan, table), row, sized)
 
 
-def _expect_pixels(table: Table, where: str, samples: dict[str, _Rows]) -> None:
-    """Refuse another tool's table whose boxes all lie between 0 and 1: they are parts of the image's size."""
-    if plan_again(table).own:
-        return
+def _expect_pixels(where: str, form: str, samples: dict[str, _Rows]) -> None:
+    """Refuse another tool's boxes that all lie between 0 and 1: they are parts of the image's size."""
     parts = False
     for rows in samples.values():
         for annotation in rows.annotations:
@@ -269,7 +270,7 @@ def _expect_pixels(table: Table, where: str, samples: dict[str, _Rows]) -> None:
                 parts = parts or isinstance(x + y + w + h, float)
     if parts:
         raise InputError(
-            f"{where}: boxes can be pixels (say so with --from csv-{table.form}) or parts of the image's "
+            f"{where}: boxes can be pixels (say so with --from csv-{form}) or parts of the image's "
             "size, as all numbers lie from 0 to 1; multiply those by the images' width and height"
         )
 

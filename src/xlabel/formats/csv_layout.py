@@ -14,8 +14,8 @@ import msgspec
 from xlabel.errors import InputError
 from xlabel.formats.csv_cells import READ, SPLITS, Box, box, four, number
 from xlabel.formats.csv_text import Row, line_end, plain, rows, short, split
-from xlabel.images import SUFFIXES
 from xlabel.model import Number
+from xlabel.model.dataset import IMAGE_SUFFIXES
 
 OWN = (
     "image", "width", "height", "image_id", "split", "image_extra",
@@ -159,6 +159,8 @@ def recognise(text: str, path: str, variant: str | None, where: str, sure: bool 
             return _settled(table, plan, text, where) if sure else table
         for columns, kinds in _BARE:
             if len(cells) == len(kinds) and all(map(_is_kind, cells, kinds)):
+                if form and form != "xyxy" and kinds == "innnnc":
+                    columns = ("image", "x", "y", "w", "h", "class")
                 plan = _plan(columns, form)
                 table = msgspec.structs.replace(base, columns=columns, form=plan.form)
                 return _consistent(table, plan, text, where) if sure and not form else table
@@ -171,7 +173,10 @@ def recognise(text: str, path: str, variant: str | None, where: str, sure: bool 
 
 
 def plan_of(names: tuple[str, ...], form: str | None = None) -> Plan | None:
-    """Which column holds what; None where none names images, or none says anything of them."""
+    """Which column holds what; None where none names images, or none says anything of them.
+
+    `form` is what the numbers of a box are if their columns' names leave it open.
+    """
     at: dict[str, int] = {}
     for index, name in enumerate(names):
         at.setdefault("".join(filter(str.isalnum, name.lower())), index)
@@ -192,14 +197,16 @@ def plan_of(names: tuple[str, ...], form: str | None = None) -> Plan | None:
     says = columns or cell is not None or "category" in roles or "category_id" in roles
     if "image" not in roles or not (says or (own and set(names) <= set(OWN))):
         return None
-    if own or set(names) == {"image_id", "width", "height", "bbox", "source"}:
-        meaning = meaning or "xywh"  # as documented, for our own columns and for Kaggle's wheat table
+    if columns or cell is not None:
+        meaning = meaning or form or ""
+        if own or set(names) == {"image_id", "width", "height", "bbox", "source"}:
+            meaning = meaning or "xywh"  # as documented, for our own columns and for Kaggle's wheat table
     return Plan(
         names=names,
         roles=roles,
         box=(columns[0], columns[1], columns[2], columns[3]) if columns else None,
         cell=cell,
-        form=form or meaning,
+        form=meaning,
         own=own,
         unknown=tuple(i for i in range(len(names)) if i not in used),
         fields=tuple((i, role, READ[role]) for role, i in roles.items() if role in READ),
@@ -332,7 +339,7 @@ def _is_kind(cell: str, kind: str) -> bool:
 
 
 def _is_image(text: str) -> bool:
-    return "." in text and text.rpartition(".")[2].lower() in SUFFIXES
+    return "." in text and text.rpartition(".")[2].lower() in IMAGE_SUFFIXES
 
 
 def _is_number(text: str) -> bool:

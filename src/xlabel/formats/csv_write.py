@@ -136,20 +136,23 @@ def unheld(dataset: Dataset) -> Iterator[Loss]:
 
 
 def _survey(dataset: Dataset, narrow: str | None) -> tuple[set[str], dict[str, dict[int, Category]]]:
-    """The columns that are used, and for each table its categories in the order of their first row."""
+    """The columns that are used, and for each table with rows its categories in the order of their first."""
     used = {"image"}
     pending = ["bbox", *(field for field in WRITE if field not in ("category_id", "supercategory"))]
     named: dict[str, dict[int, Category]] = {}
     for sample in dataset.samples:
+        fitting = [annotation for annotation in sample.annotations if _fits(annotation, narrow)]
+        if not (fitting or (not sample.annotations and narrow != "csv-tensorflow")):
+            continue
         used.update(name for name, text in _image_texts(sample, sample.image.key).items() if text)
         categories = named.setdefault(_path(sample, narrow), {})
-        for annotation in sample.annotations:
+        for annotation in fitting:
             new = [field for field in pending if getattr(annotation, field) not in (None, False)]
             if new or is_bare(annotation):
                 used.update(new or ["crowd"])
                 pending = [field for field in pending if field not in used]
             category = annotation.category
-            if category is not None and category.id not in categories and _fits(annotation, narrow):
+            if category is not None and category.id not in categories:
                 categories[category.id] = category
     return used, named or {_path(None, narrow): {}}
 

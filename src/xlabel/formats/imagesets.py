@@ -15,6 +15,8 @@ FOLDER = "ImageSets"
 SPLITS = ("train", "val", "test")
 MEMBERS = {"train": ("train",), "val": ("val",), "test": ("test",), "trainval": ("train", "val")}
 
+Ids = dict[str, set[str]]
+"""Folder that has the ImageSets (with its slash) -> ids of images."""
 Splits = dict[str, dict[str, str]]
 """Folder that has the ImageSets (with its slash) -> id of an image -> split."""
 
@@ -61,16 +63,37 @@ def split_of(found: Splits, path: str) -> str | None:
     return None
 
 
-def absent(found: Splits, paths: Iterable[str]) -> dict[str, list[str]]:
-    """Per folder, the ids that name none of the label files `paths`, sorted."""
-    left = {prefix: set(ids) for prefix, ids in found.items()}
+def known_ids(files: Iterable[str], paths: Iterable[str]) -> Ids:
+    """What the lists in `files` may call the images with the label files `paths`."""
+    found: Ids = {_split_path(path)[0]: set() for path in files if is_list(path)}
     for path in paths:
-        for prefix, ids in left.items():
+        for prefix, ids in found.items():
             name = _id(prefix, path)
             if name is not None:
-                ids.discard(name)
-                ids.discard(name.rpartition("/")[2])
-    return {prefix: sorted(ids) for prefix, ids in left.items() if ids}
+                ids |= {name, name.rpartition("/")[2]}
+    return found
+
+
+def absent(found: Splits, known: Ids) -> Iterator[tuple[str, list[str]]]:
+    """Folders with the ids in their splits that no image has, sorted."""
+    for prefix, ids in found.items():
+        left = ids.keys() - known.get(prefix, set())
+        if left:
+            yield prefix, sorted(left)
+
+
+def strange(files: Mapping[str, str], known: Ids) -> dict[str, list[str]]:
+    """Per folder, the lines of all lists that name no image, sorted."""
+    found: dict[str, set[str]] = {}
+    for path, text in files.items():
+        if is_list(path):
+            prefix = _split_path(path)[0]
+            ids = known.get(prefix, set())
+            for line in text.split("\n"):
+                said = _readings(line)
+                if said[0] and ids.isdisjoint(said):
+                    found.setdefault(prefix, set()).add(said[0])
+    return {prefix: sorted(lines) for prefix, lines in found.items()}
 
 
 def written(
@@ -78,7 +101,7 @@ def written(
 ) -> Iterator[tuple[str, str]]:
     """The lists for samples (each with its label file): `files` as they were, line by line where still true.
 
-    A line about an image that is no sample is kept where the image is in `gone`: it never was there.
+    A line about no sample is kept where it is in `gone`: there never was such an image.
     """
     prefixes = sorted({_split_path(path)[0] for path in files}) or [""]
     deciding = _deciding(files)

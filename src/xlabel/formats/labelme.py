@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 NAME = "labelme"
 TITLE = "LabelMe JSON"
+IMAGES = ""
 VARIANTS: tuple[str, ...] = ()
 HOLDS = frozenset(
     {

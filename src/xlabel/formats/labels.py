@@ -32,6 +32,8 @@ class Labels(Protocol):
     """Grows while samples are read where the source names categories only as it goes."""
     problems: list[Problem]
     """What was wrong so far. The caller may take and clear it after each `load`."""
+    notes: list[str]
+    """Worth knowing, and nothing wrong."""
 
     def bind(self, keys: Sequence[str]) -> None:
         """Say which images there are, before the first `find`. `keys` is sorted by UTF-8 bytes."""
@@ -61,6 +63,7 @@ class FileLabels:
         self.extra: dict[str, object] | None = None
         self.categories = categories if categories is not None else []
         self.problems: list[Problem] = []
+        self.notes: list[str] = []
         self.pairing = Pairing.of_trees(tree.files, self.suffixes)
         self._named = {category.name: category for category in self.categories}
 
@@ -133,6 +136,7 @@ class DocumentLabels:
         self.origin = origin
         self.extra = extra
         self.problems = problems if problems is not None else []
+        self.notes: list[str] = []
         self._refs: dict[str, int] = {}
 
     def bind(self, keys: Sequence[str]) -> None:

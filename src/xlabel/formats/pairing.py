@@ -1,7 +1,7 @@
 """Which labels belong to which image, where the two lie in different folders or under different names."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from xlabel.model import Problem
@@ -11,15 +11,21 @@ LABEL_FOLDERS = frozenset(
     {"labels", "label", "annotations", "annotation", "annots", "ann", "xml", "xmls", "json", "raw_labels"}
 )
 
+MANY = 100
+"""A name that is in more folders than this does not tell them apart."""
+
+DEEP = 64
+"""Paths are compared by so many folders at most, counted from the end."""
+
 
 class Pairing:
     """Finds an image's label file by folder and stem.
 
     `train/images/a.jpg`, `images/train/a.jpg` and `train/a.jpg` are all labelled by `train/labels/a.txt`: the
     words for images and labels are left out when folders are compared. A folder of images that has no partner
-    looks among the folders above it, and those that are nobody's partner, for the one that is most like it and
-    holds most of its stems. Where two folders do equally well none is taken, and a label file that two images
-    of different folders would have belongs to neither of them: labels are never swapped.
+    takes the one that is most like it and holds most of its stems, out of those above it and those that are
+    nobody's partner. Where two do equally well none is taken, and a label file that images of several such
+    folders would have belongs to none of them: labels are never swapped.
     """
 
     def __init__(self, stems: dict[str, set[str]], suffix: str) -> None:
@@ -61,11 +67,21 @@ class Pairing:
             if partners:
                 found[folder] = max(partners, key=lambda partner: self._votes(partner, names))
         self._loose = some.keys() - found.keys()
-        taken = set(found.values())
-        for folder in self._loose:
-            best = self._closest(folder, some[folder], taken)
-            if best is not None:
-                found[folder] = best
+        if self._loose:
+            free = self._stems.keys() - set(found.values())
+            by_last, by_file = self._index(free)
+            for folder in self._loose:
+                parts, names = _plain(folder, IMAGE_FOLDERS), some[folder]
+                above = [one for i in range(len(parts)) for one in by_plain.get(parts[:i], ())]
+                like = by_last.get(parts[-1], []) if parts else []
+                best = self._best(parts, names, {*above, *like})
+                if best is None:
+                    others = (one for name in names for one in by_file.get(stem(name) + self._suffix, ()))
+                    best = self._best(parts, names, set(others))
+                if best is None and len(free) <= 1 and len(choice := {*above, *free}) == 1:
+                    best = choice.pop()
+                if best is not None:
+                    found[folder] = best
         self._partner = {folder: best + "/" if best else "" for folder, best in found.items()}
         self._contested = self._shared(keys) if self._loose else set()
 
@@ -78,26 +94,32 @@ class Pairing:
         path = partner + stem(name) + self._suffix
         return None if path in self._contested and folder in self._loose else path
 
-    def _closest(self, folder: str, names: list[str], taken: set[str]) -> str | None:
-        """The one folder of labels that fits best to a folder of images which is nobody's partner."""
-        parts = _plain(folder, IMAGE_FOLDERS)
-        ranked: list[tuple[tuple[bool, int, bool, int], str]] = []
-        for partner in self._stems:
-            others = _plain(partner, LABEL_FOLDERS)
-            above = others == parts[: len(others)]
-            if above or partner not in taken:
-                votes = self._votes(partner, names)
-                ranked.append(((votes > 0, _common_end(parts, others), above, votes), partner))
-        if not ranked:
+    def _index(self, folders: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """Folders of labels by the last part of their path, and by the files in them that tell them apart."""
+        by_last: dict[str, list[str]] = defaultdict(list)
+        by_file: dict[str, list[str]] = defaultdict(list)
+        for folder in folders:
+            by_last["".join(_plain(folder, LABEL_FOLDERS)[-1:])].append(folder)
+            for name in self._stems[folder]:
+                by_file[name].append(folder)
+        return by_last, {name: held for name, held in by_file.items() if len(held) <= MANY}
+
+    def _best(self, parts: tuple[str, ...], names: list[str], folders: Iterable[str]) -> str | None:
+        """The one of some folders that fits images best, None where none or two of them do."""
+        ranked = []
+        for folder in folders:
+            others = _plain(folder, LABEL_FOLDERS)
+            votes = self._votes(folder, names)
+            if votes:
+                above = others == parts[: len(others)]
+                ranked.append(((_common_end(parts, others), above, votes), folder))
+        ranked.sort()
+        if not ranked or (len(ranked) > 1 and ranked[-1][0] == ranked[-2][0]):
             return None
-        ranked.sort(reverse=True)
-        (rank, best), *rest = ranked
-        if rest and (rest[0][0] == rank or not rank[0]):
-            return None
-        return best
+        return ranked[-1][1]
 
     def _shared(self, keys: Sequence[str]) -> set[str]:
-        """Label files that images of several folders would have, the folders having no partner of their own."""
+        """Label files that images of several folders would have."""
         users = Counter(self._partner.values())
         owners: dict[str, str] = {}
         shared: set[str] = set()
@@ -151,10 +173,14 @@ def match_names(
             for end in _ends(key):
                 by_end[end].append(key)
     claims: list[tuple[int, int, list[str]]] = []
+    tails: dict[str, dict[str, list[str]]] = {}
     for position, name in left:
-        near = next((by_end[end] for end in _ends(name) if end in by_end), [])
-        shared, best = _closest(name, near)
-        claims.append((-shared, position, best))
+        known = next((end for end in _ends(name) if end in by_end), None)
+        if known is not None:
+            if known not in tails:
+                tails[known] = _tails(by_end[known])
+            shared, best = _closest(name, tails[known])
+            claims.append((-shared, position, best))
     for _, position, best in sorted(claims):
         if len(best) > 1:
             problems.append(
@@ -206,12 +232,37 @@ def _has_image_suffix(name: str) -> bool:
     return 1 < len(suffix) <= 5 and not suffix[1:].isdigit()
 
 
-def _closest(name: str, keys: list[str]) -> tuple[int, list[str]]:
-    """How many path parts `name` shares with some of `keys`, counted from the end, and those that share most."""
-    parts = name.split("/")[:-1]
-    shared = [_common_end(parts, key.split("/")[:-1]) for key in keys]
-    most = max(shared, default=0)
-    return most, [key for key, count in zip(keys, shared, strict=True) if count == most]
+def _tails(keys: list[str]) -> dict[str, list[str]]:
+    """Two of the keys for each end that their folders have."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        for tail in _folder_ends(key):
+            held = found.setdefault(tail, [])
+            if len(held) < 2:
+                held.append(key)
+    return found
+
+
+def _closest(name: str, tails: dict[str, list[str]]) -> tuple[int, list[str]]:
+    """How many folders `name` shares with any key, counted from the end, and one or two of those keys."""
+    best: tuple[int, list[str]] = 0, []
+    for shared, tail in enumerate(_folder_ends(name)):
+        if tail not in tails:
+            break
+        best = shared, tails[tail]
+    return best
+
+
+def _folder_ends(path: str) -> Iterator[str]:
+    """The ends of a path's folder, from nothing to all of it: "", "b", "a/b" of a/b/c.jpg."""
+    yield ""
+    folder = path.rpartition("/")[0]
+    at = len(folder)
+    for _ in range(DEEP):
+        if at <= 0:
+            return
+        at = folder.rfind("/", 0, at)
+        yield folder[at + 1 :]
 
 
 def _twice(where: str, name: str) -> Problem:

@@ -36,15 +36,28 @@ from xlabel.formats.named import (
     to_drawn,
     without_origin,
 )
-from xlabel.model import Annotation, Category, Dataset, Image, Loss, Number, OrientedBox, Problem, Sample
+from xlabel.model import (
+    Annotation,
+    Category,
+    Dataset,
+    Image,
+    Loss,
+    Number,
+    OrientedBox,
+    Points,
+    Polyline,
+    Problem,
+    Sample,
+)
 from xlabel.model.dataset import Origin
-from xlabel.model.geometry import bounds
+from xlabel.model.geometry import bbox_of
 
 if TYPE_CHECKING:
     from xlabel.formats import Tree
 
 NAME = "voc"
 TITLE = "Pascal VOC XML"
+IMAGES = "JPEGImages"
 VARIANTS: tuple[str, ...] = ()
 HOLDS = frozenset(
     {
@@ -91,18 +104,20 @@ class VocLabels(NamedLabels):
 
     def bind(self, keys: Sequence[str]) -> None:
         super().bind(keys)
-        if not self._splits:
+        files = self.origin.files or {}
+        if not any(map(imagesets.is_list, files)):
             return
         paths = (self.pairing.find(key) for key in keys)
-        gone = imagesets.absent(self._splits, (path for path in paths if path is not None))
-        for prefix, ids in gone.items():
+        known = imagesets.known_ids(files, (path for path in paths if path is not None))
+        for prefix, ids in imagesets.absent(self._splits, known):
             self.problem(
                 self.where(f"{prefix}{imagesets.FOLDER}"),
                 "absent-image",
                 f"expected images for all names, got none for {len(ids)}, the first is {ids[0]!r}; "
                 "add the images or remove the names",
             )
-        self.origin = replace(self.origin, extra={"absent": gone} if gone else None)
+        strange = imagesets.strange(files, known)
+        self.origin = replace(self.origin, extra={"strange": strange} if strange else None)
 
     def load(self, ref: str | int, image: Image) -> Sample | None:
         sample = super().load(ref, image)
@@ -217,7 +232,7 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
             yield Loss(key, "split")
         if not all(_is_extra(name, value) for name, value in (sample.image.extra or {}).items()):
             yield Loss(key, "image extra")
-        named = [a for a in sample.annotations if a.category is not None]
+        named = [a for a in sample.annotations if _is_written(a)]
         attributes = sum(
             any(
                 name in _OWN or not markup.is_said(name, value)
@@ -267,9 +282,14 @@ def _written_files(
 ) -> Iterator[tuple[str, str]]:
     origin = dataset.origin if again else None
     files = {path: text for path, text in ((origin and origin.files) or {}).items() if is_inside(path)}
-    gone = ((origin and origin.extra) or {}).get("absent")
+    strange = ((origin and origin.extra) or {}).get("strange")
+    gone = {
+        prefix: [line for line in lines if isinstance(line, str)]
+        for prefix, lines in (strange.items() if isinstance(strange, dict) else ())
+        if isinstance(lines, list)
+    }
     lists = {path: text for path, text in files.items() if imagesets.is_list(path)}
-    yield from imagesets.written(lists, listed, gone if isinstance(gone, dict) else {})
+    yield from imagesets.written(lists, listed, gone)
     names = [category.name for category in dataset.categories]
     for path, text in files.items():
         if base(path) == LABELMAP:
@@ -462,13 +482,13 @@ def _written(sample: Sample) -> tuple[str, str]:
                     return _again(sample, pieces), encoding
             except ValueError:
                 pass  # the origin is none of ours, or no longer: the file is written anew
-    named = [a for a in sample.annotations if a.category is not None]
+    named = [a for a in sample.annotations if _is_written(a)]
     return _anew(sample, [_object(to_drawn(annotation, sample)) for annotation in named]), "utf-8"
 
 
 def _again(sample: Sample, pieces: list[str]) -> str:
     """The file as it was read, with what has changed since."""
-    named = [a for a in sample.annotations if a.category is not None]
+    named = [a for a in sample.annotations if _is_written(a)]
     objects = [a.origin if isinstance(a.origin, str) else _object(to_drawn(a, sample)) for a in named]
     text = _joined(pieces, objects)
     page = _annotated(text)
@@ -628,15 +648,8 @@ def _object(annotation: Annotation) -> str:
 def _fields(annotation: Annotation) -> dict[str, Any]:
     """The children of an object, in their usual order."""
     assert annotation.category is not None
-    bbox, polygons = annotation.bbox, annotation.polygons or ()
-    rotated = None
-    outline = [number for part in polygons for number in part]
-    if isinstance(annotation.shape, OrientedBox):
-        rotated = _rotated(annotation.shape)
-        if rotated is None:
-            outline += annotation.shape.corners
-    if bbox is None:
-        bbox = bounds(outline)
+    rotated = _rotated(annotation.shape) if isinstance(annotation.shape, OrientedBox) else None
+    bbox = annotation.bbox if annotation.bbox is not None or rotated is not None else _around(annotation)
     found: dict[str, Any] = {"name": markup.said(annotation.category.name)}
     if bbox is not None or rotated is not None:
         found |= _USUAL
@@ -661,10 +674,29 @@ def _fields(annotation: Annotation) -> dict[str, Any]:
     if rotated is not None:
         found.setdefault("type", "robndbox")
         found["robndbox"] = dict(zip(_ROTATED, rotated, strict=True))
-    if polygons:
-        parts = [_points(part) for part in polygons]
+    if annotation.polygons:
+        parts = [_points(part) for part in annotation.polygons]
         found["polygon"] = parts if len(parts) > 1 else parts[0]
     return found
+
+
+def _around(annotation: Annotation) -> tuple[Number, Number, Number, Number] | None:
+    """The box of what VOC has no word for; a line and a point have none."""
+    if isinstance(annotation.shape, Polyline | Points):
+        annotation = replace(annotation, shape=None)
+    return bbox_of(annotation)
+
+
+def _is_written(annotation: Annotation) -> bool:
+    """Whether there is an object for an annotation: it has a name, and a box or nothing but the name."""
+    if annotation.category is None:
+        return False
+    if annotation.bbox is not None or isinstance(annotation.shape, OrientedBox):
+        return True
+    others = (annotation.polygons, annotation.mask, annotation.keypoints, annotation.shape)
+    if all(other is None for other in others):
+        return annotation.caption is None
+    return _around(annotation) is not None
 
 
 def _points(part: tuple[Number, ...]) -> dict[str, Number]:

@@ -4,8 +4,8 @@ Rows are kept as their text in `Annotation.origin`, lines that are no label in `
 class files and lists of images in `Dataset.origin`, so that what nobody edited is written byte for byte.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xlabel.errors import InputError
 from xlabel.formats import yolo_rows as rows
@@ -23,8 +23,10 @@ __all__ = ["HOLDS", "NAME", "TITLE", "VARIANTS", "YoloLabels", "losses", "read",
 
 NAME = "yolo"
 TITLE = "YOLO: one .txt an image (Ultralytics, Darknet)"
+IMAGES = "images"
 
 _SPREAD = 200  # files that are looked at to find the task out
+_FEW = 20
 _MAX_CLASS = 2**31
 _KINDS = {"detect": "a box", "segment": "a polygon", "pose": "keypoints", "obb": "an oriented box"}
 _EXPECTED = {
@@ -36,29 +38,29 @@ _EXPECTED = {
 
 
 def sniff(tree: "Tree") -> str | None:
-    labels = _labels(tree)
-    data = [tree.read(path) for path in _spread(labels, 12)]
+    survey = _survey(tree)
+    data = [tree.read(path) for path in _spread(tree.files, survey.others, 12)]
     full = [item for item in data if item.strip()]
-    if not labels or 2 * sum(map(_looks_right, full)) < len(full):
+    if not survey.labels or 2 * sum(map(_looks_right, full)) < len(full):
         return None
-    yaml = sets.describe(tree.files, tree.read, ()).yaml
+    yaml = sets.describe(sorted(survey.others), tree.files, tree.read, ()).yaml
     if not full and yaml is None:
         return None
-    return f"{len(labels)} .txt files of numbers" + (f", {yaml}" if yaml else "")
+    return f"{survey.labels} .txt files of numbers" + (f", {yaml}" if yaml else "")
 
 
 def read(tree: "Tree", variant: str | None = None) -> "YoloLabels":
-    folders = {path.rpartition("/")[0] for path in tree.files if path.endswith(".txt")}
-    described = sets.describe(tree.files, tree.read, sorted(folders))
-    skip = _others(tree, described)
+    survey = _survey(tree)
+    described = sets.describe(sorted(survey.others), tree.files, tree.read, sorted(survey.folders))
+    skip = survey.others | described.files.keys() | _strays(tree, survey)
     reading = rows.find_reading(
-        _sample_rows(tree, skip),
+        [row for path in _spread(tree.files, skip, _SPREAD) for row in _number_rows(tree.read(path))],
         tree.root,
         variant.removeprefix("yolo-") if variant else described.task,
         described.kpt_shape,
         described.yaml is not None,
     )
-    return YoloLabels(tree, described, reading, skip)
+    return YoloLabels(tree, described, reading, frozenset(skip))
 
 
 class YoloLabels(FileLabels):
@@ -76,7 +78,6 @@ class YoloLabels(FileLabels):
             extra["kpt_shape"] = list(reading.kpt)
         origin = Origin(format=f"yolo-{reading.task}", files=described.files or None, extra=extra or None)
         super().__init__(tree, origin, described.categories())
-        self.notes: list[str] = []
         if described.names is None:
             self.notes.append("no data.yaml or classes.txt: classes are named by their numbers")
         for path, code, message in described.faults:
@@ -239,32 +240,52 @@ class YoloLabels(FileLabels):
         self.problem(self.where(*place), code, message)
 
 
-def _labels(tree: "Tree") -> list[str]:
-    """The .txt files that may be labels: by name, and a `train.txt` where it has rows and not paths."""
-    return [
-        path
-        for path in tree.files
-        if path.endswith(".txt")
-        and not sets.is_description(path)
-        and (path.rpartition("/")[2] not in sets.LISTS or _looks_right(tree.read(path)))
-    ]
+class _Survey(NamedTuple):
+    """What a tree holds, found in one walk over its names."""
+
+    labels: int
+    """Files of labels."""
+    folders: set[str]
+    top: list[str]
+    """The first files of labels that lie in no folder."""
+    others: set[str]
+    """Files that are no labels by their names; a `train.txt` is one where it has paths and not rows."""
 
 
-def _others(tree: "Tree", described: sets.Described) -> frozenset[str]:
-    """The .txt files that are no labels of an image: by name, or as a few of other content at the top."""
-    texts = [path for path in tree.files if path.endswith(".txt")]
-    labels = _labels(tree)
-    others = set(texts).difference(labels) | described.files.keys()
-    top = [path for path in labels if "/" not in path]
-    if len(top) < len(labels) and len(top) <= 20:
-        others |= {path for path in top if (data := tree.read(path)).strip() and not _looks_right(data)}
-    return frozenset(others)
+def _survey(tree: "Tree") -> _Survey:
+    labels = 0
+    folders: set[str] = set()
+    top: list[str] = []
+    others: set[str] = set()
+    for path in tree.files:
+        folder, _, name = path.rpartition("/")
+        described = not name.endswith(".txt") or sets.is_description(path)
+        if described or (name in sets.LISTS and not _looks_right(tree.read(path))):
+            others.add(path)
+        else:
+            labels += 1
+            folders.add(folder)
+            if not folder and len(top) <= _FEW:
+                top.append(path)
+    return _Survey(labels, folders, top, others)
 
 
-def _sample_rows(tree: "Tree", skip: frozenset[str]) -> list[list[str]]:
-    """Rows of numbers out of files spread over the set."""
-    paths = [path for path in tree.files if path.endswith(".txt") and path not in skip]
-    return [row for path in _spread(paths, _SPREAD) for row in _number_rows(tree.read(path))]
+def _strays(tree: "Tree", survey: _Survey) -> set[str]:
+    """A few files of other content at the top, where the labels lie in folders."""
+    if len(survey.top) > _FEW or len(survey.top) == survey.labels:
+        return set()
+    return {path for path in survey.top if (data := tree.read(path)).strip() and not _looks_right(data)}
+
+
+def _spread(files: Sequence[str], skip: Set[str], count: int) -> list[str]:
+    """Up to `count` label files from all over the set."""
+    found: dict[str, None] = {}
+    for position in range(0, len(files), max(1, len(files) // count)):
+        near = (files[i] for i in range(position, min(position + 64, len(files))))
+        path = next((path for path in near if path.endswith(".txt") and path not in skip), None)
+        if path is not None:
+            found[path] = None
+    return list(found)
 
 
 def _number_rows(data: bytes) -> list[list[str]]:
@@ -284,12 +305,6 @@ def _looks_right(data: bytes) -> bool:
             inside = sum(rows.LOW <= value <= rows.HIGH or value == 2 for value in values[1:])
             right += 4 * inside >= 3 * (len(values) - 1)
     return bool(lines) and 2 * right >= len(lines)
-
-
-def _spread(paths: Sequence[str], count: int) -> list[str]:
-    if len(paths) <= count:
-        return list(paths)
-    return [paths[i * len(paths) // count] for i in range(count)]
 
 
 def _short(line: str) -> str:

@@ -348,7 +348,10 @@ def _lost(sample: Sample, plan: _Plan) -> Iterator[str]:
     if sample.split is not None and sample.split not in _SPLITS:
         yield "split"
     width, height = sample.image.width or 0, sample.image.height or 0
+    boxes = plan.reading.task == "detect" and width and height
     for annotation in sample.annotations:
+        if boxes and _is_plain_box(annotation):
+            continue
         kind = _kind(annotation, plan)
         written = _values(annotation, kind, plan, width, height) is not None
         for field in geometry_fields(annotation):
@@ -360,6 +363,21 @@ def _lost(sample: Sample, plan: _Plan) -> Iterator[str]:
             yield "score"
         if annotation.attributes and (tail != "track_id" or len(annotation.attributes) > 1):
             yield "attributes"
+
+
+def _is_plain_box(annotation: Annotation) -> bool:
+    """Whether it has a box and no other geometry, score or attribute: the usual case, told apart at once."""
+    return (
+        annotation.bbox is not None
+        and annotation.category is not None
+        and annotation.polygons is None
+        and annotation.mask is None
+        and annotation.keypoints is None
+        and annotation.shape is None
+        and annotation.score is None
+        and annotation.attributes is None
+        and not annotation.crowd
+    )
 
 
 def _derivable(annotation: Annotation, kind: str) -> bool:

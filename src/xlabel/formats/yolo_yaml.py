@@ -3,7 +3,7 @@
 Rules: Ultralytics 8.4 (`check_det_dataset`) for data.yaml, Darknet for obj.data and obj.names.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -58,8 +58,12 @@ class Described(NamedTuple):
         return [Category(id=i, name=name, keypoints=self.keypoints.get(i)) for i, name in names.items()]
 
 
-def describe(paths: Sequence[str], read: Callable[[str], bytes], folders: Iterable[str]) -> Described:
+def describe(
+    paths: Sequence[str], there: Container[str], read: Callable[[str], bytes], folders: Iterable[str]
+) -> Described:
     """Everything that the describing files among `paths` say; `folders` are those that hold labels.
+
+    `there` are all files, of which a data.yaml may name any as a list of images.
 
     What is wrong with one of them is a fault, and the rest is used.
     """
@@ -82,7 +86,7 @@ def describe(paths: Sequence[str], read: Callable[[str], bytes], folders: Iterab
     kpt_shape = _kpt_shape(document, yaml or "", faults)
     task = document.get("task")
     labels = list(folders)
-    claims, lists = _entries(document, yaml or "", paths)
+    claims, lists = _entries(document, yaml or "", there)
     if not claims and not lists:
         lists = _bare_lists(paths, text)
     listed = _listed([(split, text(path)) for split, path in lists], labels)
@@ -104,7 +108,7 @@ def describe(paths: Sequence[str], read: Callable[[str], bytes], folders: Iterab
 
 def describe_again(files: Mapping[str, str], folders: Iterable[str]) -> Described:
     """The same out of the texts that `Described.files` kept."""
-    return describe(sorted(files), lambda path: files[path].encode(), folders)
+    return describe(sorted(files), files, lambda path: files[path].encode(), folders)
 
 
 def is_description(path: str) -> bool:
@@ -295,13 +299,12 @@ def _kpt_shape(document: Mapping[str, Any], path: str, faults: list[Fault]) -> t
 
 
 def _entries(
-    document: Mapping[str, Any], yaml: str, paths: Sequence[str]
+    document: Mapping[str, Any], yaml: str, there: Container[str]
 ) -> tuple[list[tuple[str, Parts, bool]], list[tuple[str, str]]]:
     """Folders (split, their parts, whether the last ones may stand for all) and lists (split, path)."""
     base = yaml.rpartition("/")[0]
     root = document.get("path")
     root = root if isinstance(root, str) else ""
-    texts = {path for path in paths if path.endswith(".txt")}
     claims: list[tuple[str, Parts, bool]] = []
     lists: list[tuple[str, str]] = []
     for key, split in SPLITS.items():
@@ -310,7 +313,7 @@ def _entries(
             if not isinstance(entry, str) or entry in ("", "~", "null"):
                 continue
             if entry.endswith(".txt"):
-                found = _find_list(entry, base, root, texts)
+                found = _find_list(entry, base, root, there)
                 lists += [(split, found)] if found else []
             else:
                 claims.append((split, _plain(f"{base}/{root}/{entry}"), not _plain(entry)))
@@ -328,12 +331,12 @@ def _bare_lists(paths: Sequence[str], text: Callable[[str], str]) -> list[tuple[
     return found
 
 
-def _find_list(entry: str, base: str, root: str, texts: set[str]) -> str | None:
+def _find_list(entry: str, base: str, root: str, there: Container[str]) -> str | None:
     for place in (f"{base}/{root}/{entry}", f"{base}/{entry}", entry):
         parts = _parts(place)
         for start in range(len(parts)):
             path = "/".join(parts[start:])
-            if path in texts:
+            if path in there:
                 return path
     return None
 

@@ -27,33 +27,6 @@ SIGNATURES = {
 }
 """A container's module, and the pattern that its files begin with (within 32 bytes)."""
 
-SUFFIXES = frozenset(
-    [
-        "jpg",
-        "jpeg",
-        "jpe",
-        "jfif",
-        "png",
-        "webp",
-        "tif",
-        "tiff",
-        "gif",
-        "bmp",
-        "dib",
-        "avif",
-        "heic",
-        "heif",
-        "jxl",
-        "jp2",
-        "j2k",
-        "jpx",
-        "jpf",
-        "mpo",
-    ]
-)
-"""File name endings, lower case and without dot, that mark a file as an image."""
-
-
 MAX_PIXELS = 1 << 40
 """More than this is a broken header, not a picture; whole slide scans stay below 2**36."""
 

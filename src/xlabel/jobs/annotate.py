@@ -12,7 +12,15 @@ from xlabel.formats import unified
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import sealed
 from xlabel.jobs.labels import Found
-from xlabel.jobs.pack import ANNOTATIONS, MANIFEST, first_ids, no_images, note_unlabelled, unmatched
+from xlabel.jobs.pack import (
+    ANNOTATIONS,
+    MANIFEST,
+    first_ids,
+    no_images,
+    note_turned,
+    note_unlabelled,
+    unmatched,
+)
 from xlabel.jobs.verify import parse_manifest, read_manifest
 from xlabel.model import Image, Problem, Report, Sample
 from xlabel.model.manifest import VERSION, Frame, Manifest
@@ -35,6 +43,10 @@ def annotate(
 
     With a manifest the file is the partner of that bundle: its images are the frames, in their order. Without
     one the order is that of the keys, and sizes come from the images' headers.
+
+    >>> report = xlabel.annotate("sample/raw_images", "sample/raw_labels", "labels.json")
+    >>> report.done["annotations"], report.exit_code
+    (114, 0)
     """
     began = time.perf_counter()
     target = Path(output)
@@ -83,6 +95,7 @@ def _write(
 ) -> None:
     labels = found.labels if found else None
     image_id, annotation_id = first_ids(labels)
+    turned: list[str] = []
     count = labelled = used = annotations = 0
     with open(work.staged(name), "w+b") as out, open(work.staged("spool"), "w+b") as spool:
         out.write(unified.head())
@@ -93,7 +106,9 @@ def _write(
                     sample = labels.load(ref, image)
                 except InputError as error:
                     report.problems.append(Problem(image.key, "unreadable-labels", str(error)))
-            used += sample is not None
+            used += sample is not None and sample.origin is not None
+            if sample is not None and labelling.is_turned(sample):
+                turned.append(image.key)
             sample = sample or Sample(image=image)
             own_id = sample.image.id
             if own_id is None:
@@ -122,6 +137,7 @@ def _write(
         out.flush()
         out.write(sealed(out.fileno(), tail))
     report.done = {"images": count, "annotations": annotations, "categories": len(categories)}
+    note_turned(report, turned)
     note_unlabelled(report, count - labelled)
     report.problems.sort()
     report.files = {str(work.folder / name): work.staged(name).stat().st_size}

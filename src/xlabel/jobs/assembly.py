@@ -63,6 +63,8 @@ class Counted(msgspec.Struct):
     labelled: int = 0
     used: int = 0
     """Label records that belong to an image."""
+    turned: list[str] = msgspec.field(default_factory=list)
+    """Keys of images whose labels were drawn on the stored matrix."""
     bytes: int = 0
     """Of the image files, before equal ones were joined."""
 
@@ -147,6 +149,7 @@ class Assembly:
         self.counted.annotations += batch.annotation_count
         self.counted.labelled += batch.labelled
         self.counted.used += batch.used
+        self.counted.turned += batch.turned
         self.counted.bytes += sum(batch.sizes)
 
     @property

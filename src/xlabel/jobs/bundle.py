@@ -69,8 +69,12 @@ class Bundle:
     def keys(self) -> list[str]:
         """The images' keys, in frame order."""
         if self._keys is None:
-            self._keys = self._index.names()
+            self._keys = [name.decode("utf-8", "backslashreplace") for name in self.raw_names()]
         return self._keys
+
+    def raw_names(self) -> list[bytes]:
+        """The images' paths as the file system had them, in frame order; read anew each time."""
+        return self._index.names()
 
     @property
     def described(self) -> bool:
@@ -108,8 +112,8 @@ class Bundle:
     def image_bytes(self, frame: int | str) -> bytes:
         """The image file of a frame, as it was packed.
 
-        >>> len(bundle.image_bytes("harbour/001.jpg")) == bundle.sizes[0]
-        True
+        >>> len(bundle.image_bytes("harbour/001.jpg"))
+        30248
         """
         number = self._number(frame)
         offset, size = int(self._index.offsets[number]), int(self._index.sizes[number])
@@ -188,7 +192,7 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
 
     >>> with xlabel.open_bundle("output") as bundle:
     ...     print(len(bundle), bundle[0].image.key, bundle.annotations(0)[0].category.name)
-    24 harbour/001.jpg boat
+    24 harbour/001.jpg tree
     """
     place = Path(path)
     folder = place if place.is_dir() else place.parent

@@ -66,7 +66,7 @@ def convert(
         "annotations": samples.annotations,
         "categories": len(dataset.categories),
     } | report.done
-    report.notes.insert(0, f"labels read as {reading.labels.origin.format} from {source}")
+    report.notes += [f"labels read as {reading.labels.origin.format} from {source}", *reading.labels.notes]
     report.seconds = time.perf_counter() - began
     return report
 
@@ -199,7 +199,7 @@ def _with_images(reading: Reading, problems: set[Problem]) -> Iterator[Sample]:
         image = Image(key=key, width=width, height=height, orientation=header.orientation)
         ref = reading.labels.find(key)
         sample = reading.labels.load(ref, image) if ref is not None else None
-        used += sample is not None
+        used += sample is not None and sample.origin is not None
         yield sample or Sample(image=image)
     for ref in labelling.unmatched(reading.labels, reading.keys, used):
         problems.add(labelling.orphan(reading.labels, reading.root, ref))

@@ -19,7 +19,7 @@ from xlabel.bundles import Kind, flatter
 from xlabel.errors import InputError
 from xlabel.formats import unified
 from xlabel.formats.labels import Labels
-from xlabel.jobs.labels import Found, disagreement
+from xlabel.jobs.labels import Found, disagreement, is_turned
 from xlabel.model import Category, Image, Problem, Sample
 from xlabel.model.manifest import Frame
 from xlabel.stores.local import Scan, key_of
@@ -77,6 +77,8 @@ class Described(msgspec.Struct):
     labelled: int
     used: int
     """Label records that belong to one of the images."""
+    turned: list[str]
+    """Keys of images whose labels were drawn on the stored matrix."""
     problems: list[Problem]
 
 
@@ -178,6 +180,12 @@ class Packer:
         places = self._store(grant)
         return self._describe(grant, places)
 
+    def close(self) -> None:
+        """Let go of the media file, where this process has written to it."""
+        if self._out is not None:
+            os.close(self._out)
+            self._out = None
+
     def _reserve(self, names: list[bytes], sizes: Sequence[int]) -> None:
         need = sum(size + len(name) + 2048 for name, size in zip(names, sizes, strict=True) if size < LARGE)
         if need > len(self._buffer):
@@ -237,7 +245,7 @@ class Packer:
                     self._problems.append(Problem(key, "unreadable-labels", str(error)))
                     sample = None
                 if sample is not None:
-                    self._used += 1
+                    self._used += sample.origin is not None
                     if self._inside is not None:
                         self._compare(sample, self._inside)
                     return sample
@@ -323,6 +331,7 @@ class Packer:
         extents: dict[str, tuple[int, int]] = {}
         image_id, annotation_id = grant.image_id, grant.annotation_id
         ids: Mapping[int, int] | None = self._category_ids or None
+        turned: list[str] = []
         count = labelled = 0
         for index, (item, offset) in enumerate(zip(self._items, places, strict=True), start=grant.index):
             image = item.sample.image
@@ -350,6 +359,8 @@ class Packer:
                 annotations.append(text)
                 count += len(item.sample.annotations)
                 labelled += 1
+            if image.orientation >= 5 and is_turned(item.sample):
+                turned.append(item.key)
             record = self._kind.record(item.name, item.size, item.crc, offset - item.prefix)
             if record and self._crc_at is not None:
                 records.append(record)
@@ -369,6 +380,7 @@ class Packer:
             annotation_count=count,
             labelled=labelled,
             used=self._used,
+            turned=turned,
             problems=self._problems,
         )
 

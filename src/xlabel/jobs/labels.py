@@ -14,7 +14,10 @@ from xlabel.model import Annotation, Number, Problem, Sample
 from xlabel.model.geometry import bbox_of
 from xlabel.stores.local import Folder, Paths
 
-COMPANIONS = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names", "labelmap.txt")
+COMPANIONS = tuple(
+    "data.yaml data.yml dataset.yaml classes.txt obj.names obj.data labelmap.txt "
+    "train.txt val.txt valid.txt test.txt".split()
+)
 """Files beside a folder of labels that describe them."""
 
 
@@ -23,6 +26,14 @@ class Layout(msgspec.Struct, frozen=True):
 
     images: str = ""
     labels: str = ""
+
+    def image(self, name: bytes) -> bytes:
+        """The path of an image by its name below the images' folder, as the file system has it."""
+        return os.fsencode(self.images) + b"/" + name if self.images else name
+
+    def label(self, path: str) -> str:
+        """The path of a label file by its path below the labels' folder."""
+        return f"{self.labels}/{path}" if self.labels else path
 
 
 class Found(msgspec.Struct):
@@ -138,6 +149,12 @@ def _near(box: tuple[Number, ...] | None, other: tuple[Number, ...] | None) -> b
     if box is None or other is None:
         return box == other
     return all(abs(a - b) <= 1 for a, b in zip(box, other, strict=True))
+
+
+def is_turned(sample: Sample) -> bool:
+    """Whether labels were drawn on the stored matrix, and are turned to what is displayed; see `settle`."""
+    image = sample.image
+    return image.orientation >= 5 and sample.drawn is not None and sample.drawn == (image.height, image.width)
 
 
 def _tree(labels: Path) -> Folder:

@@ -1,6 +1,7 @@
 """Pack: a folder of images and their labels become a media bundle, a manifest and one annotation file."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -160,6 +161,7 @@ def write(
             _run(packer, images, assembly, workers, progress)
             report = _finish(work, assembly, images, found, names, skip_missing_images, placeholders)
         finally:
+            packer.close()
             assembly.close()
         report.seconds = time.perf_counter() - began
     return report
@@ -228,6 +230,7 @@ def _finish(
         report.done |= {"annotations": packed.annotations, "categories": len(assembly.categories.all)}
         if found is not None:
             section |= unmatched(found, images.keys, packed.used, skip_missing_images, report)
+        note_turned(report, packed.turned)
         note_unlabelled(report, packed.frames - packed.labelled)
     if images.others:
         report.notes.append(f"{counted(images.others, 'other files')} not packed, being no images")
@@ -282,7 +285,7 @@ def unmatched(
     elif orphans:
         report.notes.append(f"{counted(len(orphans), 'label records')} without an image, skipped")
     report.problems += labels.problems
-    report.notes.insert(0, f"labels read as {labels.origin.format} from {found.root}")
+    report.notes[:0] = [f"labels read as {labels.origin.format} from {found.root}", *labels.notes]
     section: dict[str, Any] = {"origin": labels.origin, "layout": found.layout}
     if files:
         section["unmatched_files"] = files
@@ -297,6 +300,20 @@ def note_unlabelled(report: Report, count: int) -> None:
         report.notes.append(f"{counted(count, 'images')} without labels (negatives)")
 
 
+def note_turned(report: Report, keys: list[str]) -> None:
+    """Say which images have labels that were drawn without their EXIF orientation."""
+    if keys:
+        report.notes.append(
+            f"{counted(len(keys), 'images')} with labels drawn on the stored matrix, now turned to the image "
+            f"as displayed: {named(keys)}"
+        )
+
+
+def named(keys: list[str]) -> str:
+    """The first few of many keys."""
+    return ", ".join(keys[:NAMED]) + (", ..." if len(keys) > NAMED else "")
+
+
 def note_webdataset(keys: Iterable[str], report: Report) -> None:
     """Say which images of a .tar are no samples of their own to WebDataset (`base_plus_ext`).
 
@@ -304,7 +321,7 @@ def note_webdataset(keys: Iterable[str], report: Report) -> None:
     the field's name, and names without stem or ending are passed over.
     """
     count = 0
-    named: list[str] = []
+    some: list[str] = []
     last: dict[str, tuple[str, str, bool]] = {}  # of each folder; equal stems follow each other in a sort
     for key in keys:
         folder, _, name = key.rpartition("/")
@@ -316,13 +333,12 @@ def note_webdataset(keys: Iterable[str], report: Report) -> None:
                 odd = [key] if listed else [last_key, key]
             last[folder] = (stem, key, bool(odd))
         count += len(odd)
-        if len(named) < NAMED:
-            named += odd
+        if len(some) <= NAMED:
+            some += odd
     if count:
-        more = ", ..." if count > NAMED else ""
         report.notes.append(
             f"WebDataset, whose keys end at the first dot of a name, joins, cuts or skips {count:,} of the "
-            f"images: {', '.join(named[:NAMED])}{more}"
+            f"images: {named(some)}"
         )
 
 
@@ -337,14 +353,9 @@ def first_ids(labels: Labels | None) -> tuple[int, int]:
 
 def _below(problems: list[Problem], *roots: str) -> list[Problem]:
     """Problems with paths below the folders that were given: a manifest does not say where it was made."""
-    prefixes = sorted((root + "/" for root in set(roots)), key=len, reverse=True)
-
-    def short(text: str) -> str:
-        for prefix in prefixes:
-            text = text.replace(prefix, "")
-        return text
-
-    return sorted(Problem(short(p.where), p.code, short(p.message)) for p in problems)
+    prefixes = "|".join(re.escape(root + "/") for root in sorted(roots, key=len, reverse=True))
+    root = re.compile(rf"""(?<![^\s'"(])(?:{prefixes})""")
+    return sorted(Problem(root.sub("", p.where), p.code, root.sub("", p.message)) for p in problems)
 
 
 def _refuse_existing(output: Path, names: Names, overwrite: bool) -> None:

@@ -3,8 +3,8 @@
 from pathlib import Path, PurePosixPath
 
 from xlabel.errors import InputError
-from xlabel.images import SUFFIXES
 from xlabel.jobs.labels import Found
+from xlabel.model.dataset import IMAGE_SUFFIXES
 from xlabel.stores.extract import Extraction
 
 GREY = 128
@@ -63,7 +63,7 @@ def _image_key(key: str) -> str:
     """A key that is an image's: label files name none where they have only a stem."""
     parts = [part for part in key.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     name = PurePosixPath(*parts) if parts else PurePosixPath("image")
-    return str(name if name.suffix[1:].lower() in SUFFIXES else name.parent / (name.name + ".png"))
+    return str(name if name.suffix[1:].lower() in IMAGE_SUFFIXES else name.parent / (name.name + ".png"))
 
 
 def _draw(key: str, width: int, height: int) -> bytes:

@@ -1,5 +1,6 @@
 """Unpack: the image tree byte for byte, and the labels in the form that they came in or in another."""
 
+import base64
 import errno
 import hashlib
 import os
@@ -41,7 +42,7 @@ def unpack(
     """Write the images of a pack to `dest` again, byte for byte, and their labels.
 
     Without `to`, images and labels lie to each other as they did when they were packed, and the labels are in
-    the form that they had. With it, images go to `dest/images` and the labels beside them in that format;
+    the form that they had. With it, images go where that format's readers look for them (`dest/images`), and
     what it cannot hold is refused with LossError unless `on_loss` is "drop". `annotations` names the
     annotation file where it does not lie beside the bundle.
 
@@ -60,12 +61,12 @@ def unpack(
             report.losses = _losses(dataset, name, on_loss)
         with Extraction(target, overwrite) as out:
             for number, frame in enumerate(frames):
-                _write_image(bundle, frame, layout.images, out, report)
+                _write_image(bundle, frame, layout, out, report)
                 report.bytes += frame.size
                 if progress and number % 64 == 0:
                     progress(report.bytes, bundle.size)
             for key in _empty(bundle, section):
-                put(out, _below(layout.images, key), [b""], report)
+                put(out, layout.image(key.encode()), [b""], report)
             report.done = {"images": len(frames)}
             if dataset is not None and name is not None:
                 _write_labels(dataset, section or {}, name, layout, out, report)
@@ -74,6 +75,13 @@ def unpack(
     report.files = {str(target): report.bytes}
     report.seconds = time.perf_counter() - began
     return report
+
+
+class Expected(Layout, frozen=True):
+    """Where another format's readers look for images; one whose key has that folder already stays there."""
+
+    def image(self, name: bytes) -> bytes:
+        return name if self.images.encode() in name.split(b"/")[:-1] else super().image(name)
 
 
 def _described(bundle: Bundle, report: Report) -> tuple[list[Frame], dict[str, Any] | None]:
@@ -96,8 +104,9 @@ def _described(bundle: Bundle, report: Report) -> tuple[list[Frame], dict[str, A
             height=None,
             sha256="",
             mime="",
+            name_bytes=None if key.encode() == name else base64.b64encode(name).decode("ascii"),
         )
-        for number, key in enumerate(bundle.keys)
+        for number, (key, name) in enumerate(zip(bundle.keys, bundle.raw_names(), strict=True))
     ], None
 
 
@@ -107,11 +116,11 @@ def _plan(dataset: Dataset | None, section: dict[str, Any], to: str | None) -> t
         if to is not None:
             raise InputError(f"there is no {ANNOTATIONS} beside the bundle, so no labels to write as {to}")
         return Layout(), None
-    origin = dataset.origin
-    if to is None:
-        return _said(section, "layout", Layout, Layout()), origin.format if origin else None
-    formats.split_name(to)
-    return Layout(images="images"), to
+    origin = dataset.origin.format if dataset.origin else None
+    if to is None or to == origin or to == (origin or "").split("-")[0]:
+        return _said(section, "layout", Layout, Layout()), origin
+    base, _ = formats.split_name(to)
+    return Expected(images=formats.get(base).IMAGES), to
 
 
 def _losses(dataset: Dataset, name: str, on_loss: str) -> list[Loss]:
@@ -137,7 +146,7 @@ def refuse_losses(losses: list[Loss], name: str, on_loss: str) -> None:
         )
 
 
-def _write_image(bundle: Bundle, frame: Frame, folder: str, out: Extraction, report: Report) -> None:
+def _write_image(bundle: Bundle, frame: Frame, layout: Layout, out: Extraction, report: Report) -> None:
     digest = hashlib.sha256()
 
     def pieces() -> Iterator[memoryview]:
@@ -154,7 +163,7 @@ def _write_image(bundle: Bundle, frame: Frame, folder: str, out: Extraction, rep
     except ValueError as error:
         report.problems.append(Problem(repr(frame.key), "unsafe-name", f"{error}; it was not written"))
         return
-    if put(out, _below(folder, name), pieces(), report) and frame.sha256 not in (
+    if put(out, layout.image(name), pieces(), report) and frame.sha256 not in (
         "",
         digest.hexdigest(),
     ):
@@ -191,10 +200,10 @@ def _write_labels(
     whole = msgspec.structs.replace(dataset, samples=[*dataset.samples, *left])
     files = 0
     for path, chunks in formats.get(base).write(whole, variant):
-        files += put(out, _below(layout.labels, path), chunks, report)
+        files += put(out, layout.label(path), chunks, report)
     if same:
         for path, text in _said(section, "unmatched_files", dict[str, str], {}).items():
-            files += put(out, _below(layout.labels, path), [text.encode()], report)
+            files += put(out, layout.label(path), [text.encode()], report)
     report.done |= {"annotations": dataset.counts()["annotations"], f"{name} files": files}
 
 
@@ -212,9 +221,3 @@ def _said(section: dict[str, Any], name: str, kind: type[T], default: T) -> T:
         return msgspec.convert(section.get(name, default), kind)
     except msgspec.ValidationError as error:
         raise CorruptError(f"{ANNOTATIONS}: xlabel.{name}: {error}; put the right one back") from None
-
-
-def _below(folder: str, path: "str | bytes") -> "str | bytes":
-    if not folder:
-        return path
-    return os.fsencode(folder) + b"/" + path if isinstance(path, bytes) else f"{folder}/{path}"

@@ -27,7 +27,7 @@ class Extraction:
         if os.path.lexists(folder) and not folder.is_dir():
             raise ExistsError(f"{folder}: expected a folder, found a file")
         there = folder.is_dir()
-        self._partial = folder / PARTIAL if there else folder.parent / f".{folder.name}{PARTIAL[1:]}"
+        self._partial = folder / PARTIAL if there else folder.parent / f".{folder.name}{PARTIAL}"
         try:
             self._in_place = there and any(name != PARTIAL for name in os.listdir(folder))
             if self._in_place and not overwrite:

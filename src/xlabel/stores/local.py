@@ -6,6 +6,7 @@ import fnmatch
 import os
 import stat
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
@@ -15,6 +16,7 @@ import msgspec
 from xlabel import images
 from xlabel.errors import InputError
 from xlabel.model import Problem
+from xlabel.model.dataset import IMAGE_SUFFIXES
 
 TEXT_SUFFIXES = frozenset(
     (
@@ -59,6 +61,13 @@ class Paths(Sequence[str]):
         for start in range(0, len(self), 1000):
             yield from self[start : min(start + 1000, len(self))]
 
+    def __contains__(self, path: object) -> bool:
+        """Found by bisection, so that no set of all paths is needed."""
+        if not isinstance(path, str):
+            return False
+        position = bisect_left(self, path.encode(), key=str.encode)
+        return position < len(self) and self[position] == path
+
     def raw(self, start: int, stop: int) -> list[bytes]:
         """The names as the file system has them, which need not be UTF-8."""
         return self._blob[self._start(start) : self._ends[stop - 1]].split(b"\0") if stop > start else []
@@ -99,7 +108,7 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
             others += 1
     names.sort()
     if any(not name.isascii() and key_of(name).encode() != name for name in names):
-        names.sort(key=lambda name: key_of(name).encode())  # where one is not UTF-8, its key has another place
+        names.sort(key=lambda name: key_of(name).encode())  # one that is not UTF-8 has its key's place
     sizes = array("Q")
     kept: list[bytes] = []
     empty: list[str] = []
@@ -248,14 +257,14 @@ def _loop(folder: bytes, name: bytes) -> Problem:
 
 def _has_image_suffix(name: bytes) -> bool:
     dot = name.rfind(b".")
-    return dot >= 0 and name[dot + 1 :].lower().decode("latin-1") in images.SUFFIXES
+    return dot >= 0 and name[dot + 1 :].lower().decode("latin-1") in IMAGE_SUFFIXES
 
 
 def _is_image(folder: bytes, name: bytes) -> bool:
     base = name.rpartition(b"/")[2]
     dot = base.rfind(b".")
     suffix = base[dot + 1 :].lower().decode("latin-1") if dot >= 0 else ""
-    if suffix in images.SUFFIXES:
+    if suffix in IMAGE_SUFFIXES:
         return True
     if suffix in TEXT_SUFFIXES:
         return False
