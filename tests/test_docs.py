@@ -15,6 +15,7 @@ import pytest
 
 from xlabel import formats
 from xlabel.cli import app
+from xlabel.formats.losses import FIELDS, RECORDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -167,6 +168,8 @@ def options(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
 
 
-def test_the_table_of_formats_is_that_of_the_command(tmp_path: Path) -> None:
-    shown = run([*XLABEL, "formats"], tmp_path).stdout
-    assert shown in (ROOT / "docs" / "formats.md").read_text("utf-8")
+def test_the_tables_of_formats_and_fields_are_those_of_the_code(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    assert run([*XLABEL, "formats"], tmp_path).stdout in page
+    for field, meaning in FIELDS.items():
+        assert f"| `{field}` | {meaning} | {'is listed' if field in RECORDS else 'refuses'}" in page

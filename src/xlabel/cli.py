@@ -47,7 +47,7 @@ class Making:
     plain: Annotated[bool, Flag] = False
     """No ZIP face on the .mp4; equal files are then stored once."""
     workers: int | None = None
-    """Processes to use; all cores if not given. The result is the same."""
+    """Processes to use. If not given: one a core, up to 8, and one for few images. The result is the same."""
 
 
 @app.command

@@ -886,20 +886,20 @@ documents = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(source=documents)
 def test_any_document_comes_back_equal(source: Document) -> None:
     check({"a.json": source})
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(sources=st.lists(documents, min_size=2, max_size=3), split=st.booleans())
 def test_any_documents_come_back_equal_together(sources: list[Document], split: bool) -> None:
     names = ["a_train.json", "b_train.json", "c_val.json"] if split else ["x/a.json", "y/b.json", "c.json"]
     check(dict(zip(names, sources, strict=False)))
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(source=documents, seed=st.integers(0, 1000))
 def test_documents_that_tell_of_the_same_things_come_back_equal_together(source: Document, seed: int) -> None:
     chance = random.Random(seed)
@@ -914,14 +914,14 @@ def test_documents_that_tell_of_the_same_things_come_back_equal_together(source:
     check({"a_train.json": source, "b_train.json": other, "c_val.json": source})
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(source=st.lists(labels_of_any_kind, min_size=1, max_size=5))
 def test_any_results_come_back_equal(source: list[Any]) -> None:
     source[0] |= {"score": 0.5, "image_id": 3}
     check({"a.json": [item for item in source if "image_id" in item]})
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6))
 def test_mangled_bytes_end_in_problems_or_an_input_error(seed: int) -> None:
     chance = random.Random(seed)

@@ -202,6 +202,11 @@ def test_the_one_reading_that_fits_every_row_is_taken(text: str, bbox: tuple[int
     assert opened(text).samples[0].annotations[0].bbox == bbox
 
 
+def test_no_width_is_taken_for_a_corner() -> None:
+    with pytest.raises(InputError, match="say which"):
+        opened("image,label,x,y,w,h\na.jpg,c,10,10,5,5\n", "csv-xyxy")
+
+
 def test_boxes_from_0_to_1_are_not_taken_for_pixels() -> None:
     with pytest.raises(InputError, match="parts of the image's size"):
         opened("ImageID,LabelName,XMin,XMax,YMin,YMax\nabc,/m/1,0.1,0.2,0.3,0.4\n")
@@ -408,7 +413,7 @@ def test_any_edit_is_written_as_edited(
         data.samples[index] = replace(sample, annotations=tuple(labels), split=split)
     data = replace(data, categories=named)
     assert list(csv.losses(data)) == []
-    found = opened(written(data))
+    found = opened(written(data), variant)
     assert found.problems == []
     back = {s.image.key: s for s in found.samples}
     assert bare(replace(data, samples=[back[s.image.key] for s in data.samples])) == bare(data)

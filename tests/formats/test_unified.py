@@ -188,7 +188,7 @@ def test_all_of_the_model_comes_back() -> None:
     assert whole.extra == before.extra
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=datasets())
 def test_any_data_set_comes_back(data: Dataset) -> None:
     found = unified.read(packed(data), "x")
@@ -297,7 +297,8 @@ def test_an_edit_by_hand_is_read() -> None:
     "text",
     [b"", b"{}", b"[]", b'{"images":[]}', b'{"images":{},"xlabel":{}}', b'{"images":[],"xlabel":5}',
      b'{"images":[],"xlabel":{"unmatched":5}}', b'{"images":[],"xlabel":{"extra":[1]}}',
-     b'{"images":[],"xlabel":{"a":' + b"[" * 300 + b"]" * 300 + b"}}", b'{"images":[],"info":1e999,"xlabel":{}}'],
+     b'{"images":[],"xlabel":{"a":' + b"[" * 300 + b"]" * 300 + b"}}",
+     b'{"images":[],"info":1e999,"xlabel":{}}'],
 )  # fmt: skip
 def test_what_is_no_annotation_file_is_an_input_error(text: bytes) -> None:
     with pytest.raises(InputError, match=r"u\.json"):
@@ -309,7 +310,7 @@ def test_a_later_version_is_refused() -> None:
         unified.read(b'{"images":[],"xlabel":{"version":99}}', "u.json")
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6))
 def test_mangled_files_end_in_problems_or_an_input_error(seed: int) -> None:
     chance = random.Random(seed)

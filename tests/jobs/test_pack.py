@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -96,6 +97,17 @@ def test_the_media_type_is_that_of_the_content(awkward_packs: dict[str, Path]) -
     assert mimes["no_suffix"] == mimes["SHOUT.JPG"] == mimes["cut off.jpg"] == "image/jpeg"
     assert mimes[".dotfile"] == "image/png" and mimes["more.avif"] == "image/avif"
     assert mimes["no picture.jpg"] == mimes["in its header.png"] == "application/octet-stream"
+
+
+@pytest.mark.xfail(strict=True, reason="a byte that is not UTF-8 and its spelling out give the same key")
+def test_no_two_frames_have_the_same_key(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in (b"\xe9.jpg", b"\\xe9.jpg"):
+        (images / os.fsdecode(name)).write_bytes(awkward.picture())
+    xlabel.pack(images, None, tmp_path / "pack")
+    manifest, _ = partners(tmp_path / "pack" / "media_bundle.mp4")
+    assert len({frame["key"] for frame in manifest["frames"]}) == 2
 
 
 # Problems
@@ -257,6 +269,12 @@ def test_pycocotools_reads_a_mask_out_of_each_polygon(tmp_path: Path) -> None:
     (annotation,) = coco.loadAnns(coco.getAnnIds())
     mask = coco.annToMask(annotation)
     assert mask.shape == (20, 40) and mask.sum() == 200 and mask[5:15, 10:30].all()
+
+
+def test_pycocotools_loads_a_pack_of_awkward_images(awkward_packs: dict[str, Path], kind: str) -> None:
+    coco = COCO(str(awkward_packs[kind].parent / "unified_annotation.json"))
+    images = coco.loadImgs(coco.getImgIds())
+    assert [image["file_name"] for image in images] == [key for key, _ in awkward.frames()]
 
 
 def test_frame_numbers_and_places_stand_in_the_images_of_the_coco_file(coco: COCO) -> None:

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -59,6 +59,7 @@ def shown(bitmap: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
+@settings(deadline=None)
 @given(bitmap=bitmaps())
 def test_masks_are_those_of_pycocotools(bitmap: NDArray[np.uint8]) -> None:
     expected = by_reference(bitmap)
@@ -82,6 +83,7 @@ def test_long_runs_have_the_text_of_pycocotools(side: int) -> None:
     assert (decode(by_reference(bitmap)) == (bitmap == 1)).all()
 
 
+@settings(deadline=None)
 @given(counts=st.lists(st.integers(0, 1 << 27), min_size=1, max_size=40))
 def test_any_run_lengths_come_back_from_their_text(counts: list[int]) -> None:
     total = sum(counts)
@@ -114,12 +116,14 @@ def test_run_lengths_that_are_none_are_refused_before_memory_is_taken(rle: RLE) 
     assert area_of(Annotation(mask=rle)) is None
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=30))
 def test_any_text_is_run_lengths_or_a_value_error(text: str) -> None:
     with contextlib.suppress(ValueError):
         rle_counts(RLE((5, 5), text))
 
 
+@settings(deadline=None)
 @given(bitmap=bitmaps(), orientation=st.sampled_from(ORIENTATIONS))
 def test_a_mask_turns_with_the_picture(bitmap: NDArray[np.uint8], orientation: int) -> None:
     height, width = bitmap.shape
@@ -131,6 +135,7 @@ def test_a_mask_turns_with_the_picture(bitmap: NDArray[np.uint8], orientation: i
         assert bbox_of(turned) == bbox_of(turn(Annotation(bbox=bbox_of(stored)), orientation, width, height))
 
 
+@settings(deadline=None)
 @given(
     box=st.tuples(st.integers(0, 5), st.integers(0, 4), st.integers(1, 6), st.integers(1, 5)),
     orientation=st.sampled_from(ORIENTATIONS),

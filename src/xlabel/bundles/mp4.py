@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from itertools import compress, groupby, pairwise
+from itertools import chain, compress, groupby, pairwise
 from struct import pack
 
 from xlabel.bundles import Directory, Index, ReadAt, Trailer
@@ -91,7 +91,7 @@ def movie(directory: Directory) -> bytes:
     for number, position in enumerate(_track_order(directory.mimes), start=1):
         mask = directory.tracks.translate(bytes(position == value for value in range(256)))
         only = len(directory.mimes) == 1
-        frames = range(count) if only else list(compress(range(count), mask))
+        frames = range(count) if only else array("Q", compress(range(count), mask))
         sizes = directory.sizes if only else _picked(directory.sizes, mask)
         offsets = directory.offsets if only else _picked(directory.offsets, mask)
         tracks.append(
@@ -136,7 +136,7 @@ def _track(
     number: int,
     mime: str,
     extent: tuple[int, int],
-    frames: range | list[int],
+    frames: range | array[int],
     clock: tuple[int, int],
     tables: bytes,
 ) -> bytes:
@@ -171,13 +171,13 @@ def _track(
     return box(b"trak", header, edits, media)
 
 
-def _sample_tables(frames: range | list[int], sizes: array[int], offsets: array[int], unit: int) -> bytes:
+def _sample_tables(frames: range | array[int], sizes: array[int], offsets: array[int], unit: int) -> bytes:
     """Times, chunks (one sample each, since prefixes stand between them), sizes and offsets."""
     if isinstance(frames, range):
         runs = [(len(frames), unit)]
     else:
-        steps = [later - earlier for earlier, later in pairwise(frames)] + [1]
-        runs = [(len(list(same)), step * unit) for step, same in groupby(steps)]
+        steps = chain((later - earlier for earlier, later in pairwise(frames)), (1,))
+        runs = [(sum(1 for _ in same), step * unit) for step, same in groupby(steps)]
     count = pack(">I", len(sizes))
     return b"".join(
         (

@@ -35,6 +35,8 @@ def read_index(read: ReadAt, size: int, trailer: Trailer) -> Index:
         kind, start, end = next(_boxes(read, trailer.names, size))
     except (StructError, StopIteration):
         raise CorruptError("the index breaks off; the file is damaged") from None
+    except OverflowError:
+        raise CorruptError("the index has times beyond all numbers; the file is damaged") from None
     if kind != b"uuid":
         raise CorruptError(f"expected the keys at byte {trailer.names}, found {kind!r}")
 

@@ -89,12 +89,13 @@ STANDARD = Spelling()
 FIELDS = Spelling.__struct_fields__
 STANDARD_WORDS = {f: w for f in FIELDS for w in WORDS if WORDS[w] is getattr(STANDARD, f)}
 _SHIFT = {field: 2 * place for place, field in enumerate(FIELDS)}
-_DIGITS = ("", "missing", "null", "empty")
+_DIGITS = ("", "missing", "null", "written")
 
 _MISSING = {field: 1 << shift for field, shift in _SHIFT.items()}
 _NULL = {field: 2 << shift for field, shift in _SHIFT.items()}
 _EMPTY_SEGMENTATION = 3 << _SHIFT["segmentation"]
 _NOT_CROWD = 3 << _SHIFT["iscrowd"]
+_COUNTED = 3 << _SHIFT["num_keypoints"]
 _NO_RARE = sum(_MISSING[field] for field in ("keypoints", "score", "caption", "attributes"))
 _RARE = ("keypoints", "score", "caption", "attributes")
 
@@ -225,7 +226,13 @@ def absent(record: Record) -> int:
         code |= _MISSING[field] if value is UNSET else _NULL[field] if value is None else 0
     if record.keypoints is not UNSET and record.keypoints is not None:
         number = record.num_keypoints
-        code |= _MISSING["num_keypoints"] if number is UNSET else _NULL["num_keypoints"] * (number is None)
+        code |= (
+            _MISSING["num_keypoints"]
+            if number is UNSET
+            else _NULL["num_keypoints"]
+            if number is None
+            else _COUNTED
+        )
     return code
 
 
@@ -235,7 +242,7 @@ def words(code: int) -> dict[str, str]:
     for field, shift in _SHIFT.items():
         digit = code >> shift & 3
         if digit:
-            found[field] = "written" if field == "iscrowd" and digit == 3 else _DIGITS[digit]
+            found[field] = "empty" if field == "segmentation" and digit == 3 else _DIGITS[digit]
     return found
 
 

@@ -198,7 +198,8 @@ def plan_of(names: tuple[str, ...], form: str | None = None) -> Plan | None:
     if "image" not in roles or not (says or (own and set(names) <= set(OWN))):
         return None
     if columns or cell is not None:
-        meaning = meaning or form or ""
+        said = form if cell is not None or form != "xyxy" else None  # no column called w is a corner
+        meaning = meaning or said or ""
         if own or set(names) == {"image_id", "width", "height", "bbox", "source"}:
             meaning = meaning or "xywh"  # as documented, for our own columns and for Kaggle's wheat table
     return Plan(

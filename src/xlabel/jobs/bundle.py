@@ -29,7 +29,7 @@ class Bundle:
     def __init__(self, media: Path, annotations: Path | None) -> None:
         self.media = media
         self._annotations_path = annotations
-        if media.exists() and not media.is_file():
+        if os.path.exists(media) and not os.path.isfile(media):
             raise InputError(f"{media}: expected a file, found something else")
         try:
             self._fd = os.open(media, os.O_RDONLY | os.O_CLOEXEC)
@@ -208,7 +208,7 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
 
 
 def _open(place: Path, given: Path | None) -> Bundle:
-    if given is not None and not given.is_file():
+    if given is not None and not os.path.isfile(given):
         raise InputError(f"{given}: expected an annotation file, found none there")
     annotations = given or (place if place.is_dir() else place.parent) / ANNOTATIONS
     name = _named(annotations) if annotations.is_file() else None

@@ -1,5 +1,6 @@
 """Pack: a folder of images and their labels become a media bundle, a manifest and one annotation file."""
 
+import base64
 import os
 import re
 import shutil
@@ -75,7 +76,7 @@ def pack(
         Path(output),
         Names(media, MANIFEST, ANNOTATIONS),
         overwrite=overwrite,
-        skip_missing_images=skip_missing_images,
+        skip_missing_images=skip_missing_images or pattern is not None,
         fps=fps,
         plain=plain,
         workers=workers,
@@ -273,11 +274,16 @@ def unmatched(
     labels = found.labels
     orphans: list[Problem] = []
     files: dict[str, str] = {}
+    coded: dict[str, str] = {}
     samples = []
     for ref in labelling.unmatched(labels, keys, used):
         orphans.append(labelling.orphan(labels, found.root, ref))
         if isinstance(labels, FileLabels):
-            files[str(ref)] = labels.tree.read(str(ref)).decode("utf-8", "replace")
+            data = labels.tree.read(str(ref))
+            try:
+                files[str(ref)] = data.decode()
+            except UnicodeDecodeError:
+                coded[str(ref)] = base64.b64encode(data).decode("ascii")
         elif isinstance(labels, DocumentLabels):
             samples.append(labels.samples[int(ref)])
     if not skip_missing_images:
@@ -289,6 +295,8 @@ def unmatched(
     section: dict[str, Any] = {"origin": labels.origin, "layout": found.layout}
     if files:
         section["unmatched_files"] = files
+    if coded:
+        section["unmatched_base64"] = coded
     if samples:
         section["unmatched"] = samples
     return section

@@ -40,7 +40,7 @@ def pipeline(
             Path(output),
             names,
             overwrite=overwrite,
-            skip_missing_images=skip_missing_images,
+            skip_missing_images=skip_missing_images or pattern is not None,
             fps=fps,
         )
     if not placeholders:

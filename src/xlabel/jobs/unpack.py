@@ -87,13 +87,19 @@ class Expected(Layout, frozen=True):
 def _described(bundle: Bundle, report: Report) -> tuple[list[Frame], dict[str, Any] | None]:
     """The frames, and what the annotation file says of the whole; None where there is no such file."""
     folder = bundle.media.parent
+    section = None
     if bundle.described:
-        return bundle.unified.frames or [], bundle.unified.section
+        section = bundle.unified.section
+        report.problems += bundle.unified.problems
+        if bundle.unified.frames is not None or not len(bundle):
+            return bundle.unified.frames or [], section
+        message = "does not say where each image is; taken from elsewhere, and hashes are not its own"
+        report.problems.append(Problem(str(folder / ANNOTATIONS), "no-places", message))
     if (folder / MANIFEST).exists():
         manifest = read_manifest(folder / MANIFEST)
         if manifest.pack_id == bundle.pack_id:
-            return manifest.frames, None
-    report.notes.append(f"neither {ANNOTATIONS} nor {MANIFEST} belong to it: hashes cannot be checked")
+            return manifest.frames, section
+    report.notes.append(f"neither {ANNOTATIONS} nor {MANIFEST} tell its frames: hashes cannot be checked")
     return [
         Frame(
             index=number,
@@ -107,7 +113,7 @@ def _described(bundle: Bundle, report: Report) -> tuple[list[Frame], dict[str, A
             name_bytes=None if key.encode() == name else base64.b64encode(name).decode("ascii"),
         )
         for number, (key, name) in enumerate(zip(bundle.keys, bundle.raw_names(), strict=True))
-    ], None
+    ], section
 
 
 def _plan(dataset: Dataset | None, section: dict[str, Any], to: str | None) -> tuple[Layout, str | None]:
@@ -204,6 +210,8 @@ def _write_labels(
     if same:
         for path, text in _said(section, "unmatched_files", dict[str, str], {}).items():
             files += put(out, layout.label(path), [text.encode()], report)
+        for path, data in _said(section, "unmatched_base64", dict[str, bytes], {}).items():
+            files += put(out, layout.label(path), [data], report)
     report.done |= {"annotations": dataset.counts()["annotations"], f"{name} files": files}
 
 

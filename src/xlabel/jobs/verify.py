@@ -109,6 +109,9 @@ def _expected(
         end = [_json.encode(section.get(name)) for name in ("bundle", "pack_id")]
         after = b',"bundle":%b,"pack_id":%b}}\n' % tuple(end)
         _check_seal(folder / ANNOTATIONS, section.get("sha256"), after, "annotations-changed", report)
+        if described is None:
+            message = "does not say where each image is; pack again"
+            report.problems.append(Problem(str(folder / ANNOTATIONS), "no-places", message))
     elif folder == named and (folder / ANNOTATIONS).exists():
         message = "does not say which bundle it belongs to, so it was not compared; build it again"
         report.problems.append(Problem(str(folder / ANNOTATIONS), "annotations-changed", message))

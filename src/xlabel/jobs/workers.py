@@ -92,7 +92,7 @@ def _died(worker: Any) -> XlabelError:
 
 def _work(packer: Packer, plan: list[Batch], pipe: Connection, parents: list[Connection]) -> None:
     for other in parents:
-        pass
+        other.close()  # else the end of a parent that was killed would stay open, and we wait forever
     gc.disable()  # nothing here makes cycles, and samples come and go by the million
     try:
         for batch in plan:

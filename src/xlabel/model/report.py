@@ -17,7 +17,7 @@ class Problem(msgspec.Struct, frozen=True, order=True):
     message: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}"
+        return visible(f"{self.where}: {self.message}")
 
 
 class Loss(msgspec.Struct, frozen=True, order=True):
@@ -67,6 +67,13 @@ class Report(msgspec.Struct, kw_only=True):
         return "\n".join(lines)
 
 
+def visible(text: str) -> str:
+    r"""Text for a terminal: control characters, which a file name may hold, become `\x1b` and the like."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == " " else c.encode("unicode_escape").decode() for c in text)
+
+
 def loss_lines(losses: list[Loss]) -> list[str]:
     """Losses for a person: a line for each field, with the number and some of the places."""
     fields: dict[str, list[Loss]] = {}
@@ -75,7 +82,7 @@ def loss_lines(losses: list[Loss]) -> list[str]:
     lines = []
     for field, found in fields.items():
         total = sum(loss.count for loss in found)
-        places = ", ".join(loss.where for loss in found[:3]) + (", ..." if len(found) > 3 else "")
+        places = ", ".join(visible(loss.where) for loss in found[:3]) + (", ..." if len(found) > 3 else "")
         lines.append(f"{field}: {total:,} in {counted(len(found), 'places')} ({places})")
     return lines
 

@@ -7,7 +7,9 @@ import os
 import stat
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
 from pathlib import Path
 from typing import overload
 
@@ -17,6 +19,9 @@ from xlabel import images
 from xlabel.errors import InputError
 from xlabel.model import Problem
 from xlabel.model.dataset import IMAGE_SUFFIXES
+
+RUN = 1 << 17
+"""Names that are sorted at a time."""
 
 TEXT_SUFFIXES = frozenset(
     (
@@ -28,15 +33,20 @@ TEXT_SUFFIXES = frozenset(
 
 
 class Paths(Sequence[str]):
-    """A sorted sequence of posix paths in a third of a list's memory: a million take about 30 MB."""
+    """A sorted sequence of posix paths in a third of a list's memory: a million take about 30 MB.
 
-    def __init__(self, sorted_names: Sequence[bytes]) -> None:
-        self._blob = b"\0".join(sorted_names)
+    They stand in the order of their keys' UTF-8 bytes.
+    """
+
+    def __init__(self, names: Iterable[bytes]) -> None:
+        """`names` in any order; they are sorted in runs, so that no list of all is made."""
+        runs = list(_runs(names))
+        self._blob = bytearray()
         self._ends = array("Q")
-        end = -1
-        for name in sorted_names:
-            end += len(name) + 1
-            self._ends.append(end)
+        for name in _merged(runs) if len(runs) > 1 else _split(runs[0] if runs else b""):
+            self._blob += name
+            self._ends.append(len(self._blob))
+            self._blob += b"\0"
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -55,7 +65,7 @@ class Paths(Sequence[str]):
             index += len(self)
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return key_of(self._blob[self._start(index) : self._ends[index]])
+        return key_of(bytes(self._blob[self._start(index) : self._ends[index]]))
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), 1000):
@@ -70,7 +80,9 @@ class Paths(Sequence[str]):
 
     def raw(self, start: int, stop: int) -> list[bytes]:
         """The names as the file system has them, which need not be UTF-8."""
-        return self._blob[self._start(start) : self._ends[stop - 1]].split(b"\0") if stop > start else []
+        if stop <= start:
+            return []
+        return bytes(self._blob[self._start(start) : self._ends[stop - 1]]).split(b"\0")
 
     def _start(self, index: int) -> int:
         return self._ends[index - 1] + 1 if index else 0
@@ -93,43 +105,47 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
     """Find the images below a folder; symbolic links are followed, loops are refused.
 
     An image is known by its ending, or by its first bytes where the ending says nothing. `pattern` (a glob
-    over the key, or over the name where it has no slash) replaces that test. Keys are sorted by their UTF-8
-    bytes. Raises InputError where the folder is missing.
+    over the key, or over the name where it has no slash) narrows them. Keys are sorted by their UTF-8 bytes.
+    Raises InputError where the folder is missing.
     """
     folder = os.fsencode(root)
     problems: list[Problem] = []
-    names: list[bytes] = []
-    others = 0
     wanted = _matcher(pattern) if pattern else None
-    for name in _walk(folder, problems):
-        if wanted(name) if wanted else _is_image(folder, name):
-            names.append(name)
-        else:
-            others += 1
-    names.sort()
-    if any(not name.isascii() and key_of(name).encode() != name for name in names):
-        names.sort(key=lambda name: key_of(name).encode())  # one that is not UTF-8 has its key's place
+    others = 0
+
+    def pictures() -> Iterator[bytes]:
+        nonlocal others
+        for name in _walk(folder, problems):
+            if (wanted is None or wanted(name)) and _is_image(folder, name):
+                yield name
+            else:
+                others += 1
+
+    keys = Paths(pictures())
     sizes = array("Q")
-    kept: list[bytes] = []
+    gone: set[bytes] = set()
     empty: list[str] = []
-    for name in names:
-        try:
-            size = os.stat(folder + b"/" + name).st_size
-        except OSError as error:
-            problems.append(_unreadable(folder, name, error.strerror))
-            continue
-        if size:
-            kept.append(name)
-            sizes.append(size)
-        else:
-            empty.append(key_of(name))
-    del names
+    for start in range(0, len(keys), 1000):
+        for name in keys.raw(start, min(start + 1000, len(keys))):
+            try:
+                size = os.stat(folder + b"/" + name).st_size
+            except OSError as error:
+                problems.append(_unreadable(folder, name, error.strerror))
+                gone.add(name)
+                continue
+            if size:
+                sizes.append(size)
+            else:
+                empty.append(key_of(name))
+                gone.add(name)
+    if gone:
+        keys = Paths(name for name in keys.raw(0, len(keys)) if name not in gone)
     where = os.fspath(root)
     for key in empty:
         problems.append(
             Problem(f"{where}/{key}", "empty-file", "expected an image, got 0 bytes; listed, no frame")
         )
-    return Scan(root=where, keys=Paths(kept), sizes=sizes, empty=empty, others=others, problems=problems)
+    return Scan(root=where, keys=keys, sizes=sizes, empty=empty, others=others, problems=problems)
 
 
 class Folder:
@@ -153,11 +169,12 @@ class Folder:
     def files(self) -> Paths:
         if self._files is None:
             root = os.fsencode(self.root)
-            names = [name for name in _walk(root, []) if not _has_image_suffix(name)]
-            if self._only:
-                names = [name for name in names if self._only(key_of(name))]
-            names.sort()
-            self._files = Paths(names)
+            only = self._only
+            self._files = Paths(
+                name
+                for name in _walk(root, [])
+                if not _has_image_suffix(name) and (only is None or only(key_of(name)))
+            )
         return self._files
 
     def read(self, path: str) -> bytes:
@@ -241,6 +258,35 @@ def _walk(folder: bytes, problems: list[Problem]) -> Iterator[bytes]:
                         problems.append(_unreadable(folder, name, "the link leads nowhere"))
                 except OSError as error:
                     problems.append(_unreadable(folder, name, error.strerror))
+
+
+def _runs(names: Iterable[bytes]) -> Iterator[bytes]:
+    """Sorted runs of names, each joined by NULs."""
+    left = iter(names)
+    while run := list(islice(left, RUN)):
+        run.sort(key=None if all(map(bytes.isascii, run)) else _order)
+        yield b"\0".join(run)
+
+
+def _merged(runs: list[bytes]) -> Iterator[bytes]:
+    if all(map(bytes.isascii, runs)):
+        return merge(*map(_split, runs))
+    return merge(*map(_split, runs), key=_order)
+
+
+def _split(run: bytes) -> Iterator[bytes]:
+    """The names of a run, a piece at a time."""
+    start = 0
+    while start < len(run):
+        end = run.find(b"\0", start + (1 << 16))
+        end = end if end >= 0 else len(run)
+        yield from run[start:end].split(b"\0")
+        start = end + 1
+
+
+def _order(name: bytes) -> bytes:
+    """What a name is sorted by; one that is not UTF-8 has its key's place."""
+    return name if name.isascii() else key_of(name).encode()
 
 
 def _unreadable(folder: bytes, name: bytes, why: str | None) -> Problem:
