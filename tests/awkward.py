@@ -68,6 +68,7 @@ def images() -> dict[bytes, bytes]:
         b"plain.jpg": plain,
         b"deep/er/and/deeper/equal to plain.jpg": plain,
         NOT_UTF8: picture(seed=18),
+        b"latin/cafz.jpg": picture(seed=36),  # behind it by the keys, before it by the names
         CONTROL: picture(seed=19),
         b"cut off.jpg": picture(seed=20)[:-40],
         b"no picture.jpg": b"These bytes are no picture.\n",

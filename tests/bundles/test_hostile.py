@@ -13,6 +13,7 @@ import tracemalloc
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -112,18 +113,22 @@ def noticed(said: list[XlabelError | xlabel.Report]) -> bool:
 KEYS = ["/etc/evil", "../evil", "a/../../evil", "..", "", "/", "x\0y", "b//c", "./evil", "b/."]
 
 
-@pytest.mark.parametrize("key", KEYS, ids=repr)
-@pytest.mark.parametrize("source", ["annotations", "manifest", "index"])
+@pytest.mark.parametrize(
+    "source, key",
+    [
+        *[(source, key) for source in ("annotations", "manifest") for key in KEYS],
+        *[("index", key) for key in KEYS if "\0" not in key],  # a zero byte ends a name there
+    ],
+    ids=repr,
+)
 def test_unpack_never_writes_outside_its_folder(
-    originals: dict[str, Path], tmp_path: Path, key: str, source: str
+    originals: dict[str, Path], tmp_path: Path, source: str, key: str
 ) -> None:
     around = tmp_path / "around"
     folder = Path(shutil.copytree(originals["mp4"], around / "pack"))
     if source == "index":
         (folder / ANNOTATIONS).unlink()
         (folder / MANIFEST).unlink()
-        if "\0" in key:
-            pytest.skip("a zero byte ends a name there")
         (folder / "media.mp4").write_bytes(forged("mp4", [b"a.gif", key.encode()], [GIF, GIF]))
     elif source == "manifest":
         (folder / ANNOTATIONS).unlink()
@@ -188,7 +193,8 @@ def test_names_out_of_the_medias_own_index_stay_inside(tmp_path: Path, kind_name
     written = {b"good": GIF + b"\2", b"a%0Ab": GIF + b"\3", b"back\\slash": GIF + b"\7"}
     assert tree(tmp_path / "out") | written == tree(tmp_path / "out")
     assert len(tree(tmp_path / "out")) == 4
-    assert set(os.listdir(tmp_path)) == {"in", "out"} and os.listdir(tmp_path / "in") == [media.name]
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    assert [path.name for path in (tmp_path / "in").iterdir()] == [media.name]
 
 
 @pytest.mark.parametrize("name", [b"../../evil", b"/etc/evil", b"other.gif", b"b/c.pn\xff"])
@@ -535,7 +541,9 @@ def test_a_sparse_file_that_claims_billions_of_frames_takes_no_memory(mp4: Path)
         file.write(data)
         file.seek(0)
         file.write(struct.pack(">I4sQ", 1, b"moov", (60 << 30) - 160))
-    program = "import sys, xlabel\ntry: xlabel.open_bundle(sys.argv[1])\nexcept xlabel.XlabelError: sys.exit(7)"
+    program = (
+        "import sys, xlabel\ntry: xlabel.open_bundle(sys.argv[1])\nexcept xlabel.XlabelError: sys.exit(7)"
+    )
     (mp4 / ANNOTATIONS).unlink()
     done = subprocess.run(
         [sys.executable, "-c", program, str(media)],
@@ -611,10 +619,8 @@ def test_verify_notices_bytes_that_were_added_or_lost(pack: Path, kind: str) -> 
         middle = len(data) // 2
         for changed in (data[:-1], data + b"\n", data[:middle] + b" " + data[middle:], b"\n" + data):
             path.write_bytes(changed)
-            try:
+            with suppress(XlabelError):
                 assert xlabel.verify(pack).problems
-            except XlabelError:
-                pass
         path.write_bytes(data)
     assert xlabel.verify(pack).problems == []
 
@@ -667,7 +673,7 @@ def try_mangled(original: Path, name: str, changes: list[Edit], fuzzed: Path) ->
 
 
 quick = settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -17,6 +17,7 @@ from tests.tools import run, tool
 
 import xlabel
 from xlabel.bundles import Directory, mp4
+from xlabel.jobs import frames as packing
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -109,20 +110,27 @@ def test_pyav_gives_every_sample_of_every_track_at_its_frame_number(media: Path)
     assert demuxed(media, Fraction(10)) == numbered([data for _, data in awkward.frames()])
 
 
+@pytest.mark.parametrize("kinds", ["WPPJJJJJW", "JJJ"])
 @pytest.mark.parametrize("fps", ["25", "29.97", "0.5", "1000"])
-def test_the_presentation_time_is_the_frame_number_at_any_frame_rate(tmp_path: Path, fps: str) -> None:
+def test_the_presentation_time_is_the_frame_number_at_any_frame_rate(
+    tmp_path: Path, fps: str, kinds: str
+) -> None:
     images = tmp_path / "images"
     images.mkdir()
-    files = [awkward.picture("WEBP", seed=1), awkward.picture("PNG", seed=2), awkward.picture("PNG", seed=3)]
-    files += [awkward.picture(seed=seed) for seed in range(4, 9)] + [awkward.picture("WEBP", seed=9)]
+    names = {"J": "JPEG", "P": "PNG", "W": "WEBP"}
+    files = [awkward.picture(names[letter], seed=seed) for seed, letter in enumerate(kinds)]
     for number, data in enumerate(files):
         (images / f"{number}.img").write_bytes(data)
     xlabel.pack(images, None, tmp_path / "pack", fps=float(fps))
     assert demuxed(media_in(tmp_path), Fraction(fps)) == numbered(files)
 
 
+@pytest.mark.parametrize("batch", [1, 1 << 20])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_ffmpeg_decodes_each_image_in_its_own_size(tmp_path: Path, kind: str) -> None:
+def test_ffmpeg_decodes_each_image_in_its_own_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, batch: int
+) -> None:
+    monkeypatch.setattr(packing, "BATCH", batch)  # the track's size is that of all batches
     images = tmp_path / "images"
     images.mkdir()
     sizes = [(24, 16), (24, 16), (40, 90), (8, 200), (200, 8), (33, 17), (1, 1), (64, 63), (64, 64)]

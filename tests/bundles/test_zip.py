@@ -155,7 +155,7 @@ def test_zipfile_reads_more_than_65535_files(tmp_path: Path) -> None:
         assert archive.read("69999") == b""
 
 
-def test_zipfile_reads_an_mp4_of_more_than_65535_images(tmp_path: Path) -> None:
+def test_unzip_and_zipfile_read_an_mp4_of_more_than_65535_images(tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()
     data = awkward.picture("PNG", (1, 1), "L")
@@ -170,3 +170,6 @@ def test_zipfile_reads_an_mp4_of_more_than_65535_images(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "pack" / "pack.mp4") as archive:
         assert len(archive.namelist()) == 65_600
         assert archive.read("65599.png") == data
+    unzip = tool("unzip")
+    assert len(run(unzip, "-Z1", tmp_path / "pack" / "pack.mp4").splitlines()) == 65_600
+    assert b"No errors detected" in run(unzip, "-tq", tmp_path / "pack" / "pack.mp4")

@@ -16,6 +16,7 @@ from tests.conftest import KINDS
 from tests.tools import SAMPLE, tree
 
 import xlabel
+from xlabel import InputError
 from xlabel.jobs import frames as packing
 
 FILES = ("media_bundle.mp4", "frame_manifest.json", "unified_annotation.json")
@@ -158,7 +159,7 @@ def test_a_label_without_image_is_a_problem_or_only_counted(tmp_path: Path) -> N
     assert report.exit_code == 0 and any("1 label record without" in note for note in report.notes)
 
 
-def test_a_pattern_takes_the_place_of_the_test_for_images(tmp_path: Path) -> None:
+def test_a_pattern_narrows_the_images(tmp_path: Path) -> None:
     files = {"a/1.jpg": awkward.picture(), "a/2.png": awkward.picture("PNG"), "3.jpg": awkward.picture()}
     images = write(tmp_path / "images", {**files, "a/b/4.jpg": awkward.picture(), "5.dat": b"x"})
 
@@ -168,7 +169,9 @@ def test_a_pattern_takes_the_place_of_the_test_for_images(tmp_path: Path) -> Non
 
     assert taken("*.jpg") == ["3.jpg", "a/1.jpg", "a/b/4.jpg"]
     assert taken("a/**/*.jpg") == ["a/1.jpg", "a/b/4.jpg"]
-    assert taken("*.dat") == ["5.dat"]
+    assert taken("[0-9].*") == ["3.jpg", "a/1.jpg", "a/2.png", "a/b/4.jpg"]
+    with pytest.raises(InputError, match=r"images that fit '\*\.dat', found none"):
+        taken("*.dat")
 
 
 # Determinism

@@ -224,7 +224,7 @@ def _read_unified(tree: "Tree", path: str, problems: list[Problem]) -> CocoLabel
     read = unified.read(tree.read(path), where)
     dataset = read.dataset
     origin = dataset.origin or Origin(format=NAME)
-    samples = dataset.samples + read.unmatched
+    samples = [*dataset.samples, *read.unmatched]
     return CocoLabels(where, samples, dataset.categories, origin, dataset.extra, problems + read.problems)
 
 

@@ -89,6 +89,7 @@ STANDARD = Spelling()
 FIELDS = Spelling.__struct_fields__
 STANDARD_WORDS = {f: w for f in FIELDS for w in WORDS if WORDS[w] is getattr(STANDARD, f)}
 _SHIFT = {field: 2 * place for place, field in enumerate(FIELDS)}
+_LARGEST = 1e300
 _DIGITS = ("", "missing", "null", "written")
 
 _MISSING = {field: 1 << shift for field, shift in _SHIFT.items()}
@@ -259,6 +260,32 @@ def spelling(*forms: Mapping[str, str] | None) -> Spelling:
             if field in FIELDS and word in WORDS and (word != "empty" or field == "segmentation"):
                 values[field] = WORDS[word]
     return Spelling(**values) if values else STANDARD
+
+
+def box_area(annotation: Annotation) -> int | float | None:
+    """The area of an annotation that is a box and says nothing more; None for any other.
+
+    Nearly all annotations of nearly all sets are such, and need no more than this to be written.
+    """
+    bbox = annotation.bbox
+    if (
+        bbox is None
+        or annotation.area is not None
+        or annotation.polygons is not None
+        or annotation.mask is not None
+        or annotation.keypoints is not None
+        or annotation.shape is not None
+        or annotation.score is not None
+        or annotation.status is not None
+        or annotation.caption is not None
+        or annotation.attributes is not None
+        or annotation.author is not None
+        or annotation.time is not None
+        or annotation.extra is not None
+    ):
+        return None
+    area = bbox[2] * bbox[3]
+    return area if -_LARGEST < area < _LARGEST else None
 
 
 def record_of(

@@ -10,10 +10,10 @@ import msgspec
 from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
-from xlabel.formats.coco_images import category_of, category_record, image_of, image_record, rewritten
+from xlabel.formats.coco_images import category_of, category_record, image_of, image_record, is_id, rewritten
 from xlabel.formats.coco_layout import FILE, LISTS, File, Place, files_of, places, split_of, starts
 from xlabel.formats.coco_reading import baseline_of, extra_of, joined_category
-from xlabel.formats.coco_records import DERIVED, Record, Spelling, complete, record_of, spelling
+from xlabel.formats.coco_records import DERIVED, Record, Spelling, box_area, complete, record_of, spelling
 from xlabel.formats.pairing import stem
 from xlabel.model import Annotation, Category, Dataset, Sample
 from xlabel.model.geometry import turn, turn_back
@@ -105,8 +105,11 @@ class _Document(Struct):
 
 def write(dataset: Dataset) -> Iterator[tuple[str, Iterable[bytes]]]:
     """(path, chunks) of each document."""
-    dataset = replace(dataset, samples=list(dataset.samples))  # which may be read anew each time
     known = files_of(dataset.origin)
+    if not known and not isinstance(dataset.samples, list):
+        yield FILE, _streamed(dataset)
+        return
+    dataset = replace(dataset, samples=list(dataset.samples))
     files = known or [File(path=FILE)]
     documents = [
         _Document(*parts)
@@ -317,6 +320,45 @@ def _category_id(document: _Document, category: Category) -> Any:
     return identity
 
 
+def _streamed(dataset: Dataset) -> Iterator[bytes]:
+    """The text of a new document, written while its samples are read; images stand behind annotations."""
+    ids = _Ids(1, None)
+    images: list[bytes] = []
+    yield b"{"
+    for key, value in (dataset.extra or {}).items():
+        yield _encoder.encode(key) + b":" + _encoder.encode(value) + b",\n"
+    yield b'"annotations":[\n'
+    comma = b""
+    batch: list[Any] = []
+    for number, sample in enumerate(dataset.samples, start=1):
+        images.append(_encoder.encode(image_record(sample, number)))
+        for annotation in sample.annotations:
+            category = None if annotation.category is None else annotation.category.id
+            area = box_area(annotation)
+            if area is None:
+                record = record_of(annotation, ids.of(None), number, category)
+                batch.append(complete(record, annotation))
+            else:
+                crowd = 1 if annotation.crowd else 0
+                batch.append(
+                    Record(
+                        id=ids.of(None),
+                        image_id=number,
+                        category_id=category,
+                        bbox=annotation.bbox,
+                        area=area,
+                        iscrowd=crowd,
+                    )
+                )
+        if len(batch) >= _BATCH:
+            yield comma + b"".join(_lines(batch))
+            comma = b",\n"
+            batch.clear()
+    yield (comma if batch else b"") + b"".join(_lines(batch)) + b'\n],\n"images":[\n' + b",\n".join(images)
+    categories = (category_record(category, category.id) for category in dataset.categories)
+    yield b'\n],\n"categories":[\n' + b"".join(_lines(categories)) + b"\n]}\n"
+
+
 def _chunks(document: _Document, ids: _Ids, read: dict[int, Category]) -> Iterator[bytes]:
     """The text of a file, one record a line."""
     file = document.file
@@ -455,7 +497,7 @@ def _again(
     named = raw.get("category_id")
     if category is not None and _category_id(document, category) != named:
         record["category_id"] = _category_id(document, category)
-    elif category is None and isinstance(named, (int, str)) and named in document.taken:
+    elif category is None and is_id(named) and named in document.taken:
         record["category_id"] = None
     changed = [name for name in _SAYING if getattr(before, name) != getattr(annotation, name)]
     more = before.extra != annotation.extra

@@ -34,6 +34,8 @@ class Labels(Protocol):
     """What was wrong so far. The caller may take and clear it after each `load`."""
     notes: list[str]
     """Worth knowing, and nothing wrong."""
+    needs_sizes: bool
+    """Whether the labels mean nothing without the size of their image."""
 
     def bind(self, keys: Sequence[str]) -> None:
         """Say which images there are, before the first `find`. `keys` is sorted by UTF-8 bytes."""
@@ -56,6 +58,7 @@ class FileLabels:
 
     suffixes: tuple[str, ...] = ()
     """Endings of label files, with dot."""
+    needs_sizes = False
 
     def __init__(self, tree: "Tree", origin: Origin, categories: list[Category] | None = None) -> None:
         self.tree = tree
@@ -120,6 +123,8 @@ class FileLabels:
 
 class DocumentLabels:
     """All labels in one document, already read into samples, in the document's order."""
+
+    needs_sizes = False
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from xlabel.formats.coco_records import (
     Record,
     Said,
     annotation_of,
+    box_area,
     complete,
     is_clean,
     record_of,
@@ -39,7 +40,6 @@ _decode = msgspec.json.Decoder(Record).decode
 _anything = msgspec.json.Decoder().decode
 _BOX = ("area",)
 _NEW_BOX = ("id", "area")
-_LARGEST = 1e300
 
 
 class Unified(Struct):
@@ -200,33 +200,17 @@ def _image_record(sample: Sample, image_id: Any, frame: Frame | None) -> dict[st
 
 def _annotation_record(annotation: Annotation, identity: Any, image_id: Any, category_id: Any) -> Any:
     origin = UNSET if annotation.origin is None else annotation.origin
-    bbox = annotation.bbox
-    if (
-        bbox is not None
-        and annotation.area is None
-        and annotation.polygons is None
-        and annotation.mask is None
-        and annotation.keypoints is None
-        and annotation.shape is None
-        and annotation.score is None
-        and annotation.status is None
-        and annotation.caption is None
-        and annotation.attributes is None
-        and annotation.author is None
-        and annotation.time is None
-        and annotation.extra is None
-    ):
-        area = bbox[2] * bbox[3]
-        if -_LARGEST < area < _LARGEST:
-            return Record(
-                id=identity,
-                image_id=image_id,
-                category_id=category_id,
-                bbox=bbox,
-                area=area,
-                iscrowd=1 if annotation.crowd else 0,
-                xlabel=Said(origin=origin, derived=_NEW_BOX if annotation.id is None else _BOX),
-            )
+    area = box_area(annotation)
+    if area is not None:
+        return Record(
+            id=identity,
+            image_id=image_id,
+            category_id=category_id,
+            bbox=annotation.bbox,
+            area=area,
+            iscrowd=1 if annotation.crowd else 0,
+            xlabel=Said(origin=origin, derived=_NEW_BOX if annotation.id is None else _BOX),
+        )
     record = record_of(annotation, identity, image_id, category_id, origin=origin, marked=True)
     return complete(record, annotation)
 

@@ -67,6 +67,7 @@ class YoloLabels(FileLabels):
     """The label files of a tree; `notes` is worth knowing, and nothing wrong."""
 
     suffixes = (".txt",)
+    needs_sizes = True
 
     def __init__(
         self, tree: "Tree", described: sets.Described, reading: rows.Reading, skip: frozenset[str]
@@ -193,7 +194,7 @@ class YoloLabels(FileLabels):
     def _doubt(self, annotation: Annotation, values: list[float], kind: str, place: tuple[str, int]) -> None:
         """List what is wrong with a row that is kept all the same."""
         task = self._reading.task
-        if kind != task:
+        if kind != task and not (kind == "detect" and task == "pose" and not self._reading.kpt[0]):
             self._fault(
                 place,
                 "mixed-tasks",

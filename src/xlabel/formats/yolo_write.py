@@ -53,7 +53,10 @@ def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, I
 def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
     plan = _plan(dataset, variant)
     holds = HOLDS | _GEOMETRY | {"attributes"}
-    yield from missing(replace(dataset, samples=[]), holds)
+    categories = dataset.categories
+    if plan.reading.task == "pose":  # data.yaml has their names
+        categories = [replace(category, keypoints=None) for category in categories]
+    yield from missing(replace(dataset, samples=[], categories=categories), holds)
     renumbered = sum(str(category) != number for category, number in plan.numbers.items())
     if renumbered:
         yield Loss("the data set", "id", renumbered)
@@ -118,8 +121,7 @@ def _plan(dataset: Dataset, variant: str | None) -> _Plan:
             tail = "score" if task == "detect" else None
         reading = rows.Reading(task, tail, _kpt_shape(extra.get("kpt_shape")))
     else:
-        found = _survey(dataset)
-        reading = rows.Reading(task, found.tail if task == "detect" else None, (found.keypoints, 3))
+        reading = _reading(task, _survey(dataset))
     files = {path: text for path, text in (origin.files or {}).items() if is_inside(path)}
     return _Plan(reading, same, True, {}, {}, _paths(dataset), files)
 
@@ -132,7 +134,7 @@ def _plan_anew(dataset: Dataset, variant: str | None) -> _Plan:
     fits = sorted(ids) == list(range(len(ids)))
     numbers = {i: i if fits else place for place, i in enumerate(ids)}
     return _Plan(
-        reading=rows.Reading(task, found.tail if task == "detect" else None, (found.keypoints, 3)),
+        reading=_reading(task, found),
         same=False,
         layout=False,
         numbers={i: str(number) for i, number in numbers.items()},
@@ -140,6 +142,11 @@ def _plan_anew(dataset: Dataset, variant: str | None) -> _Plan:
         path=_path_anew,
         files={},
     )
+
+
+def _reading(task: str, found: _Survey) -> rows.Reading:
+    """How rows are written."""
+    return rows.Reading(task, found.tail if task == "detect" else None, (found.keypoints, 3))
 
 
 def _survey(dataset: Dataset) -> _Survey:
@@ -454,7 +461,7 @@ def _splits_kept(described: sets.Described, places: Places) -> bool:
 
 
 def _keypoint_entries(categories: Iterable[Category], plan: _Plan) -> dict[str, Any]:
-    if plan.reading.task != "pose":
+    if plan.reading.task != "pose" or not plan.reading.kpt[0]:
         return {}
     names = {int(_number(c, plan)): list(c.keypoints) for c in categories if c.keypoints}
     return {"kpt_shape": list(plan.reading.kpt)} | ({"kpt_names": names} if names else {})

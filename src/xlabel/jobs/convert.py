@@ -10,13 +10,13 @@ import msgspec
 
 from xlabel import formats
 from xlabel.errors import InputError
-from xlabel.formats.labels import Labels
+from xlabel.formats.labels import FileLabels, Labels
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.pack import ANNOTATIONS
 from xlabel.jobs.unpack import put, refuse_losses
 from xlabel.model import Dataset, Image, Problem, Report, Sample
 from xlabel.stores.extract import Extraction
-from xlabel.stores.local import Paths, read_header, scan
+from xlabel.stores.local import Images, Paths, find_images, read_header
 from xlabel.stores.transaction import Transaction, told
 
 Progress = Callable[[int, int], None]
@@ -49,7 +49,7 @@ def convert(
     reading = open_source(Path(source), format, Path(images) if images is not None else None)
     samples = Samples(reading, progress)
     dataset = Dataset(
-        samples=samples,  # type: ignore[arg-type]
+        samples=samples if isinstance(reading.labels, FileLabels) else list(samples),
         categories=reading.labels.categories,
         extra=reading.labels.extra,
         origin=reading.labels.origin,
@@ -139,11 +139,10 @@ def open_source(source: Path, name: str | None, images: Path | None) -> Reading:
     problems: list[Problem] = []
     keys = None
     root = ""
-    if images is not None or _needs_images(labels):
-        folder = images or _images_near(source)
-        if folder is not None:
-            scanned = scan(folder)
-            keys, root, problems = scanned.keys, scanned.root, scanned.problems
+    if images is not None or labels.needs_sizes:
+        near = _images_near(source) if images is None else find_images(images)
+        if near is not None:
+            keys, root, problems = near.keys, near.root, near.problems
             labels.bind(keys)
     return Reading(labels, found.root, keys, root, problems)
 
@@ -214,29 +213,21 @@ def _alone(reading: Reading) -> Iterator[Sample]:
                 yield sample
 
 
-def _needs_images(labels: Labels) -> bool:
-    """Whether the labels do not state the sizes of their images and need them."""
-    for ref in labels.refs():
-        image = labels.image(ref)
-        return labels.origin.format.startswith("yolo") and (image is None or image.width is None)
-    return False
-
-
-def _images_near(source: Path) -> Path | None:
+def _images_near(source: Path) -> Images | None:
     """The images that labels without sizes are about: in the same folder, or in one beside it."""
     here = source if source.is_dir() else source.parent
-    for folder in (here, here.parent):
-        for name in IMAGE_FOLDERS:
-            if folder == here.parent and (folder / name).is_dir():
-                return folder / name
-        if folder == here and len(scan(here).keys):
-            return here
-    parts = here.parts
-    for position in range(len(parts) - 1, 0, -1):
-        if parts[position].lower() == "labels":
-            swapped = Path(*parts[:position], "images", *parts[position + 1 :])
-            if swapped.is_dir():
-                return swapped
+    inside = find_images(here)
+    if len(inside.keys):
+        return inside
+    parts = here.resolve().parts
+    swapped = [
+        Path(*parts[:at], "images", *parts[at + 1 :])
+        for at in range(len(parts) - 1, 0, -1)
+        if parts[at].lower() == "labels"
+    ]
+    for folder in (*swapped, *(here.resolve().parent / name for name in IMAGE_FOLDERS)):
+        if folder.is_dir():
+            return find_images(folder)
     return None
 
 

@@ -88,20 +88,26 @@ class Paths(Sequence[str]):
         return self._ends[index - 1] + 1 if index else 0
 
 
-class Scan(msgspec.Struct, kw_only=True):
+class Images(msgspec.Struct, kw_only=True):
     """The images below a folder, in key order, with what else was met on the way."""
 
     root: str
     keys: Paths
-    sizes: array[int]
-    empty: list[str]
-    """Keys of image files of 0 bytes; they are not among `keys`."""
     others: int
     """Files that are no images."""
     problems: list[Problem]
 
 
-def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
+class Scan(Images, kw_only=True):
+    """The images that are not empty, with their sizes."""
+
+    sizes: array[int]
+    """Bytes of each image."""
+    empty: list[str]
+    """Keys of image files of 0 bytes; they are not among `keys`."""
+
+
+def find_images(root: str | os.PathLike[str], pattern: str | None = None) -> Images:
     """Find the images below a folder; symbolic links are followed, loops are refused.
 
     An image is known by its ending, or by its first bytes where the ending says nothing. `pattern` (a glob
@@ -122,6 +128,14 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
                 others += 1
 
     keys = Paths(pictures())
+    return Images(root=os.fspath(root), keys=keys, others=others, problems=problems)
+
+
+def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
+    """The same with the size of each image; files of 0 bytes are set apart, and each is a problem."""
+    found = find_images(root, pattern)
+    folder = os.fsencode(root)
+    keys, problems = found.keys, found.problems
     sizes = array("Q")
     gone: set[bytes] = set()
     empty: list[str] = []
@@ -140,12 +154,11 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
                 gone.add(name)
     if gone:
         keys = Paths(name for name in keys.raw(0, len(keys)) if name not in gone)
-    where = os.fspath(root)
     for key in empty:
         problems.append(
-            Problem(f"{where}/{key}", "empty-file", "expected an image, got 0 bytes; listed, no frame")
+            Problem(f"{found.root}/{key}", "empty-file", "expected an image, got 0 bytes; listed, no frame")
         )
-    return Scan(root=where, keys=keys, sizes=sizes, empty=empty, others=others, problems=problems)
+    return Scan(root=found.root, keys=keys, sizes=sizes, empty=empty, others=found.others, problems=problems)
 
 
 class Folder:
