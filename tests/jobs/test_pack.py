@@ -126,6 +126,13 @@ def test_files_of_0_bytes_are_listed_and_no_frames(awkward_packs: dict[str, Path
     assert manifest["empty"] == unified["xlabel"]["empty"] == expected
 
 
+def test_a_name_is_printed_without_its_control_characters(tmp_path: Path) -> None:
+    images = write(tmp_path / "images", {"a.\x1b[31mred\n.jpg": awkward.picture()})
+    report = xlabel.pack(images, None, tmp_path / "pack", media="pack.tar")
+    assert len(report.problems) == 1 and any("WebDataset" in note for note in report.notes)
+    assert str(report).count("[31mred") == 2 and "\x1b" not in str(report) and "red\n" not in str(report)
+
+
 def test_problems_make_a_file_and_exit_code_1_and_go_away_with_their_cause(tmp_path: Path) -> None:
     images = write(tmp_path / "images", {"a.jpg": awkward.picture(), "b.jpg": awkward.picture()[:-30]})
     report = xlabel.pack(images, None, tmp_path / "pack")

@@ -183,7 +183,10 @@ def settle(sample: Sample, image: Image, where: str, problems: list[Problem]) ->
     annotations = sample.annotations
     if drawn and image.width and image.height:
         if image.orientation >= 5 and drawn == (image.height, image.width):
-            annotations = tuple(turn(a, image.orientation, *drawn) for a in annotations)
+            try:
+                annotations = tuple(turn(a, image.orientation, *drawn) for a in annotations)
+            except ValueError as error:
+                problems.append(Problem(where, "not-turned", f"its labels cannot be turned: {error}"))
         else:
             problems.append(
                 Problem(

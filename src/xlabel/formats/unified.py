@@ -163,9 +163,9 @@ def _lines(records: Iterable[Any]) -> bytes:
 def _image_record(sample: Sample, image_id: Any, frame: Frame | None) -> dict[str, Any]:
     image = sample.image
     record: dict[str, Any] = {"id": image_id, "file_name": image.key}
-    if image.width is not None:
+    if frame is not None or image.width is not None:
         record["width"] = image.width
-    if image.height is not None:
+    if frame is not None or image.height is not None:
         record["height"] = image.height
     said: dict[str, Any] = {}
     taken: dict[str, Any] = {}

@@ -2,14 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
 import msgspec
 
 from xlabel import formats
-from xlabel.errors import InputError
+from xlabel.errors import ExistsError, InputError
 from xlabel.formats.labels import FileLabels, Labels
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.pack import ANNOTATIONS
@@ -231,27 +231,31 @@ def _images_near(source: Path) -> Images | None:
     return None
 
 
-def _write(target: Path, files: "Iterator[tuple[str, object]]", overwrite: bool, report: Report) -> None:
-    """Write a format's files: one file where the target has a suffix, else below a folder."""
+Files = Iterable[tuple[str, Iterable[bytes]]]
+
+
+def _write(target: Path, files: Files, overwrite: bool, report: Report) -> None:
+    """Write a format's files: below a folder, or where the target has a suffix the first one as it."""
     if target.suffix and not target.is_dir():
-        if target.exists() and not overwrite:
-            raise InputError(f"{target}: exists already; say --overwrite to replace it")
-        with Transaction(target.parent) as work, told(target):
-            written = 0
-            for name, chunks in files:
-                if written:
-                    raise InputError(f"{target}: this needs several files ({name} too); give a folder")
-                with open(work.staged(target.name), "wb") as out:
-                    for chunk in chunks:  # type: ignore[attr-defined]
-                        out.write(chunk)
-                written += 1
-            if not written:
-                raise InputError(f"{target}: there is nothing to write")
-            report.files[str(target)] = work.staged(target.name).stat().st_size
-            work.commit([target.name])
+        _write_file(target, files, overwrite, report)
         return
-    with Extraction(target, overwrite) as out_folder:
-        count = 0
-        for name, chunks in files:
-            count += put(out_folder, name, chunks, report)
-    report.done["files"] = count
+    with Extraction(target, overwrite) as out:
+        report.done["files"] = sum(put(out, name, chunks, report) for name, chunks in files)
+
+
+def _write_file(target: Path, files: Files, overwrite: bool, report: Report) -> None:
+    names: list[str] = []
+    with Transaction(target.parent) as work, told(target):
+        for path, chunks in files:
+            name = path if names else target.name  # what goes with the first file lies beside it
+            if "/" in name:
+                raise InputError(f"{target}: this takes several files in folders ({path}); give a folder")
+            if (target.parent / name).exists() and not overwrite:
+                raise ExistsError(f"{target.parent / name}: exists already; say --overwrite to replace it")
+            with open(work.staged(name), "wb") as out:
+                out.writelines(chunks)
+            names.append(name)
+            report.files[str(target.parent / name)] = work.staged(name).stat().st_size
+        if not names:
+            raise InputError(f"{target}: there is nothing to write")
+        work.commit(names)

@@ -21,7 +21,7 @@ from xlabel.jobs.assembly import Assembly, Names
 from xlabel.jobs.labels import Found
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import VERSION
-from xlabel.model.report import counted
+from xlabel.model.report import counted, visible
 from xlabel.stores.local import Scan, scan
 from xlabel.stores.transaction import Transaction, told
 
@@ -319,7 +319,7 @@ def note_turned(report: Report, keys: list[str]) -> None:
 
 def named(keys: list[str]) -> str:
     """The first few of many keys."""
-    return ", ".join(keys[:NAMED]) + (", ..." if len(keys) > NAMED else "")
+    return ", ".join(map(visible, keys[:NAMED])) + (", ..." if len(keys) > NAMED else "")
 
 
 def note_webdataset(keys: Iterable[str], report: Report) -> None:

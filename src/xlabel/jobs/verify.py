@@ -63,6 +63,7 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
             _check_rest(bundle, frames, crcs, empty, face, rate, report)
         report.done = {"images": len(frames)}
         if bundle.described:
+            report.problems += bundle.unified.problems
             report.done["annotations"] = bundle.unified.dataset.counts()["annotations"]
         report.notes.append(f"pack {bundle.pack_id}")
     report.problems.sort()
