@@ -22,7 +22,7 @@ from xlabel.formats.labels import Labels
 from xlabel.jobs.labels import Found, disagreement, is_turned
 from xlabel.model import Category, Image, Problem, Sample
 from xlabel.model.manifest import Frame
-from xlabel.stores.local import Scan, key_of
+from xlabel.stores.local import Scan, is_utf8, key_of
 
 BATCH = 1 << 20
 """Bytes of images that are handled at a time."""
@@ -428,10 +428,4 @@ def _changed(size: int) -> str:
 
 def _name_bytes(name: bytes) -> str | None:
     """The name in base64 where it is not UTF-8."""
-    if name.isascii():
-        return None
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return base64.b64encode(name).decode("ascii")
-    return None
+    return None if name.isascii() or is_utf8(name) else base64.b64encode(name).decode("ascii")

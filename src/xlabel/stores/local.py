@@ -139,26 +139,23 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
     sizes = array("Q")
     gone: set[bytes] = set()
     empty: list[str] = []
+    previous = b""
     for start in range(0, len(keys), 1000):
         for name in keys.raw(start, min(start + 1000, len(keys))):
-            try:
-                size = os.stat(folder + b"/" + name).st_size
-            except OSError as error:
-                problems.append(_unreadable(folder, name, error.strerror))
-                gone.add(name)
-                continue
-            if size:
+            size, problem = _size(folder, name, previous)
+            previous = name
+            if problem is None:
                 sizes.append(size)
-            else:
+                continue
+            problems.append(problem)
+            gone.add(name)
+            if problem.code == "empty-file":
                 empty.append(key_of(name))
-                gone.add(name)
     if gone:
         keys = Paths(name for name in keys.raw(0, len(keys)) if name not in gone)
-    for key in empty:
-        problems.append(
-            Problem(f"{found.root}/{key}", "empty-file", "expected an image, got 0 bytes; listed, no frame")
-        )
-    return Scan(root=found.root, keys=keys, sizes=sizes, empty=empty, others=found.others, problems=problems)
+    return Scan(
+        root=found.root, keys=keys, sizes=sizes, empty=empty, others=found.others, problems=problems
+    )
 
 
 class Folder:
@@ -210,6 +207,15 @@ class Folder:
 def key_of(name: bytes) -> str:
     r"""A name of the file system as a key; bytes that are not UTF-8 become `\xff`."""
     return name.decode("utf-8", "backslashreplace")
+
+
+def is_utf8(name: bytes) -> bool:
+    """Whether a name of the file system is text as others read it."""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_header(path: str) -> tuple[images.Header | None, str | None]:
@@ -298,8 +304,25 @@ def _split(run: bytes) -> Iterator[bytes]:
 
 
 def _order(name: bytes) -> bytes:
-    """What a name is sorted by; one that is not UTF-8 has its key's place."""
-    return name if name.isascii() else key_of(name).encode()
+    """What a name is sorted by; one that is not UTF-8 stands behind a name that is its key."""
+    if name.isascii() or is_utf8(name):
+        return name
+    return key_of(name).encode() + b"\0" + name
+
+
+def _size(folder: bytes, name: bytes, previous: bytes) -> tuple[int, Problem | None]:
+    """Bytes of an image file, or why it is no frame."""
+    try:
+        size = os.stat(folder + b"/" + name).st_size
+    except OSError as error:
+        return 0, _unreadable(folder, name, error.strerror)
+    if not size:
+        code, message = "empty-file", "expected an image, got 0 bytes; listed, no frame"
+    elif not name.isascii() and not is_utf8(name) and key_of(name) == key_of(previous):
+        code, message = "name-clash", "another file has this name in UTF-8; not packed, rename one of the two"
+    else:
+        return size, None
+    return 0, Problem(f"{key_of(folder)}/{key_of(name)}", code, message)
 
 
 def _unreadable(folder: bytes, name: bytes, why: str | None) -> Problem:
