@@ -325,7 +325,8 @@ def _sample(value: dict[str, Any]) -> tuple[Sample, list[tuple[str, str]]]:
     bare = {key: item for key, item in value.items() if key not in PLACED or "frame_index" not in value}
     image, split, problems = image_of(bare)
     identity = said.get("id", image.id)
-    if "id" in (said.get("derived") or ()) or not isinstance(identity, (int, str)):
+    derived = said.get("derived")
+    if (isinstance(derived, list) and "id" in derived) or not isinstance(identity, (int, str)):
         identity = None
     if identity != image.id:
         image = msgspec.structs.replace(image, id=identity)

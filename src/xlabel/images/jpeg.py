@@ -37,11 +37,8 @@ def header(data: memoryview) -> Header:
 def cut(data: memoryview) -> str | None:
     """Complete with an end-of-image marker behind the first scan; what follows it (MPO, video) is let be.
 
-    The thumbnail in the Exif segment has such a marker too, so the segments are walked to the scan, but where
-    the file ends in one: a file that ends in its thumbnail has no frame header, which `header` finds out.
+    The thumbnail in the Exif segment has such a marker too, so the segments are walked to the scan first.
     """
-    if data[-2:] == END:
-        return None
     marker, at = 0, 2
     while marker != SOS:
         marker, start, at = _segment(data, at)
@@ -49,7 +46,7 @@ def cut(data: memoryview) -> str | None:
             return f"no image data before the end-of-image marker at byte {start}"
     if len(data) < at:
         raise ShortError(at)
-    if bytes(data[at:]).rfind(END) >= 0:
+    if data[-2:] == END or bytes(data[at:]).rfind(END) >= 0:
         return None
     return f"no end-of-image marker behind the scan at byte {at}"
 

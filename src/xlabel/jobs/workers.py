@@ -78,8 +78,10 @@ def _received(pipe: Connection, worker: Any) -> Any:
 def _sent(pipe: Connection, worker: Any, message: object) -> None:
     try:
         pipe.send(message)
+        return
     except OSError:
-        raise _died(worker) from None
+        pass  # let go of, with the buffers that its frames hold, before the next one is raised
+    raise _died(worker)
 
 
 def _died(worker: Any) -> XlabelError:
