@@ -15,7 +15,9 @@ parser.add_argument("--overwrite", action="store_true", help="replace what is th
 parser.add_argument("--pattern", help="only images whose path fits this glob")
 parser.add_argument("--fps", type=float, default=10, help="frames a second when the .mp4 is played; 10")
 parser.add_argument("--skip-missing-images", action="store_true", help="only count labels without image")
-parser.add_argument("--allow-missing-manifest", action="store_true", help="for old calls: there is always one")
+parser.add_argument(
+    "--allow-missing-manifest", action="store_true", help="for old calls: there is always one"
+)
 parser.add_argument("--no-auto-generate-placeholders", action="store_true", help="fail where no image is")
 parser.add_argument("--placeholder-size", metavar="WxH", help="size of placeholders whose labels state none")
 

@@ -287,7 +287,7 @@ def test_an_error_in_a_worker_ends_the_run_with_that_error(
     def fail(self: object, grant: object) -> None:
         raise error
 
-    monkeypatch.setattr(frames.Packer, "write", fail)
+    monkeypatch.setattr(frames.Packer, "store", fail)
     expected = "Input/output error" if isinstance(error, OSError) else type(error).__name__
     with pytest.raises((XlabelError, RuntimeError), match=expected):
         xlabel.pack(*many.sources[1], folder, overwrite=True, workers=2)

@@ -1,4 +1,7 @@
-"""ZIP, stored: PKWARE APPNOTE 6.3.10. The records here also give an .mp4 its ZIP face."""
+"""ZIP, stored: PKWARE APPNOTE 6.3.10. The records here also give an .mp4 its ZIP face.
+
+`crc32` is that of zlib, by ISA-L where that is installed: it takes a tenth of the time.
+"""
 
 from collections.abc import Iterable, Iterator
 from struct import Struct
@@ -6,6 +9,11 @@ from struct import error as StructError
 
 from xlabel.bundles import Directory, Index, ReadAt, Trailer
 from xlabel.errors import CorruptError
+
+try:
+    from isal.isal_zlib import crc32 as crc32
+except ImportError:  # no wheel for this machine
+    from zlib import crc32 as crc32
 
 NAME = "zip"
 MAX_SIZE = 1 << 50

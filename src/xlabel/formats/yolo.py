@@ -5,6 +5,7 @@ class files and lists of images in `Dataset.origin`, so that what nobody edited 
 """
 
 from collections.abc import Sequence, Set
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xlabel.errors import InputError
@@ -253,6 +254,7 @@ class _Survey(NamedTuple):
     """Files that are no labels by their names; a `train.txt` is one where it has paths and not rows."""
 
 
+@lru_cache(maxsize=1)  # `sniff` and `read` are asked one after the other
 def _survey(tree: "Tree") -> _Survey:
     labels = 0
     folders: set[str] = set()

@@ -55,7 +55,9 @@ def annotate(
     scanned = scan(images, pattern)
     if not len(scanned.keys) and manifest is None:
         raise InputError(no_images(scanned, pattern))
-    found = labelling.find(Path(images), Path(labels) if labels is not None else None, format)
+    found = labelling.find(
+        Path(images), Path(labels) if labels is not None else None, format, others=scanned.others > 0
+    )
     report = Report(job="annotate")
     report.problems += scanned.problems
     keys = scanned.keys if manifest is None else [frame.key for frame in manifest.frames]

@@ -15,6 +15,7 @@ from xlabel.errors import CorruptError, InputError
 from xlabel.formats import unified
 from xlabel.jobs.pack import ANNOTATIONS, MEDIA
 from xlabel.model import Annotation, Image, Sample
+from xlabel.model.manifest import Frame, name_bytes
 from xlabel.stores.transaction import recover
 
 _END = re.compile(rb'"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\}\s*\}\s*$')
@@ -102,6 +103,23 @@ class Bundle:
                 )
             self._unified = read
         return self._unified
+
+    def bare_frames(self) -> list[Frame]:
+        """The frames as the media file alone tells them: without size of the image, type and hash."""
+        return [
+            Frame(
+                index=number,
+                key=key,
+                offset=int(self.offsets[number]),
+                size=int(self.sizes[number]),
+                width=None,
+                height=None,
+                sha256="",
+                mime="",
+                name_bytes=name_bytes(name),
+            )
+            for number, (key, name) in enumerate(zip(self.keys, self.raw_names(), strict=True))
+        ]
 
     def number(self, key: str) -> int:
         """The frame number of a key; KeyError where there is none."""

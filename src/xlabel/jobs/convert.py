@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import cast, overload
 
 import msgspec
 
@@ -49,7 +49,7 @@ def convert(
     reading = open_source(Path(source), format, Path(images) if images is not None else None)
     samples = Samples(reading, progress)
     dataset = Dataset(
-        samples=samples if isinstance(reading.labels, FileLabels) else list(samples),
+        samples=cast(list[Sample], samples) if isinstance(reading.labels, FileLabels) else list(samples),
         categories=reading.labels.categories,
         extra=reading.labels.extra,
         origin=reading.labels.origin,

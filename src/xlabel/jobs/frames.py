@@ -5,23 +5,23 @@ for one, and writes. All numbers that depend on other batches come with the gran
 several give the same bytes.
 """
 
-import base64
 import hashlib
 import os
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from fcntl import LOCK_EX, LOCK_UN, flock
 from struct import pack_into
 
 import msgspec
 
 from xlabel import images
 from xlabel.bundles import Kind, flatter
+from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
 from xlabel.formats import unified
 from xlabel.formats.labels import Labels
 from xlabel.jobs.labels import Found, disagreement, is_turned
 from xlabel.model import Category, Image, Problem, Sample
-from xlabel.model.manifest import Frame
+from xlabel.model.manifest import Frame, name_bytes
 from xlabel.stores.local import Scan, is_utf8, key_of
 
 BATCH = 1 << 20
@@ -121,10 +121,14 @@ class Packer:
         face: bool,
         *,
         shared: bool,
+        hashed: bool,
         placeholders: bool,
         media: str,
     ) -> None:
-        """`shared`: equal files are stored once. `media` is where the bundle is written."""
+        """`shared`: equal files are stored once. `hashed`: files are hashed, since somebody notes it down.
+
+        `media` is where the bundle is written.
+        """
         self._root = os.fsencode(scan.root) + b"/"
         self._scan = scan
         self._labels = labels = found.labels if found else None
@@ -133,6 +137,7 @@ class Packer:
         self._face = face
         self._crc_at = kind.crc_at(face)
         self._shared = shared
+        self._hashed = hashed
         self._placeholders = placeholders
         self._media = media
         self._out: int | None = None
@@ -143,6 +148,7 @@ class Packer:
         self._used = 0
         self._known = len(labels.categories) if labels else 0
         self._category_ids: dict[int, int] = {}
+        self._grant = Grant(0, 0, 0, 0, {}, [])
 
     def prepare(self, start: int, stop: int) -> Ask:
         """Read and hash the images of a batch, and find their labels."""
@@ -174,11 +180,17 @@ class Packer:
             contents=[(item.sha256, item.size) for item in self._items] if self._shared else [],
         )
 
-    def write(self, grant: Grant) -> Described:
-        """Write the batch at its place, and describe it."""
+    def store(self, grant: Grant) -> list[int]:
+        """Write the batch at its place; gives the offset of each image, for `describe`."""
         self._category_ids |= grant.category_ids
-        places = self._store(grant)
-        return self._describe(grant, places)
+        self._grant = grant
+        if self._out is None:
+            self._out = os.open(self._media, os.O_WRONLY | os.O_CLOEXEC)
+        flock(self._out, LOCK_EX)  # two writers of one file would spin on its lock, and this one sleeps
+        try:
+            return self._write(grant)
+        finally:
+            flock(self._out, LOCK_UN)
 
     def close(self) -> None:
         """Let go of the media file, where this process has written to it."""
@@ -211,8 +223,8 @@ class Packer:
                     if os.readv(fd, [view[start : start + size + 1]]) != size:
                         raise ValueError(_changed(size))
                     data = view[start : start + size]
-                    digest = hashlib.sha256(data).hexdigest()
-                    crc = zlib.crc32(data) if self._crc_at is not None else 0
+                    digest = hashlib.sha256(data).hexdigest() if self._hashed else ""
+                    crc = crc32(data) if self._crc_at is not None else 0
                     header, problem = _look(data)
                     view[at:start] = prefix
             finally:
@@ -263,10 +275,8 @@ class Packer:
                 "those given are taken",
             )
 
-    def _store(self, grant: Grant) -> list[int]:
+    def _write(self, grant: Grant) -> list[int]:
         """Write the bytes; gives the offset of each image."""
-        if self._out is None:
-            self._out = os.open(self._media, os.O_WRONLY | os.O_CLOEXEC)
         places: list[int] = []
         run_start, run_at = 0, grant.offset
         at = 0
@@ -325,7 +335,9 @@ class Packer:
             done = os.pwrite(self._out, data, offset)
             data, offset = data[done:], offset + done
 
-    def _describe(self, grant: Grant, places: list[int]) -> Described:
+    def describe(self, places: list[int]) -> Described:
+        """What the batch that was stored last adds to the other files."""
+        grant = self._grant
         frames, pictures, annotations, records = [], [], [], []
         mimes: list[str] = []
         extents: dict[str, tuple[int, int]] = {}
@@ -347,7 +359,7 @@ class Packer:
                 mime=mime,
                 orientation=image.orientation,
                 placeholder=self._placeholders,
-                name_bytes=_name_bytes(item.name),
+                name_bytes=name_bytes(item.name),
             )
             frames.append(_json.encode(frame))
             own_id = image.id
@@ -385,7 +397,7 @@ class Packer:
         )
 
     def _check_name(self, name: bytes, key: str) -> None:
-        if not name.isascii() and _name_bytes(name) is not None:
+        if not name.isascii() and not is_utf8(name):
             self._problem(key, "name-not-utf8", "its name is not UTF-8; rename it so that others can read it")
         elif not key.isprintable() and any(ord(c) < 32 or ord(c) == 127 for c in key):
             self._problem(key, "control-character", "its name holds a control character; rename it")
@@ -413,7 +425,7 @@ def _read_large(fd: int, size: int) -> tuple[str, int, images.Header | None, tup
     digest, crc, total = hashlib.sha256(), 0, 0
     while piece := os.read(fd, 1 << 20):
         digest.update(piece)
-        crc = zlib.crc32(piece, crc)
+        crc = crc32(piece, crc)
         total += len(piece)
     if total != size:
         raise ValueError(_changed(size))
@@ -424,8 +436,3 @@ def _read_large(fd: int, size: int) -> tuple[str, int, images.Header | None, tup
 
 def _changed(size: int) -> str:
     return f"expected {size:,} bytes, found another number: it changed while it was read"
-
-
-def _name_bytes(name: bytes) -> str | None:
-    """The name in base64 where it is not UTF-8."""
-    return None if name.isascii() or is_utf8(name) else base64.b64encode(name).decode("ascii")

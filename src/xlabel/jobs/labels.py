@@ -12,7 +12,7 @@ from xlabel.formats.labels import DocumentLabels, Labels
 from xlabel.formats.pairing import LABEL_FOLDERS
 from xlabel.model import Annotation, Number, Problem, Sample
 from xlabel.model.geometry import bbox_of
-from xlabel.stores.local import Folder, Paths
+from xlabel.stores.local import Folder
 
 COMPANIONS = tuple(
     "data.yaml data.yml dataset.yaml classes.txt obj.names obj.data labelmap.txt "
@@ -46,8 +46,10 @@ class Found(msgspec.Struct):
     """Other labels, in the images' folder, that `labels` win over."""
 
 
-def find(images: Path, labels: Path | None, name: str | None) -> Found | None:
+def find(images: Path, labels: Path | None, name: str | None, *, others: bool = True) -> Found | None:
     """The labels for a folder of images: those that are given, else those inside or beside it.
+
+    `others`: whether the folder holds files that are no images, and so may be labels.
 
     `name` is a format's name; otherwise it is found out. Raises InputError where labels are given and none
     are found, or where several places hold some.
@@ -60,11 +62,10 @@ def find(images: Path, labels: Path | None, name: str | None) -> Found | None:
                 f"{labels}: expected labels, found no file of a known format "
                 f"({', '.join(formats.table())}); say which with --from"
             )
-        return Found(opened, tree.root, layout(images, Path(tree.root)), _also_inside(images, labels))
-    inside = Folder(images)
-    opened = formats.open_labels(inside, name) if _any(inside.files) else None
-    if opened is not None:
-        return Found(opened, inside.root, Layout())
+        inside = _also_inside(images, labels) if others else None
+        return Found(opened, tree.root, layout(images, Path(tree.root)), inside)
+    if others and (opened := formats.open_labels(Folder(images), name)) is not None:
+        return Found(opened, str(images), Layout())
     beside = {place: tree for place, tree in _beside(images) if name or formats.detect(tree)}
     if len(beside) > 1:
         raise InputError(
@@ -194,10 +195,6 @@ def _beside(images: Path) -> Iterator[tuple[Path, Folder]]:
                     yield entry, tree
         if here.parent.name.lower() not in ("images", "jpegimages", "raw_images"):
             return
-
-
-def _any(files: Paths) -> bool:
-    return len(files) > 0
 
 
 def _one_suffix(keys: Sequence[str]) -> bool:

@@ -69,7 +69,9 @@ def pack(
     found_images = scan(images, pattern)
     if not len(found_images.keys):
         raise InputError(no_images(found_images, pattern))
-    found = labelling.find(Path(images), Path(labels) if labels is not None else None, format)
+    found = labelling.find(
+        Path(images), Path(labels) if labels is not None else None, format, others=found_images.others > 0
+    )
     return write(
         found_images,
         found,
@@ -94,7 +96,10 @@ def bundle(
     fps: float = FPS,
     plain: bool = False,
 ) -> Report:
-    """Pack images alone: the media file, and its manifest where one is wanted, in any folder."""
+    """Pack images alone: the media file, and its manifest where one is wanted, in any folder.
+
+    Without a manifest nobody would know the hashes of the images, and they are not computed.
+    """
     found_images = scan(images, pattern)
     if not len(found_images.keys):
         raise InputError(no_images(found_images, pattern))
@@ -149,12 +154,14 @@ def write(
         assembly = Assembly(
             work, kind, face, rate, names, list(labels.categories) if labels else [], first_ids(labels)
         )
+        shared = kind.NAME == "mp4" and not face
         packer = frames.Packer(
             images,
             found,
             kind,
             face,
-            shared=kind.NAME == "mp4" and not face,
+            shared=shared,
+            hashed=shared or bool(names.manifest or names.annotations),
             placeholders=placeholders,
             media=str(staged),
         )
@@ -260,6 +267,8 @@ def _publish(work: Transaction, report: Report, names: Names) -> None:
         written.append(PROBLEMS)
     else:
         stale.append(PROBLEMS)
+    if not names.manifest and (work.folder / names.media).exists():
+        stale.append(MANIFEST)  # of the media that is replaced
     report.files = {str(work.folder / name): work.staged(name).stat().st_size for name in written}
     work.commit(written, stale)
 

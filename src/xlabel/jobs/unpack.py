@@ -1,6 +1,5 @@
 """Unpack: the image tree byte for byte, and the labels in the form that they came in or in another."""
 
-import base64
 import errno
 import hashlib
 import os
@@ -100,20 +99,7 @@ def _described(bundle: Bundle, report: Report) -> tuple[list[Frame], dict[str, A
         if manifest.pack_id == bundle.pack_id:
             return manifest.frames, section
     report.notes.append(f"neither {ANNOTATIONS} nor {MANIFEST} tell its frames: hashes cannot be checked")
-    return [
-        Frame(
-            index=number,
-            key=key,
-            offset=int(bundle.offsets[number]),
-            size=int(bundle.sizes[number]),
-            width=None,
-            height=None,
-            sha256="",
-            mime="",
-            name_bytes=None if key.encode() == name else base64.b64encode(name).decode("ascii"),
-        )
-        for number, (key, name) in enumerate(zip(bundle.keys, bundle.raw_names(), strict=True))
-    ], section
+    return bundle.bare_frames(), section
 
 
 def _plan(dataset: Dataset | None, section: dict[str, Any], to: str | None) -> tuple[Layout, str | None]:

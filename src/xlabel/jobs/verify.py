@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 from xlabel import bundles
+from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, InputError
 from xlabel.jobs.assembly import pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
@@ -45,9 +45,10 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
         manifest = read_manifest(folder / MANIFEST) if (folder / MANIFEST).exists() else None
         frames = _expected(bundle, manifest, folder, Path(path), report)
         _compare_index(bundle, frames, report)
+        hashed = bool(frames) and frames[0].sha256 != ""
         face = has_face(bundle)
         rate = _rate(bundle, manifest)
-        if frames and rate is not None and frames_id(bundle.kind, face, rate, frames) != bundle.pack_id:
+        if hashed and rate is not None and frames_id(bundle.kind, face, rate, frames) != bundle.pack_id:
             where = str(folder / (MANIFEST if manifest is not None else ANNOTATIONS))
             report.problems.append(
                 Problem(where, "manifest-changed", "its frames are not those of its pack id; pack again")
@@ -58,7 +59,7 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
             report.bytes += frame.size
             if progress and number % 64 == 0:
                 progress(report.bytes, bundle.size)
-        if frames and rate is not None and not report.problems:  # those would only be found once more
+        if hashed and rate is not None and not report.problems:  # those would only be found once more
             empty = manifest.empty if manifest is not None else bundle.unified.section.get("empty", [])
             _check_rest(bundle, frames, crcs, empty, face, rate, report)
         report.done = {"images": len(frames)}
@@ -117,8 +118,8 @@ def _expected(
         message = "does not say which bundle it belongs to, so it was not compared; build it again"
         report.problems.append(Problem(str(folder / ANNOTATIONS), "annotations-changed", message))
     if manifest is None and described is None:
-        report.notes.append(f"neither {MANIFEST} nor {ANNOTATIONS}: only the bundle's own index was checked")
-        return []
+        report.notes.append(f"neither {MANIFEST} nor {ANNOTATIONS}: compared with its index and CRC-32s")
+        return bundle.bare_frames()
     if manifest is not None:
         if manifest.pack_id != bundle.pack_id:
             raise CorruptError(
@@ -218,9 +219,9 @@ def _check_frame(bundle: Bundle, frame: Frame, face: bool, report: Report) -> in
     digest, crc, total = hashlib.sha256(), 0, 0
     for piece in _pieces(bundle, frame.offset, frame.size):
         digest.update(piece)
-        crc = zlib.crc32(piece, crc)
+        crc = crc32(piece, crc)
         total += len(piece)
-    if digest.hexdigest() != frame.sha256 or total != frame.size:
+    if total != frame.size or frame.sha256 not in ("", digest.hexdigest()):
         why = "" if total == frame.size else f" ({total} of {frame.size} bytes are there)"
         report.problems.append(
             Problem(where, "hash-mismatch", f"its bytes are not those that were packed{why}; restore it")
@@ -237,7 +238,7 @@ def _check_frame(bundle: Bundle, frame: Frame, face: bool, report: Report) -> in
         pack_into("<I", prefix, place, crc)
     if bytes(bundle.read(frame.offset - len(prefix), len(prefix))) != prefix:
         report.problems.append(
-            Problem(where, "header-damaged", f"the .{bundle.kind} header before it is damaged; pack again")
+            Problem(where, "header-damaged", f"it or its header in the .{bundle.kind} is damaged; pack again")
         )
     return crc
 

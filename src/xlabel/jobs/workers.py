@@ -36,7 +36,7 @@ def run(
     """Pack all batches; `grant` and `accept` are called in their order, in this process."""
     if processes < 2 or "fork" not in get_all_start_methods():
         for batch in batches:
-            accept(packer.write(grant(packer.prepare(*batch))))
+            accept(packer.describe(packer.store(grant(packer.prepare(*batch)))))
         return
     plan = list(batches)
     team: list[tuple[Connection, Any]] = []
@@ -53,10 +53,11 @@ def run(
             team.append((ours, worker))
         for step in range(len(plan) + processes):
             pipe, worker = team[step % processes]
-            if step >= processes and step - processes < len(plan):
-                accept(_received(pipe, worker))
-            if step < len(plan):
-                _sent(pipe, worker, grant(_received(pipe, worker)))
+            described, ask = _received(pipe, worker)
+            if described is not None:
+                accept(described)
+            if ask is not None:
+                _sent(pipe, worker, grant(ask))
     finally:
         for pipe, worker in team:
             pipe.close()
@@ -97,9 +98,11 @@ def _work(packer: Packer, plan: list[Batch], pipe: Connection, parents: list[Con
         other.close()  # else the end of a parent that was killed would stay open, and we wait forever
     gc.disable()  # nothing here makes cycles, and samples come and go by the million
     try:
-        for batch in plan:
-            pipe.send(packer.prepare(*batch))
-            pipe.send(packer.write(pipe.recv()))
+        described = None
+        for batch in plan:  # what a batch has become goes with the question for the next one's place
+            pipe.send((described, packer.prepare(*batch)))
+            described = packer.describe(packer.store(pipe.recv()))
+        pipe.send((described, None))
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         os._exit(1)  # the parent is gone, or going, and has said why
     except (XlabelError, OSError) as error:

@@ -1,6 +1,5 @@
 """A dataset: images, each with its labels, and the categories that they share."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -57,7 +56,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 class Dataset(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Samples, the categories that they use (in the source's order) and what was said of the whole."""
 
-    samples: Sequence[Sample]
+    samples: list[Sample]
     """A list, or a sequence that is read anew at each iteration; the records of the latter have no ids."""
     categories: list[Category] = msgspec.field(default_factory=list)
     extra: dict[str, Any] | None = None

@@ -41,6 +41,15 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fa
         return name
 
 
+def name_bytes(name: bytes) -> str | None:
+    """A file's name in base64 where it is not UTF-8, else None."""
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(name).decode("ascii")
+    return None
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`frame_manifest.json`."""
 

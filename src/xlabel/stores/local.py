@@ -153,9 +153,7 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
                 empty.append(key_of(name))
     if gone:
         keys = Paths(name for name in keys.raw(0, len(keys)) if name not in gone)
-    return Scan(
-        root=found.root, keys=keys, sizes=sizes, empty=empty, others=found.others, problems=problems
-    )
+    return Scan(root=found.root, keys=keys, sizes=sizes, empty=empty, others=found.others, problems=problems)
 
 
 class Folder:
@@ -244,39 +242,66 @@ def read_header(path: str) -> tuple[images.Header | None, str | None]:
 
 
 def _walk(folder: bytes, problems: list[Problem]) -> Iterator[bytes]:
-    """Paths of all regular files below a folder, in no order."""
+    """Paths of all regular files below a folder, in no order.
+
+    Links to folders come last, in the order of their names; each folder is followed into once by a link, so
+    that links to links cannot make a tree without end out of a small one.
+    """
     try:
         top = os.stat(folder)
         if not stat.S_ISDIR(top.st_mode):
             raise InputError(f"{os.fsdecode(folder)}: expected a folder, found a file")
     except OSError as error:
         raise InputError(f"{os.fsdecode(folder)}: expected a folder: {error.strerror}") from None
-    todo: list[tuple[bytes, tuple[tuple[int, int], ...]]] = [(b"", ((top.st_dev, top.st_ino),))]
+    todo: list[_Place] = [(b"", ((top.st_dev, top.st_ino),))]
+    followed: set[tuple[int, int]] = set()
     while todo:
-        below, above = todo.pop()
-        try:
-            entries = os.scandir(folder + b"/" + below)
-        except OSError as error:
-            problems.append(_unreadable(folder, below, error.strerror))
-            continue
-        with entries:
-            for entry in entries:
-                name = below + entry.name
-                link = entry.is_symlink()
-                try:
-                    if entry.is_dir():
-                        info = entry.stat() if link else os.stat(entry.path)
-                        identity = (info.st_dev, info.st_ino)
-                        if identity in above:
-                            problems.append(_loop(folder, name))
-                        else:
-                            todo.append((name + b"/", (*above, identity)))
-                    elif entry.is_file():
-                        yield name
-                    elif link:
-                        problems.append(_unreadable(folder, name, "the link leads nowhere"))
-                except OSError as error:
-                    problems.append(_unreadable(folder, name, error.strerror))
+        links: list[_Place] = []
+        while todo:
+            yield from _entries(folder, todo.pop(), todo, links, problems)
+        for name, above in sorted(links):
+            identity = above[-1]
+            if identity in above[:-1]:
+                problems.append(_bad_link(folder, name, "link-loop", "a folder above itself"))
+            elif identity in followed:
+                problems.append(_bad_link(folder, name, "link-twice", "where another link leads already"))
+            else:
+                followed.add(identity)
+                todo.append((name + b"/", above))
+
+
+_Place = tuple[bytes, tuple[tuple[int, int], ...]]
+"""A folder below the root, and what identifies it and those above it."""
+
+
+def _entries(
+    folder: bytes, place: _Place, todo: list[_Place], links: list[_Place], problems: list[Problem]
+) -> Iterator[bytes]:
+    """The files of one folder; folders in it are added to `todo`, links to folders to `links`."""
+    below, above = place
+    try:
+        entries = os.scandir(folder + b"/" + below)
+    except OSError as error:
+        problems.append(_unreadable(folder, below, error.strerror))
+        return
+    with entries:
+        for entry in entries:
+            name = below + entry.name
+            link = entry.is_symlink()
+            try:
+                if entry.is_dir():
+                    info = os.stat(entry.path)
+                    chain = (*above, (info.st_dev, info.st_ino))
+                    if link:
+                        links.append((name, chain))
+                    else:
+                        todo.append((name + b"/", chain))
+                elif entry.is_file():
+                    yield name
+                elif link:
+                    problems.append(_unreadable(folder, name, "the link leads nowhere"))
+            except OSError as error:
+                problems.append(_unreadable(folder, name, error.strerror))
 
 
 def _runs(names: Iterable[bytes]) -> Iterator[bytes]:
@@ -329,12 +354,8 @@ def _unreadable(folder: bytes, name: bytes, why: str | None) -> Problem:
     return Problem(key_of(folder) + "/" + key_of(name), "unreadable", f"cannot be read: {why}")
 
 
-def _loop(folder: bytes, name: bytes) -> Problem:
-    return Problem(
-        key_of(folder) + "/" + key_of(name),
-        "link-loop",
-        "a link to a folder above itself is not followed; remove it",
-    )
+def _bad_link(folder: bytes, name: bytes, code: str, where: str) -> Problem:
+    return Problem(f"{key_of(folder)}/{key_of(name)}", code, f"a link to {where} is not followed; remove it")
 
 
 def _has_image_suffix(name: bytes) -> bool:

@@ -18,6 +18,8 @@ import msgspec
 from xlabel.errors import CorruptError, InputError
 
 STAGING = ".xlabel-pack"
+REMOVABLE = frozenset({"problems.json", "frame_manifest.json"})
+"""What a journal may remove, so that a folder from elsewhere cannot have more removed by being opened."""
 JOURNAL = "commit.json"
 
 
@@ -149,7 +151,7 @@ def _finish(folder: Path) -> None:
     for name in journal.publish:
         if (staging / name).exists():
             (staging / name).replace(folder / name)
-    for name in journal.remove:
+    for name in REMOVABLE.intersection(journal.remove):
         (folder / name).unlink(missing_ok=True)
     (staging / JOURNAL).unlink()
     shutil.rmtree(staging, ignore_errors=True)
