@@ -15,7 +15,7 @@ from xlabel.errors import InputError, XlabelError
 from xlabel.stores.scratch import scratch
 from xlabel.stores.transaction import Transaction, recover
 
-OLD = {b"a": b"old a", b"b": b"old b", b"stale": b"old stale"}
+OLD = {b"a": b"old a", b"b": b"old b", b"problems.json": b"old stale"}
 NEW = {b"a": b"new a", b"b": b"new b", b"c": b"new c"}
 
 
@@ -31,7 +31,7 @@ def replace(folder: Path) -> None:
         for name, data in NEW.items():
             work.staged(name.decode()).write_bytes(data)
         work.staged("spool").write_bytes(b"left over")
-        work.commit([name.decode() for name in NEW], ["stale"])
+        work.commit([name.decode() for name in NEW], ["problems.json"])
 
 
 def journal(folder: Path, text: bytes) -> Path:
@@ -74,7 +74,7 @@ def test_a_kill_while_another_finishes_the_work_changes_nothing_about_its_end(tm
 
     def half_done() -> None:
         fill(folder, OLD)
-        staging = journal(folder, b'{"publish":["a","b","c"],"remove":["stale"]}')
+        staging = journal(folder, b'{"publish":["a","b","c"],"remove":["problems.json"]}')
         for name, data in NEW.items():
             (staging / name.decode()).write_bytes(data)
         (staging / "a").replace(folder / "a")
@@ -198,8 +198,8 @@ def test_a_journal_is_the_names_of_what_is_new_and_of_what_goes(tmp_path: Path) 
             return target
 
         patch.setattr(Path, "replace", watched)
-        work.commit(["a"], ["stale"])
-    assert seen == [{"publish": ["a"], "remove": ["stale"]}]
+        work.commit(["a"], ["problems.json"])
+    assert seen == [{"publish": ["a"], "remove": ["problems.json"]}]
     recover(tmp_path)
     assert tree(tmp_path) == {b"a": b"new"}
 
@@ -223,3 +223,10 @@ def test_a_scratch_folder_goes_and_what_a_killed_process_left_goes_with_the_next
     with scratch("mine-") as first, scratch("mine-") as second:
         assert first.is_dir() and second.is_dir(), "one that is in use is let be"
     assert [path.name for path in tmp_path.iterdir()] == ["others"]
+
+
+def test_a_journal_from_elsewhere_removes_nothing_but_what_a_pack_may_leave_behind(tmp_path: Path) -> None:
+    fill(tmp_path, {b"mine.txt": b"mine", b"problems.json": b"{}"})
+    journal(tmp_path, b'{"publish":[],"remove":["mine.txt","problems.json"]}')
+    recover(tmp_path)
+    assert tree(tmp_path) == {b"mine.txt": b"mine"}
