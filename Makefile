@@ -16,6 +16,7 @@ check: $(VENV)/dev.stamp
 
 bench: .venv-bench/stamp
 	.venv-bench/bin/python benchmarks/pack.py
+	.venv-bench/bin/python benchmarks/open.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

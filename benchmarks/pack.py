@@ -29,6 +29,7 @@ from peers import PEERS
 REFERENCE = "tar"
 XLABEL = (sys.executable, "-m", "xlabel", "pack")
 HERE = Path(__file__).parent
+BUNDLE = (sys.executable, str(HERE.parent / "scripts" / "bundle_images.py"))
 PEER = (sys.executable, str(HERE / "peers.py"))
 WRITERS = {  # name: command; {data}, {images}, {labels} and {out} are folders
     "tar": ("tar", "-cf", "{out}/data.tar", "-C", "{data}", "images", "labels"),
@@ -36,10 +37,13 @@ WRITERS = {  # name: command; {data}, {images}, {labels} and {out} are folders
     "cat, images only": ("sh", "-c", "find '{images}' -type f -print0 | xargs -0 cat > '{out}/data.bin'"),
     **{name: (*PEER, name, "{images}", "{labels}", "{out}") for name in PEERS},
     "xlabel": (*XLABEL, "{images}", "{labels}", "--output", "{out}", "--overwrite"),
-    "xlabel, images only": (*XLABEL, "{images}", "--output", "{out}", "--overwrite"),
+    "xlabel, images only": (*BUNDLE, "--input", "{images}", "--output", "{out}/media_bundle.mp4"),
+    "xlabel, images only, no hashes": (
+        *(*BUNDLE, "--input", "{images}", "--output", "{out}/media_bundle.mp4", "--no-manifest"),
+    ),
 }
 NEEDS = {name: module for name, (module, _) in PEERS.items()}
-NEEDS |= {"xlabel": "xlabel", "xlabel, images only": "xlabel"}
+NEEDS |= {name: "xlabel" for name in WRITERS if name.startswith("xlabel")}
 
 
 class Run(NamedTuple):
