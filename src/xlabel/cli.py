@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from xlabel import __version__
 from xlabel.errors import XlabelError
 
-Flag = Parameter(negative="")
+Flag = Parameter(negative="", show_default=False)
+TICK = 0.1
+"""Seconds between two looks of the progress bar."""
 OnLoss = Literal["stop", "drop"]
 
 app = App(
@@ -287,11 +290,15 @@ def _with_progress(job: Callable[..., Any], *arguments: Any, **options: Any) -> 
         transient=True,
         auto_refresh=False,  # no thread: the job forks
     )
+    shown = 0.0
     with bar:
         task = bar.add_task(job.__name__, total=None)
 
         def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-            bar.refresh()
+            nonlocal shown
+            if time.monotonic() - shown > TICK:
+                shown = time.monotonic()
+                bar.update(task, completed=done, total=total)
+                bar.refresh()
 
         return job(*arguments, progress=show, **options)
