@@ -19,7 +19,7 @@ parser.add_argument("--overwrite", action="store_true", help="replace what is th
 
 def build_annotations(options: argparse.Namespace) -> object:
     from xlabel.jobs.annotate import annotate, find_manifest
-    from xlabel.jobs.pack import ANNOTATIONS
+    from xlabel.model.manifest import ANNOTATIONS
 
     output = options.output or Path("output") / ANNOTATIONS
     manifest = None

@@ -17,7 +17,8 @@ parser.add_argument("--plain", action="store_true", help="no ZIP face on the .mp
 
 
 def bundle_images(options: argparse.Namespace) -> object:
-    from xlabel.jobs.pack import MANIFEST, MEDIA, bundle
+    from xlabel.jobs.pack import bundle
+    from xlabel.model.manifest import MANIFEST, MEDIA
 
     media = options.output or Path("output") / MEDIA
     manifest = options.manifest or media.parent / MANIFEST

@@ -316,3 +316,47 @@ def test_labels_that_are_given_win_over_labels_inside_and_disagreements_are_list
     report = xlabel.pack(tmp_path / "images", tmp_path / "given", tmp_path / "pack")
     assert report.done["annotations"] == 2
     assert [problem.code for problem in report.problems] == ["labels-disagree"]
+
+
+# Which labels
+
+
+def labelled(folder: Path, boxes: dict[str, str]) -> Path:
+    """A folder of YOLO rows by the image's stem, with the class `thing`."""
+    folder.mkdir(parents=True)
+    (folder / "classes.txt").write_text("thing\n")
+    for stem, row in boxes.items():
+        (folder / f"{stem}.txt").write_text(row)
+    return folder
+
+
+def test_labels_that_are_given_win_over_those_inside_and_each_difference_is_listed(tmp_path: Path) -> None:
+    images = labelled(tmp_path / "images", {"same": "0 .5 .5 .2 .2\n", "moved": "0 .5 .5 .2 .2\n"})
+    for stem in ("same", "moved"):
+        (images / f"{stem}.jpg").write_bytes(awkward.picture(size=(100, 100)))
+    labels = labelled(tmp_path / "mine", {"same": "0 .5 .5 .2 .2\n", "moved": "0 .3 .5 .2 .2\n"})
+    report = xlabel.pack(images, labels, tmp_path / "pack")
+    assert [(p.code, Path(p.where).name) for p in report.problems] == [("labels-disagree", "moved.jpg")]
+    with xlabel.open_bundle(tmp_path / "pack") as bundle:
+        assert bundle.annotations("moved.jpg")[0].bbox == pytest.approx((20, 40, 20, 20))
+
+
+def test_a_file_of_labels_beside_the_images_that_is_about_others_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(awkward.picture())
+    record = {"id": 1, "file_name": "other.jpg", "width": 9, "height": 9}
+    (tmp_path / "coco.json").write_text(json.dumps({"images": [record], "annotations": [], "categories": []}))
+    assert xlabel.pack(tmp_path / "images", None, tmp_path / "one").problems == []
+    record["file_name"] = "a.jpg"
+    (tmp_path / "coco.json").write_text(json.dumps({"images": [record], "annotations": [], "categories": []}))
+    assert "coco" in str(xlabel.pack(tmp_path / "images", None, tmp_path / "two").notes)
+
+
+def test_a_pack_in_the_folder_of_its_images_is_no_source_of_labels(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "a.jpg").write_bytes(awkward.picture())
+    for _ in range(2):
+        report = xlabel.pack(images, None, images / "packed", overwrite=True)
+        assert report.done["images"] == 1
+        assert not any("labels read" in note for note in report.notes)

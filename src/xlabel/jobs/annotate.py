@@ -12,18 +12,10 @@ from xlabel.formats import unified
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import sealed
 from xlabel.jobs.labels import Found
-from xlabel.jobs.pack import (
-    ANNOTATIONS,
-    MANIFEST,
-    first_ids,
-    no_images,
-    note_turned,
-    note_unlabelled,
-    unmatched,
-)
+from xlabel.jobs.pack import first_ids, no_images, note_turned, note_unlabelled, unmatched
 from xlabel.jobs.verify import parse_manifest, read_manifest
 from xlabel.model import Image, Problem, Report, Sample
-from xlabel.model.manifest import VERSION, Frame, Manifest
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest
 from xlabel.stores.local import Scan, read_header, scan
 from xlabel.stores.transaction import Transaction, recover, told
 
@@ -55,9 +47,7 @@ def annotate(
     scanned = scan(images, pattern)
     if not len(scanned.keys) and manifest is None:
         raise InputError(no_images(scanned, pattern))
-    found = labelling.find(
-        Path(images), Path(labels) if labels is not None else None, format, others=scanned.others > 0
-    )
+    found = labelling.find(scanned, Path(labels) if labels is not None else None, format)
     report = Report(job="annotate")
     report.problems += scanned.problems
     keys = scanned.keys if manifest is None else [frame.key for frame in manifest.frames]

@@ -13,9 +13,8 @@ import msgspec
 from xlabel import bundles
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats import unified
-from xlabel.jobs.pack import ANNOTATIONS, MEDIA
 from xlabel.model import Annotation, Image, Sample
-from xlabel.model.manifest import Frame, name_bytes
+from xlabel.model.manifest import ANNOTATIONS, MEDIA, Frame, name_bytes
 from xlabel.stores.transaction import recover
 
 _END = re.compile(rb'"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\}\s*\}\s*$')

@@ -12,9 +12,9 @@ from xlabel import formats
 from xlabel.errors import ExistsError, InputError
 from xlabel.formats.labels import FileLabels, Labels
 from xlabel.jobs import labels as labelling
-from xlabel.jobs.pack import ANNOTATIONS
 from xlabel.jobs.unpack import put, refuse_losses
 from xlabel.model import Dataset, Image, Problem, Report, Sample
+from xlabel.model.manifest import ANNOTATIONS
 from xlabel.stores.extract import Extraction
 from xlabel.stores.local import Images, Paths, find_images, read_header
 from xlabel.stores.transaction import Transaction, told
@@ -132,10 +132,7 @@ def open_source(source: Path, name: str | None, images: Path | None) -> Reading:
         source = source / ANNOTATIONS
     if not source.exists():
         raise InputError(f"{source}: expected a file or a folder of labels, found nothing there")
-    found = labelling.find(images or source, source, name)
-    if found is None:
-        raise InputError(f"{source}: expected labels, found none")
-    labels = found.labels
+    labels, tree = labelling.given(source, name)
     problems: list[Problem] = []
     keys = None
     root = ""
@@ -144,7 +141,7 @@ def open_source(source: Path, name: str | None, images: Path | None) -> Reading:
         if near is not None:
             keys, root, problems = near.keys, near.root, near.problems
             labels.bind(keys)
-    return Reading(labels, found.root, keys, root, problems)
+    return Reading(labels, tree.root, keys, root, problems)
 
 
 class Samples(Sequence[Sample]):

@@ -12,7 +12,8 @@ from xlabel.formats.labels import DocumentLabels, Labels
 from xlabel.formats.pairing import LABEL_FOLDERS
 from xlabel.model import Annotation, Number, Problem, Sample
 from xlabel.model.geometry import bbox_of
-from xlabel.stores.local import Folder
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS
+from xlabel.stores.local import Folder, Images, Paths
 
 COMPANIONS = tuple(
     "data.yaml data.yml dataset.yaml classes.txt obj.names obj.data labelmap.txt "
@@ -46,37 +47,42 @@ class Found(msgspec.Struct):
     """Other labels, in the images' folder, that `labels` win over."""
 
 
-def find(images: Path, labels: Path | None, name: str | None, *, others: bool = True) -> Found | None:
-    """The labels for a folder of images: those that are given, else those inside or beside it.
-
-    `others`: whether the folder holds files that are no images, and so may be labels.
+def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
+    """The labels of images: those that are given, else those inside or beside their folder.
 
     `name` is a format's name; otherwise it is found out. Raises InputError where labels are given and none
     are found, or where several places hold some.
     """
+    root = Path(images.root)
     if labels is not None:
-        tree = _tree(labels)
-        opened = formats.open_labels(tree, name)
-        if opened is None:
-            raise InputError(
-                f"{labels}: expected labels, found no file of a known format "
-                f"({', '.join(formats.table())}); say which with --from"
-            )
-        inside = _also_inside(images, labels) if others else None
-        return Found(opened, tree.root, layout(images, Path(tree.root)), inside)
-    if others and (opened := formats.open_labels(Folder(images), name)) is not None:
-        return Found(opened, str(images), Layout())
-    beside = {place: tree for place, tree in _beside(images) if name or formats.detect(tree)}
+        opened, tree = given(labels, name)
+        inside = _also_inside(root, labels) if images.others else None
+        return Found(opened, tree.root, layout(root, Path(tree.root)), inside)
+    if images.others and (found := formats.open_labels(Folder(root, _is_no_pack), name)) is not None:
+        return Found(found, images.root, Layout())
+    beside = {}
+    for place, tree in _beside(root):
+        found = formats.open_labels(tree, name)
+        if found is not None and _concern(found, tree, images.keys):
+            beside[place] = Found(found, tree.root, layout(root, Path(tree.root)))
     if len(beside) > 1:
         raise InputError(
-            f"{images}: labels in more than one place beside it: {', '.join(map(str, beside))}; "
+            f"{root}: labels in more than one place beside it: {', '.join(map(str, beside))}; "
             "give the right one as LABELS"
         )
-    for tree in beside.values():
-        opened = formats.open_labels(tree, name)
-        if opened is not None:
-            return Found(opened, tree.root, layout(images, Path(tree.root)))
-    return None
+    return next(iter(beside.values()), None)
+
+
+def given(labels: Path, name: str | None) -> tuple[Labels, Folder]:
+    """The labels in a file or folder, and the tree that they were read from; see `find`."""
+    tree = _tree(labels)
+    opened = formats.open_labels(tree, name)
+    if opened is None:
+        raise InputError(
+            f"{labels}: expected labels, found no file of a known format "
+            f"({', '.join(formats.table())}); say which with --from"
+        )
+    return opened, tree
 
 
 def disagreement(ours: Sample, theirs: Sample) -> str | None:
@@ -132,12 +138,24 @@ def orphan(labels: Labels, root: str, ref: str | int) -> Problem:
     )
 
 
+def _is_no_pack(path: str) -> bool:
+    """Whether a file is none that packing writes: a pack may lie in the folder of its images."""
+    return path.rpartition("/")[2] not in (ANNOTATIONS, MANIFEST, PROBLEMS)
+
+
+def _concern(labels: Labels, tree: Folder, keys: Paths) -> bool:
+    """Whether labels are about any of the images; a file beside them may be about others."""
+    labels.bind(keys)
+    refs = (labels.find(key) for key in keys)
+    return any(ref is not None and (not isinstance(ref, str) or ref in tree.files) for ref in refs)
+
+
 def _also_inside(images: Path, labels: Path) -> Labels | None:
     """Labels in the images' folder besides those that were given."""
     if labels.resolve().is_relative_to(images.resolve()) or images.resolve().is_relative_to(labels.resolve()):
         return None
     try:
-        return formats.open_labels(Folder(images))
+        return formats.open_labels(Folder(images, _is_no_pack))
     except InputError:
         return None  # nothing that could be compared
 
@@ -190,9 +208,7 @@ def _beside(images: Path) -> Iterator[tuple[Path, Folder]]:
                 below = here.relative_to(above).parts[1:]
                 yield entry, _tree(entry if not (entry / Path(*below)).is_dir() else entry / Path(*below))
             elif above == here.parent and entry.is_file() and entry.suffix in (".json", ".csv"):
-                tree = Folder(entry)
-                if formats.detect(tree):
-                    yield entry, tree
+                yield entry, Folder(entry, _is_no_pack)
         if here.parent.name.lower() not in ("images", "jpegimages", "raw_images"):
             return
 

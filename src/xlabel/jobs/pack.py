@@ -20,15 +20,11 @@ from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import Assembly, Names
 from xlabel.jobs.labels import Found
 from xlabel.model import Problem, Report
-from xlabel.model.manifest import VERSION
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, MEDIA, PROBLEMS, VERSION
 from xlabel.model.report import counted, visible
 from xlabel.stores.local import Scan, scan
 from xlabel.stores.transaction import Transaction, told
 
-MEDIA = "media_bundle.mp4"
-MANIFEST = "frame_manifest.json"
-ANNOTATIONS = "unified_annotation.json"
-PROBLEMS = "problems.json"
 FPS = 10
 NAMED = 3
 """Of many keys, how many a note names."""
@@ -69,9 +65,7 @@ def pack(
     found_images = scan(images, pattern)
     if not len(found_images.keys):
         raise InputError(no_images(found_images, pattern))
-    found = labelling.find(
-        Path(images), Path(labels) if labels is not None else None, format, others=found_images.others > 0
-    )
+    found = labelling.find(found_images, Path(labels) if labels is not None else None, format)
     return write(
         found_images,
         found,

@@ -8,6 +8,7 @@ from xlabel.jobs import labels as labelling
 from xlabel.jobs import pack, placeholder
 from xlabel.jobs.assembly import Names
 from xlabel.model import Report
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, MEDIA
 from xlabel.stores.local import scan
 from xlabel.stores.scratch import scratch
 
@@ -30,8 +31,8 @@ def pipeline(
     none. They are marked in both JSON files, and the report says so.
     """
     found_images = scan(images, pattern)
-    names = Names(pack.MEDIA, pack.MANIFEST, pack.ANNOTATIONS)
-    found = labelling.find(Path(images), Path(labels), None)
+    names = Names(MEDIA, MANIFEST, ANNOTATIONS)
+    found = labelling.find(found_images, Path(labels), None)
     assert found is not None
     if len(found_images.keys):
         return pack.write(

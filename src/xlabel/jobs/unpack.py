@@ -14,10 +14,9 @@ from xlabel import formats
 from xlabel.errors import CorruptError, InputError, LossError
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.jobs.labels import Layout
-from xlabel.jobs.pack import ANNOTATIONS, MANIFEST
 from xlabel.jobs.verify import read_manifest
 from xlabel.model import Dataset, Loss, Problem, Report, Sample
-from xlabel.model.manifest import Frame
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame
 from xlabel.model.report import loss_lines
 from xlabel.stores.extract import Extraction
 

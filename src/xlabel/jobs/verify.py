@@ -20,9 +20,9 @@ from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, InputError
 from xlabel.jobs.assembly import pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
-from xlabel.jobs.pack import ANNOTATIONS, FPS, MANIFEST, frame_rate
+from xlabel.jobs.pack import FPS, frame_rate
 from xlabel.model import Problem, Report
-from xlabel.model.manifest import VERSION, Frame, Manifest
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest
 
 PIECE = 4 << 20
 _json = msgspec.json.Encoder()

@@ -5,6 +5,11 @@ from typing import Any
 
 import msgspec
 
+MEDIA = "media_bundle.mp4"
+MANIFEST = "frame_manifest.json"
+ANNOTATIONS = "unified_annotation.json"
+PROBLEMS = "problems.json"
+
 VERSION = 1
 """Of the three files' layout; a reader refuses a higher one. See docs/dataset_spec.md."""
 

@@ -16,9 +16,10 @@ from types import TracebackType
 import msgspec
 
 from xlabel.errors import CorruptError, InputError
+from xlabel.model.manifest import MANIFEST, PROBLEMS
 
 STAGING = ".xlabel-pack"
-REMOVABLE = frozenset({"problems.json", "frame_manifest.json"})
+REMOVABLE = frozenset({PROBLEMS, MANIFEST})
 """What a journal may remove, so that a folder from elsewhere cannot have more removed by being opened."""
 JOURNAL = "commit.json"
 
