@@ -79,12 +79,16 @@ class Format(Protocol):
         """What `write` would leave out."""
 
 
-@cache
 def table() -> dict[str, Row]:
     """Names of all formats, ours first, with their modules."""
+    return FORMATS | _others()
+
+
+@cache
+def _others() -> dict[str, Row]:
     from importlib.metadata import entry_points
 
-    return FORMATS | {point.name: Row(point.value) for point in entry_points(group="xlabel.formats")}
+    return {point.name: Row(point.value) for point in entry_points(group="xlabel.formats")}
 
 
 def split_name(name: str) -> tuple[str, str | None]:

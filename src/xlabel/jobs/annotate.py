@@ -9,10 +9,12 @@ from typing import Any
 
 from xlabel.errors import ExistsError, InputError
 from xlabel.formats import unified
+from xlabel.formats.labels import Ref
 from xlabel.jobs import labels as labelling
+from xlabel.jobs import notes
 from xlabel.jobs.assembly import sealed
 from xlabel.jobs.labels import Found
-from xlabel.jobs.pack import first_ids, no_images, note_turned, note_unlabelled, unmatched
+from xlabel.jobs.pack import no_images
 from xlabel.jobs.verify import parse_manifest, read_manifest
 from xlabel.model import Image, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest
@@ -34,7 +36,7 @@ def annotate(
     """Write one annotation file for the images in a folder and their labels; gives a report.
 
     With a manifest the file is the partner of that bundle: its images are the frames, in their order. Without
-    one the order is that of the keys, and sizes come from the images' headers.
+    one the order is that of the keys, sizes come from the images' headers, and `pattern` narrows the images.
 
     >>> report = xlabel.annotate("sample/raw_images", "sample/raw_labels", "labels.json")
     >>> report.done["annotations"], report.exit_code
@@ -44,10 +46,11 @@ def annotate(
     target = Path(output)
     if target.exists() and not overwrite:
         raise ExistsError(f"{target}: exists already; say --overwrite to replace it")
-    scanned = scan(images, pattern)
+    scanned = scan(images, pattern if manifest is None else None)
     if not len(scanned.keys) and manifest is None:
         raise InputError(no_images(scanned, pattern))
     found = labelling.find(scanned, Path(labels) if labels is not None else None, format)
+    skip_missing_images = skip_missing_images or pattern is not None
     report = Report(job="annotate")
     report.problems += scanned.problems
     keys = scanned.keys if manifest is None else [frame.key for frame in manifest.frames]
@@ -86,22 +89,20 @@ def _write(
     report: Report,
 ) -> None:
     labels = found.labels if found else None
-    image_id, annotation_id = first_ids(labels)
+    image_id, annotation_id = labelling.first_ids(labels)
     turned: list[str] = []
+    unread: list[Ref] = []
     count = labelled = used = annotations = 0
     with open(work.staged(name), "w+b") as out, open(work.staged("spool"), "w+b") as spool:
         out.write(unified.head())
         for image, frame in _pictures(scanned, manifest, report):
-            sample = None
-            if labels is not None and (ref := labels.find(image.key)) is not None:
-                try:
-                    sample = labels.load(ref, image)
-                except InputError as error:
-                    report.problems.append(Problem(image.key, "unreadable-labels", str(error)))
-            used += sample is not None and sample.origin is not None
-            if sample is not None and labelling.is_turned(sample):
+            sample = Sample(image=image)
+            if labels is not None:
+                sample, broken = labelling.load(labels, image)
+                unread += [broken] if broken is not None else []
+            used += sample.origin is not None
+            if labelling.is_turned(sample):
                 turned.append(image.key)
-            sample = sample or Sample(image=image)
             own_id = sample.image.id
             if own_id is None:
                 own_id, image_id = image_id, image_id + 1
@@ -114,14 +115,14 @@ def _write(
             count += 1
         section: dict[str, Any] = {"version": VERSION, "empty": scanned.empty}
         if found is not None:
-            section |= unmatched(found, keys, used, skip_missing_images, report)
+            section |= labelling.leftovers(found, keys, used, unread, report, wanted=not skip_missing_images)
         out.write(unified.between())
         spool.seek(0)
         while piece := spool.read(1 << 20):
             out.write(piece)
         section["sha256"] = "0" * 64
         if manifest is not None:
-            section = {"version": VERSION, "kind": manifest.kind} | section
+            section = {"version": VERSION, "kind": manifest.kind, "fps": manifest.fps} | section
             section |= {"bundle": manifest.bundle, "pack_id": manifest.pack_id}
             section["empty"] = manifest.empty
         categories = labels.categories if labels is not None else []
@@ -129,8 +130,8 @@ def _write(
         out.flush()
         out.write(sealed(out.fileno(), tail))
     report.done = {"images": count, "annotations": annotations, "categories": len(categories)}
-    note_turned(report, turned)
-    note_unlabelled(report, count - labelled)
+    notes.note_turned(report, turned)
+    notes.note_unlabelled(report, count - labelled)
     report.problems.sort()
     report.files = {str(work.folder / name): work.staged(name).stat().st_size}
     work.commit([name])
@@ -142,8 +143,9 @@ def _pictures(
     """The images in order, with their frames where a manifest has them."""
     if manifest is not None:
         there = set(scanned.keys)
+        looked = bool(there)
         for frame in manifest.frames:
-            if frame.key not in there and len(there):
+            if looked and frame.key not in there:
                 where = f"{scanned.root}/{frame.key}"
                 report.problems.append(
                     Problem(where, "not-in-folder", "a frame of the bundle, and no such image in the folder")

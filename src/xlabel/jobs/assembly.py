@@ -13,6 +13,7 @@ import msgspec
 
 from xlabel.bundles import Directory, Kind, flatter
 from xlabel.formats import unified
+from xlabel.formats.labels import Ref
 from xlabel.jobs.frames import Ask, Described, Grant
 from xlabel.model import Category, Problem
 from xlabel.model.manifest import VERSION
@@ -63,6 +64,8 @@ class Counted(msgspec.Struct):
     labelled: int = 0
     used: int = 0
     """Label records that belong to an image."""
+    unread: list[Ref] = msgspec.field(default_factory=list)
+    """Those that belong to one and could not be read."""
     turned: list[str] = msgspec.field(default_factory=list)
     """Keys of images whose labels were drawn on the stored matrix."""
     bytes: int = 0
@@ -85,7 +88,7 @@ class Assembly:
         """`first_ids`: of images and of annotations that have none of their own."""
         self._kind = kind
         self._face = face
-        self._fps = fps
+        self.fps = fps
         self._names = names
         self._image_id, self._annotation_id = first_ids
         self.categories = Categories(categories)
@@ -149,6 +152,7 @@ class Assembly:
         self.counted.annotations += batch.annotation_count
         self.counted.labelled += batch.labelled
         self.counted.used += batch.used
+        self.counted.unread += batch.unread
         self.counted.turned += batch.turned
         self.counted.bytes += sum(batch.sizes)
 
@@ -179,7 +183,7 @@ class Assembly:
                 records=lambda: self._pieces(RECORDS),
                 records_size=self._out[RECORDS].tell(),
                 entries=entries,
-                fps=self._fps,
+                fps=self.fps,
                 pack_id=self.pack_id,
             )
             for offset, data in self._kind.finish(self._end, directory, self._face):

@@ -58,9 +58,8 @@ def convert(
     report = Report(job="convert")
     report.losses = list(module.losses(dataset, variant))
     refuse_losses(report.losses, to, on_loss)
-    samples.problems.clear()
     _write(target, module.write(dataset, variant), overwrite, report)
-    report.problems = sorted({*samples.problems, *reading.problems})
+    report.problems = sorted({*report.problems, *samples.problems, *reading.problems})
     report.done = {
         "images": samples.images,
         "annotations": samples.annotations,
@@ -138,9 +137,13 @@ def open_source(source: Path, name: str | None, images: Path | None) -> Reading:
     root = ""
     if images is not None or labels.needs_sizes:
         near = _images_near(source) if images is None else find_images(images)
-        if near is not None:
-            keys, root, problems = near.keys, near.root, near.problems
-            labels.bind(keys)
+        if near is None:
+            raise InputError(
+                f"{source}: these labels are shares of their images, whose sizes are needed; "
+                "none lie beside them, say where they are with --images"
+            )
+        keys, root, problems = near.keys, near.root, near.problems
+        labels.bind(keys)
     return Reading(labels, tree.root, keys, root, problems)
 
 
@@ -193,21 +196,23 @@ def _with_images(reading: Reading, problems: set[Problem]) -> Iterator[Sample]:
             continue
         width, height = header.displayed
         image = Image(key=key, width=width, height=height, orientation=header.orientation)
-        ref = reading.labels.find(key)
-        sample = reading.labels.load(ref, image) if ref is not None else None
-        used += sample is not None and sample.origin is not None
-        yield sample or Sample(image=image)
+        sample, _ = labelling.load(reading.labels, image)
+        used += sample.origin is not None
+        yield sample
     for ref in labelling.unmatched(reading.labels, reading.keys, used):
-        problems.add(labelling.orphan(reading.labels, reading.root, ref))
+        problems.add(labelling.orphan(reading.labels, reading.root, ref, labelling.ADD_OR_REMOVE))
 
 
 def _alone(reading: Reading) -> Iterator[Sample]:
     for ref in reading.labels.refs():
-        image = reading.labels.image(ref)
-        if image is not None:
-            sample = reading.labels.load(ref, image)
-            if sample is not None:
-                yield sample
+        try:
+            image = reading.labels.image(ref)
+            sample = reading.labels.load(ref, image) if image is not None else None
+        except InputError as error:
+            reading.labels.problems.append(Problem(reading.root, "unreadable-labels", str(error)))
+            continue
+        if sample is not None:
+            yield sample
 
 
 def _images_near(source: Path) -> Images | None:

@@ -18,8 +18,8 @@ from xlabel.bundles import Kind, flatter
 from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
 from xlabel.formats import unified
-from xlabel.formats.labels import Labels
-from xlabel.jobs.labels import Found, disagreement, is_turned
+from xlabel.formats.labels import Labels, Ref
+from xlabel.jobs.labels import Found, disagreement, is_turned, load
 from xlabel.model import Category, Image, Problem, Sample
 from xlabel.model.manifest import Frame, name_bytes
 from xlabel.stores.local import Scan, is_utf8, key_of
@@ -77,6 +77,8 @@ class Described(msgspec.Struct):
     labelled: int
     used: int
     """Label records that belong to one of the images."""
+    unread: list[Ref]
+    """Those that belong to one and could not be read."""
     turned: list[str]
     """Keys of images whose labels were drawn on the stored matrix."""
     problems: list[Problem]
@@ -146,6 +148,7 @@ class Packer:
         self._items: list[_Item] = []
         self._problems: list[Problem] = []
         self._used = 0
+        self._unread: list[Ref] = []
         self._known = len(labels.categories) if labels else 0
         self._category_ids: dict[int, int] = {}
         self._grant = Grant(0, 0, 0, 0, {}, [])
@@ -157,6 +160,7 @@ class Packer:
         self._items = []
         self._problems = []
         self._used = 0
+        self._unread = []
         self._reserve(names, sizes)
         at = 0
         for name, size in zip(names, sizes, strict=True):
@@ -248,26 +252,22 @@ class Packer:
         else:
             width, height = header.displayed
             image = Image(key=key, width=width, height=height, orientation=header.orientation)
-        if self._labels is not None:
-            ref = self._labels.find(key)
-            if ref is not None:
-                try:
-                    sample = self._labels.load(ref, image)
-                except InputError as error:
-                    self._problems.append(Problem(key, "unreadable-labels", str(error)))
-                    sample = None
-                if sample is not None:
-                    self._used += sample.origin is not None
-                    if self._inside is not None:
-                        self._compare(sample, self._inside)
-                    return sample
-        return Sample(image=image)
+        if self._labels is None:
+            return Sample(image=image)
+        sample, unread = load(self._labels, image)
+        if unread is not None:
+            self._unread.append(unread)
+        if sample.origin is not None:
+            self._used += 1
+            if self._inside is not None:
+                self._compare(sample, self._inside)
+        return sample
 
     def _compare(self, sample: Sample, inside: Labels) -> None:
         """List where labels inside the images' folder say something else."""
-        ref = inside.find(sample.image.key)
-        other = inside.load(ref, sample.image) if ref is not None else None
-        if other is not None and (difference := disagreement(sample, other)):
+        other, _ = load(inside, sample.image)
+        inside.problems.clear()  # of labels that are not taken
+        if other.origin is not None and (difference := disagreement(sample, other)):
             self._problem(
                 sample.image.key,
                 "labels-disagree",
@@ -392,6 +392,7 @@ class Packer:
             annotation_count=count,
             labelled=labelled,
             used=self._used,
+            unread=self._unread,
             turned=turned,
             problems=self._problems,
         )

@@ -1,18 +1,21 @@
 """Finding the labels that belong to a folder of images, and keeping in mind how the two lay."""
 
+import base64
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from xlabel import formats
 from xlabel.errors import InputError
-from xlabel.formats.labels import DocumentLabels, Labels
+from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
 from xlabel.formats.pairing import LABEL_FOLDERS
-from xlabel.model import Annotation, Number, Problem, Sample
+from xlabel.model import Annotation, Image, Number, Problem, Report, Sample
 from xlabel.model.geometry import bbox_of
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS
+from xlabel.model.report import counted
 from xlabel.stores.local import Folder, Images, Paths
 
 COMPANIONS = tuple(
@@ -20,6 +23,10 @@ COMPANIONS = tuple(
     "train.txt val.txt valid.txt test.txt".split()
 )
 """Files beside a folder of labels that describe them."""
+
+
+ADD_OR_SKIP = "add the image, remove the labels, or say --skip-missing-images"
+ADD_OR_REMOVE = "add the image, or remove the labels"
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -112,7 +119,66 @@ def layout(images: Path, labels: Path) -> Layout:
     return Layout(images=image_root.name, labels=label_root.name)
 
 
-def unmatched(labels: Labels, keys: Sequence[str], used: int) -> Iterator[str | int]:
+def load(labels: Labels, image: Image) -> tuple[Sample, Ref | None]:
+    """The labels of an image, and the record that should hold them where that could not be read.
+
+    Why it could not is in the problems of `labels`.
+    """
+    ref = labels.find(image.key)
+    if ref is None:
+        return Sample(image=image), None
+    if labels.needs_sizes and image.width is None:
+        message = "the size of its image cannot be read, so these labels mean nothing; kept as they are"
+        labels.problems.append(Problem(_where(labels, ref), "unreadable-labels", message))
+        return Sample(image=image), ref
+    before = len(labels.problems)
+    try:
+        sample = labels.load(ref, image)
+    except InputError as error:
+        labels.problems.append(Problem(_where(labels, ref), "unreadable-labels", str(error)))
+        return Sample(image=image), ref
+    if sample is None:
+        return Sample(image=image), None
+    broken = sample.origin is None and len(labels.problems) > before
+    return sample, ref if broken else None
+
+
+def leftovers(
+    found: Found, keys: Sequence[str], used: int, unread: list[Ref], report: Report, *, wanted: bool
+) -> dict[str, Any]:
+    """What an annotation file says of where its labels came from, and of records that are no image's.
+
+    Labels without image are problems of the report where all are `wanted`, else only counted. They are kept
+    for the way back, and so are those that could not be read.
+    """
+    labels = found.labels
+    orphans = list(unmatched(labels, keys, used))
+    if wanted:
+        report.problems += [orphan(labels, found.root, ref, ADD_OR_SKIP) for ref in orphans]
+    elif orphans:
+        report.notes.append(f"{counted(len(orphans), 'label records')} without an image, skipped")
+    report.problems += labels.problems
+    labels.problems.clear()
+    report.notes[:0] = [f"labels read as {labels.origin.format} from {found.root}", *labels.notes]
+    section: dict[str, Any] = {"origin": labels.origin, "layout": found.layout}
+    for ref in (*orphans, *unread):
+        if isinstance(labels, DocumentLabels):
+            section.setdefault("unmatched", []).append(labels.samples[int(ref)])
+        elif isinstance(labels, FileLabels):
+            _keep(labels, str(ref), section)
+    return section
+
+
+def first_ids(labels: Labels | None) -> tuple[int, int]:
+    """The ids to give to images and annotations that have none: above all that are taken."""
+    if not isinstance(labels, DocumentLabels):
+        return 1, 1
+    image_ids = [s.image.id for s in labels.samples if isinstance(s.image.id, int)]
+    annotation_ids = [a.id for s in labels.samples for a in s.annotations if isinstance(a.id, int)]
+    return max(image_ids, default=0) + 1, max(annotation_ids, default=0) + 1
+
+
+def unmatched(labels: Labels, keys: Sequence[str], used: int) -> Iterator[Ref]:
     """Records of labels that belong to none of the images. `used`: how many do, as counted on the way."""
     if isinstance(labels, DocumentLabels):
         wanted = set(map(labels.find, keys))
@@ -120,22 +186,42 @@ def unmatched(labels: Labels, keys: Sequence[str], used: int) -> Iterator[str | 
         return
     if _one_suffix(keys) and sum(1 for _ in labels.refs()) == used:
         return
-    found = {hash(ref) for key in keys if (ref := labels.find(key)) is not None}
-    yield from (ref for ref in labels.refs() if hash(ref) not in found)
+    import numpy as np
+
+    found = np.unique(np.fromiter((hash(labels.find(key)) for key in keys), "i8", len(keys)))
+    for ref in labels.refs():
+        place = int(np.searchsorted(found, hash(ref)))
+        if place == len(found) or int(found[place]) != hash(ref):
+            yield ref
 
 
-def orphan(labels: Labels, root: str, ref: str | int) -> Problem:
+def orphan(labels: Labels, root: str, ref: Ref, advice: str) -> Problem:
     """What is wrong with a record of labels that belongs to no image."""
     if isinstance(ref, str):
         where, what = os.path.join(root, ref), "labels"
     else:
         image = labels.image(ref)
         where, what = getattr(labels, "where", root), f"labels of {image.key if image else ref!r}"
-    return Problem(
-        where,
-        "label-without-image",
-        f"{what} without an image; add the image, remove the labels, or say --skip-missing-images",
-    )
+    return Problem(where, "label-without-image", f"{what} without an image; {advice}")
+
+
+def _keep(labels: FileLabels, path: str, section: dict[str, Any]) -> None:
+    """Put a label file's content into an annotation file's section."""
+    try:
+        data = labels.tree.read(path)
+    except (FileNotFoundError, InputError):
+        return  # what cannot be read cannot be kept, and has been told
+    try:
+        section.setdefault("unmatched_files", {})[path] = data.decode()
+    except UnicodeDecodeError:
+        section.setdefault("unmatched_base64", {})[path] = base64.b64encode(data).decode("ascii")
+
+
+def _where(labels: Labels, ref: Ref) -> str:
+    if isinstance(labels, FileLabels):
+        return labels.where(str(ref))
+    image = labels.image(ref)
+    return f"{getattr(labels, 'where', '')}: {image.key if image else ref}"
 
 
 def _is_no_pack(path: str) -> bool:

@@ -1,11 +1,10 @@
 """Pack: a folder of images and their labels become a media bundle, a manifest and one annotation file."""
 
-import base64
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,17 @@ import msgspec
 
 from xlabel import bundles
 from xlabel.errors import ExistsError, InputError
-from xlabel.formats.labels import DocumentLabels, FileLabels, Labels
-from xlabel.jobs import frames, workers
+from xlabel.jobs import frames, notes, workers
 from xlabel.jobs import labels as labelling
-from xlabel.jobs.assembly import Assembly, Names
+from xlabel.jobs.assembly import Assembly, Names, fps_number
 from xlabel.jobs.labels import Found
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, MEDIA, PROBLEMS, VERSION
-from xlabel.model.report import counted, visible
+from xlabel.model.report import counted
 from xlabel.stores.local import Scan, scan
 from xlabel.stores.transaction import Transaction, told
 
 FPS = 10
-NAMED = 3
-"""Of many keys, how many a note names."""
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all) now and then."""
@@ -142,12 +138,22 @@ def write(
         _refuse_full(output, sum(images.sizes))
         staged = work.staged(names.media)
         staged.write_bytes(kind.HEAD)
+        early: list[Problem] = []
         for each in (labels, found.inside if found else None):
             if each is not None:
                 each.bind(images.keys)
+                early += each.problems if each is labels else []
+                each.problems.clear()  # else each process would tell them
         assembly = Assembly(
-            work, kind, face, rate, names, list(labels.categories) if labels else [], first_ids(labels)
+            work,
+            kind,
+            face,
+            rate,
+            names,
+            list(labels.categories) if labels else [],
+            labelling.first_ids(labels),
         )
+        assembly.problems += early
         shared = kind.NAME == "mp4" and not face
         packer = frames.Packer(
             images,
@@ -205,7 +211,7 @@ def _run(
     if processes is None:
         small = len(images.keys) < workers.SMALL
         processes = 1 if small else workers.available()
-    workers.run(packer, frames.batches(images.sizes), assembly.grant, accept, processes)
+    workers.run(packer, lambda: frames.batches(images.sizes), assembly.grant, accept, processes)
 
 
 def _finish(
@@ -224,6 +230,7 @@ def _finish(
     section: dict[str, Any] = {
         "version": VERSION,
         "kind": Path(names.media).suffix[1:].lower(),
+        "fps": fps_number(assembly.fps),
         "empty": images.empty,
     }
     if placeholders:
@@ -231,13 +238,16 @@ def _finish(
     if names.annotations:
         report.done |= {"annotations": packed.annotations, "categories": len(assembly.categories.all)}
         if found is not None:
-            section |= unmatched(found, images.keys, packed.used, skip_missing_images, report)
-        note_turned(report, packed.turned)
-        note_unlabelled(report, packed.frames - packed.labelled)
+            left = labelling.leftovers(
+                found, images.keys, packed.used, packed.unread, report, wanted=not skip_missing_images
+            )
+            section |= left
+        notes.note_turned(report, packed.turned)
+        notes.note_unlabelled(report, packed.frames - packed.labelled)
     if images.others:
         report.notes.append(f"{counted(images.others, 'other files')} not packed, being no images")
     if section["kind"] == "tar":
-        note_webdataset(images.keys, report)
+        notes.note_webdataset(images.keys, report)
     report.problems.sort()
     section |= {"sha256": "0" * 64, "bundle": names.media, "pack_id": assembly.pack_id}
     assembly.finish_media(work.staged(names.media), [key.encode() for key in images.empty])
@@ -265,101 +275,6 @@ def _publish(work: Transaction, report: Report, names: Names) -> None:
         stale.append(MANIFEST)  # of the media that is replaced
     report.files = {str(work.folder / name): work.staged(name).stat().st_size for name in written}
     work.commit(written, stale)
-
-
-def unmatched(
-    found: Found, keys: Sequence[str], used: int, skip_missing_images: bool, report: Report
-) -> dict[str, Any]:
-    """What the annotation file's own section says of the labels: where they came from, and what is left over.
-
-    Labels without image are problems of the report, or only counted; they are kept for the way back.
-    """
-    labels = found.labels
-    orphans: list[Problem] = []
-    files: dict[str, str] = {}
-    coded: dict[str, str] = {}
-    samples = []
-    for ref in labelling.unmatched(labels, keys, used):
-        orphans.append(labelling.orphan(labels, found.root, ref))
-        if isinstance(labels, FileLabels):
-            data = labels.tree.read(str(ref))
-            try:
-                files[str(ref)] = data.decode()
-            except UnicodeDecodeError:
-                coded[str(ref)] = base64.b64encode(data).decode("ascii")
-        elif isinstance(labels, DocumentLabels):
-            samples.append(labels.samples[int(ref)])
-    if not skip_missing_images:
-        report.problems += orphans
-    elif orphans:
-        report.notes.append(f"{counted(len(orphans), 'label records')} without an image, skipped")
-    report.problems += labels.problems
-    report.notes[:0] = [f"labels read as {labels.origin.format} from {found.root}", *labels.notes]
-    section: dict[str, Any] = {"origin": labels.origin, "layout": found.layout}
-    if files:
-        section["unmatched_files"] = files
-    if coded:
-        section["unmatched_base64"] = coded
-    if samples:
-        section["unmatched"] = samples
-    return section
-
-
-def note_unlabelled(report: Report, count: int) -> None:
-    """Say how many images are negatives."""
-    if count:
-        report.notes.append(f"{counted(count, 'images')} without labels (negatives)")
-
-
-def note_turned(report: Report, keys: list[str]) -> None:
-    """Say which images have labels that were drawn without their EXIF orientation."""
-    if keys:
-        report.notes.append(
-            f"{counted(len(keys), 'images')} with labels drawn on the stored matrix, now turned to the image "
-            f"as displayed: {named(keys)}"
-        )
-
-
-def named(keys: list[str]) -> str:
-    """The first few of many keys."""
-    return ", ".join(map(visible, keys[:NAMED])) + (", ..." if len(keys) > NAMED else "")
-
-
-def note_webdataset(keys: Iterable[str], report: Report) -> None:
-    """Say which images of a .tar are no samples of their own to WebDataset (`base_plus_ext`).
-
-    Its key is the path up to the first dot of the name: equal ones become one sample, what follows goes to
-    the field's name, and names without stem or ending are passed over.
-    """
-    count = 0
-    some: list[str] = []
-    last: dict[str, tuple[str, str, bool]] = {}  # of each folder; equal stems follow each other in a sort
-    for key in keys:
-        folder, _, name = key.rpartition("/")
-        stem, dot, ending = name.partition(".")
-        odd = [key] if not stem or not dot or "." in ending else []
-        if stem and dot:
-            last_stem, last_key, listed = last.get(folder, ("", "", True))
-            if stem == last_stem:
-                odd = [key] if listed else [last_key, key]
-            last[folder] = (stem, key, bool(odd))
-        count += len(odd)
-        if len(some) <= NAMED:
-            some += odd
-    if count:
-        report.notes.append(
-            f"WebDataset, whose keys end at the first dot of a name, joins, cuts or skips {count:,} of the "
-            f"images: {named(some)}"
-        )
-
-
-def first_ids(labels: Labels | None) -> tuple[int, int]:
-    """The ids to give to images and annotations that have none: above all that are taken."""
-    if not isinstance(labels, DocumentLabels):
-        return 1, 1
-    image_ids = [s.image.id for s in labels.samples if isinstance(s.image.id, int)]
-    annotation_ids = [a.id for s in labels.samples for a in s.annotations if isinstance(a.id, int)]
-    return max(image_ids, default=0) + 1, max(annotation_ids, default=0) + 1
 
 
 def _below(problems: list[Problem], *roots: str) -> list[Problem]:

@@ -173,6 +173,8 @@ def _rate(bundle: Bundle, manifest: Manifest | None) -> Fraction | None:
     try:
         if manifest is not None:
             return frame_rate(manifest.fps or FPS)
+        if bundle.described and (fps := bundle.unified.section.get("fps")):
+            return frame_rate(fps)
         if bundle.kind == "mp4" and len(bundle):
             trailer = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media))
             scale, duration = Struct(">IQ").unpack(bundle.read(trailer.index + 36, 12))
@@ -185,8 +187,16 @@ def _rate(bundle: Bundle, manifest: Manifest | None) -> Fraction | None:
 def _check_seal(path: Path, seal: Any, after: bytes, code: str, report: Report) -> None:
     """Whether a JSON file is as it was packed: all before its seal, and nothing else behind it."""
     end = b'"sha256":"%b"' % str(seal).encode() + after
-    data = _bytes(path)
-    if not data.endswith(end) or hashlib.sha256(data[: -len(end)]).hexdigest() != seal:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        left = file.seek(0, os.SEEK_END) - len(end)
+        file.seek(max(left, 0))
+        whole = left >= 0 and file.read() == end
+        file.seek(0)
+        while left > 0 and (piece := file.read(min(left, PIECE))):
+            digest.update(piece)
+            left -= len(piece)
+    if not whole or digest.hexdigest() != seal:
         report.problems.append(
             Problem(str(path), code, "is not as it was packed; if you edited it, pack again")
         )

@@ -8,6 +8,7 @@ import gc
 import os
 import traceback
 from collections.abc import Callable, Iterator
+from itertools import islice
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -28,17 +29,20 @@ def available() -> int:
 
 def run(
     packer: Packer,
-    batches: Iterator[Batch],
+    batches: Callable[[], Iterator[Batch]],
     grant: Callable[[Ask], Grant],
     accept: Callable[[Described], None],
     processes: int,
 ) -> None:
-    """Pack all batches; `grant` and `accept` are called in their order, in this process."""
+    """Pack all batches; `grant` and `accept` are called in their order, in this process.
+
+    `batches` begins anew at each call, and gives the same.
+    """
     if processes < 2 or "fork" not in get_all_start_methods():
-        for batch in batches:
+        for batch in batches():
             accept(packer.describe(packer.store(grant(packer.prepare(*batch)))))
         return
-    plan = list(batches)
+    count = sum(1 for _ in batches())
     team: list[tuple[Connection, Any]] = []
     context = get_context("fork")
     try:
@@ -46,12 +50,14 @@ def run(
             ours, theirs = context.Pipe()
             parents = [ours, *(pipe for pipe, _ in team)]
             worker = context.Process(
-                target=_work, args=(packer, plan[number::processes], theirs, parents), daemon=True
+                target=_work,
+                args=(packer, islice(batches(), number, None, processes), theirs, parents),
+                daemon=True,
             )
             worker.start()
             theirs.close()
             team.append((ours, worker))
-        for step in range(len(plan) + processes):
+        for step in range(count + processes):
             pipe, worker = team[step % processes]
             described, ask = _received(pipe, worker)
             if described is not None:
@@ -93,7 +99,7 @@ def _died(worker: Any) -> XlabelError:
     )
 
 
-def _work(packer: Packer, plan: list[Batch], pipe: Connection, parents: list[Connection]) -> None:
+def _work(packer: Packer, plan: Iterator[Batch], pipe: Connection, parents: list[Connection]) -> None:
     for other in parents:
         other.close()  # else the end of a parent that was killed would stay open, and we wait forever
     gc.disable()  # nothing here makes cycles, and samples come and go by the million

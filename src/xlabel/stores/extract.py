@@ -24,6 +24,7 @@ class Extraction:
         self.folder = folder
         self._made: set[str] = set()
         self._drafts = 0
+        self._written: set[int] = set()
         if os.path.lexists(folder) and not folder.is_dir():
             raise ExistsError(f"{folder}: expected a folder, found a file")
         there = folder.is_dir()
@@ -50,6 +51,9 @@ class Extraction:
         """
         place = draft = self._place(os.fsencode(path))
         if self._in_place:
+            if hash(place) in self._written:
+                raise ValueError("another file has the same path")
+            self._written.add(hash(place))
             self._drafts += 1
             draft = str(self._partial / str(self._drafts))
         try:

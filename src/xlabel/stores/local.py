@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
+import re
 import stat
 from array import array
 from bisect import bisect_left
@@ -122,10 +122,10 @@ def find_images(root: str | os.PathLike[str], pattern: str | None = None) -> Ima
     def pictures() -> Iterator[bytes]:
         nonlocal others
         for name in _walk(folder, problems):
-            if (wanted is None or wanted(name)) and _is_image(folder, name):
-                yield name
-            else:
+            if not _is_image(folder, name):
                 others += 1
+            elif wanted is None or wanted(name):
+                yield name
 
     keys = Paths(pictures())
     return Images(root=os.fspath(root), keys=keys, others=others, problems=problems)
@@ -140,19 +140,18 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
     gone: set[bytes] = set()
     empty: list[str] = []
     previous = b""
-    for start in range(0, len(keys), 1000):
-        for name in keys.raw(start, min(start + 1000, len(keys))):
-            size, problem = _size(folder, name, previous)
-            previous = name
-            if problem is None:
-                sizes.append(size)
-                continue
-            problems.append(problem)
-            gone.add(name)
-            if problem.code == "empty-file":
-                empty.append(key_of(name))
+    for name in _names(keys):
+        size, problem = _size(folder, name, previous)
+        previous = name
+        if problem is None:
+            sizes.append(size)
+            continue
+        problems.append(problem)
+        gone.add(name)
+        if problem.code == "empty-file":
+            empty.append(key_of(name))
     if gone:
-        keys = Paths(name for name in keys.raw(0, len(keys)) if name not in gone)
+        keys = Paths(name for name in _names(keys) if name not in gone)
     return Scan(root=found.root, keys=keys, sizes=sizes, empty=empty, others=found.others, problems=problems)
 
 
@@ -187,19 +186,19 @@ class Folder:
 
     def read(self, path: str) -> bytes:
         try:
-            fd = os.open(self._prefix + path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._prefix + path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                data = os.read(fd, 16384)
+                if len(data) < 16384:
+                    return data
+                with open(fd, "rb", closefd=False) as file:
+                    return data + file.read()
+            finally:
+                os.close(fd)
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(path) from None
         except OSError as error:
             raise InputError(f"{self._prefix}{path}: cannot be read: {error.strerror}") from None
-        try:
-            data = os.read(fd, 16384)
-            if len(data) < 16384:
-                return data
-            with open(fd, "rb", closefd=False) as file:
-                return data + file.read()
-        finally:
-            os.close(fd)
 
 
 def key_of(name: bytes) -> str:
@@ -335,6 +334,12 @@ def _order(name: bytes) -> bytes:
     return key_of(name).encode() + b"\0" + name
 
 
+def _names(keys: Paths) -> Iterator[bytes]:
+    """The names as the file system has them, a piece at a time."""
+    for start in range(0, len(keys), 1000):
+        yield from keys.raw(start, min(start + 1000, len(keys)))
+
+
 def _size(folder: bytes, name: bytes, previous: bytes) -> tuple[int, Problem | None]:
     """Bytes of an image file, or why it is no frame."""
     try:
@@ -384,15 +389,25 @@ def _is_image(folder: bytes, name: bytes) -> bool:
 
 
 def _matcher(pattern: str) -> Callable[[bytes], bool]:
-    """Whether a name fits a glob; `**/` also stands for no folder at all."""
-    import re
-
+    """Whether a name fits a glob: `*` stays within a folder, `**/` is any number of folders, also none."""
     whole = "/" in pattern
-    texts = {pattern, pattern.replace("**/", "")}
-    expression = re.compile("|".join(fnmatch.translate(text) for text in sorted(texts)))
+    expression = re.compile(_translated(pattern), re.DOTALL)
 
     def fits(name: bytes) -> bool:
         text = key_of(name)
-        return expression.match(text if whole else text.rpartition("/")[2]) is not None
+        return expression.fullmatch(text if whole else text.rpartition("/")[2]) is not None
 
     return fits
+
+
+def _translated(pattern: str) -> str:
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\])", pattern)
+    words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    text = ""
+    for part in parts:
+        if part.startswith("[") and part.endswith("]") and len(part) > 2:
+            inside = part[1:-1].replace("\\", "\\\\")
+            text += f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+        else:
+            text += words.get(part, re.escape(part))
+    return text

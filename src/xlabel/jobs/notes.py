@@ -1,0 +1,57 @@
+"""What a report notes: worth knowing, and nothing wrong."""
+
+from collections.abc import Iterable
+
+from xlabel.model import Report
+from xlabel.model.report import counted, visible
+
+NAMED = 3
+"""Of many keys, how many a note names."""
+
+
+def note_unlabelled(report: Report, count: int) -> None:
+    """Say how many images are negatives."""
+    if count:
+        report.notes.append(f"{counted(count, 'images')} without labels (negatives)")
+
+
+def note_turned(report: Report, keys: list[str]) -> None:
+    """Say which images have labels that were drawn without their EXIF orientation."""
+    if keys:
+        report.notes.append(
+            f"{counted(len(keys), 'images')} with labels drawn on the stored matrix, now turned to the image "
+            f"as displayed: {named(keys)}"
+        )
+
+
+def named(keys: list[str]) -> str:
+    """The first few of many keys."""
+    return ", ".join(map(visible, keys[:NAMED])) + (", ..." if len(keys) > NAMED else "")
+
+
+def note_webdataset(keys: Iterable[str], report: Report) -> None:
+    """Say which images of a .tar are no samples of their own to WebDataset (`base_plus_ext`).
+
+    Its key is the path up to the first dot of the name: equal ones become one sample, what follows goes to
+    the field's name, and names without stem or ending are passed over.
+    """
+    count = 0
+    some: list[str] = []
+    last: dict[str, tuple[str, str, bool]] = {}  # of each folder; equal stems follow each other in a sort
+    for key in keys:
+        folder, _, name = key.rpartition("/")
+        stem, dot, ending = name.partition(".")
+        odd = [key] if not stem or not dot or "." in ending else []
+        if stem and dot:
+            last_stem, last_key, listed = last.get(folder, ("", "", True))
+            if stem == last_stem:
+                odd = [key] if listed else [last_key, key]
+            last[folder] = (stem, key, bool(odd))
+        count += len(odd)
+        if len(some) <= NAMED:
+            some += odd
+    if count:
+        report.notes.append(
+            f"WebDataset, whose keys end at the first dot of a name, joins, cuts or skips {count:,} of the "
+            f"images: {named(some)}"
+        )
