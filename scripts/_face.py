@@ -13,7 +13,9 @@ PYTHON = Path(__file__).resolve().parents[1] / ".venv" / "bin" / "python"
 if importlib.util.find_spec("xlabel") is None:
     if PYTHON.exists() and Path(sys.prefix).resolve() != PYTHON.parents[1].resolve():
         os.execv(PYTHON, [str(PYTHON), *sys.argv])
-    sys.exit("xlabel is not installed for this Python: run `make demo` in the repository, or `pip install .`")
+    hint = "xlabel is not installed for this Python: run `make demo` in the repository, or `pip install .`"
+    print(hint, file=sys.stderr)
+    sys.exit(2)
 
 
 def run(job: Callable[[argparse.Namespace], Any], parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from _face import run
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--images", type=Path, required=True, help="folder of images")
 parser.add_argument("--labels", type=Path, required=True, help="folder or file of labels")
+parser.add_argument("--from", dest="format", help="format of the labels; found out by content")
 parser.add_argument("--output", type=Path, help="annotation file; output/unified_annotation.json")
 parser.add_argument("--manifest", help="frame manifest, - for standard input; output/frame_manifest.json")
 parser.add_argument("--skip-manifest", action="store_true", help="take no manifest")
@@ -18,11 +19,14 @@ parser.add_argument("--overwrite", action="store_true", help="replace what is th
 
 
 def build_annotations(options: argparse.Namespace) -> object:
+    from xlabel.errors import InputError
     from xlabel.jobs.annotate import annotate, find_manifest
     from xlabel.model.manifest import ANNOTATIONS
 
     output = options.output or Path("output") / ANNOTATIONS
     manifest = None
+    if options.skip_manifest and options.require_manifest:
+        raise InputError("--skip-manifest and --require-manifest contradict each other; say one")
     if not options.skip_manifest:
         manifest = find_manifest(options.manifest, required=options.require_manifest)
     return annotate(
@@ -30,6 +34,7 @@ def build_annotations(options: argparse.Namespace) -> object:
         options.labels,
         output,
         manifest=manifest,
+        format=options.format,
         pattern=options.pattern,
         overwrite=options.overwrite,
         skip_missing_images=options.skip_missing_images,

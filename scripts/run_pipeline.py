@@ -10,6 +10,7 @@ SAMPLE = Path(__file__).resolve().parents[1] / "sample"
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--images", type=Path, help="folder of images; without folders: the sample's")
 parser.add_argument("--labels", type=Path, help="folder or file of labels; without folders: the sample's")
+parser.add_argument("--from", dest="format", help="format of the labels; found out by content")
 parser.add_argument("--output", type=Path, default=Path("output"), help="folder to write; output")
 parser.add_argument("--overwrite", action="store_true", help="replace what is there")
 parser.add_argument("--pattern", help="only images whose path fits this glob")
@@ -33,6 +34,7 @@ def run_pipeline(options: argparse.Namespace) -> object:
         options.images or SAMPLE / "raw_images",
         options.labels or SAMPLE / "raw_labels",
         options.output,
+        format=options.format,
         placeholders=not options.no_auto_generate_placeholders,
         placeholder_size=parse_size(options.placeholder_size) if options.placeholder_size else None,
         pattern=options.pattern,

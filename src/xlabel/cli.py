@@ -206,7 +206,7 @@ def _launch(
     except CycloptsError as error:
         return _fail(str(error) + " See xlabel --help.", 2, json)
     except XlabelError as error:
-        return _fail(str(error), error.exit_code, json)
+        return _fail(str(error), error.exit_code, json, getattr(error, "losses", None))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -264,11 +264,12 @@ def _coloured(text: str) -> Any:
     return out
 
 
-def _fail(message: str, code: int, json: bool) -> int:
+def _fail(message: str, code: int, json: bool, losses: list[Any] | None = None) -> int:
     if json:
         import msgspec
 
-        print(msgspec.json.encode({"error": message, "exit_code": code}).decode())
+        found = {} if losses is None else {"losses": losses}
+        print(msgspec.json.encode({"error": message, "exit_code": code} | found).decode())
     red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
     print(f"{red}xlabel: {message}{plain}", file=sys.stderr)
     return code

@@ -1,5 +1,7 @@
 """The error tree. A message says where, what was expected, what was found and what to do."""
 
+from typing import Any
+
 
 class XlabelError(Exception):
     """Anything that ends a job; `exit_code` is what the command then returns."""
@@ -23,6 +25,11 @@ class LossError(XlabelError):
     """The target format cannot hold everything, and dropping it was not asked for."""
 
     exit_code = 3
+
+    def __init__(self, message: str, losses: list[Any]) -> None:
+        """`losses` are all of them, those that refuse nothing too (`xlabel.Loss`)."""
+        super().__init__(message)
+        self.losses = losses
 
 
 class StoreError(XlabelError):

@@ -23,7 +23,6 @@ def test_every_image_comes_back_under_its_name_byte_for_byte(
     assert tree(tmp_path / "restored") == awkward.restored()
 
 
-@pytest.mark.xfail(strict=True, reason="the JSON files name files of 0 bytes by their keys alone")
 def test_a_file_of_0_bytes_whose_name_is_not_utf8_comes_back_under_its_name(
     kind: str, tmp_path: Path
 ) -> None:

@@ -6,12 +6,14 @@ together. `<class>_train.txt` says of each image whether it has an object of the
 of them are difficult.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
 from xlabel.formats.pairing import LABEL_FOLDERS, stem
 from xlabel.model import Problem, Sample
 
 FOLDER = "ImageSets"
+UNLIKE = "unlike"
+"""Field of a sample's origin that has what `unlike` gives."""
 SPLITS = ("train", "val", "test")
 MEMBERS = {"train": ("train",), "val": ("val",), "test": ("test",), "trainval": ("train", "val")}
 
@@ -19,6 +21,9 @@ Ids = dict[str, set[str]]
 """Folder that has the ImageSets (with its slash) -> ids of images."""
 Splits = dict[str, dict[str, str]]
 """Folder that has the ImageSets (with its slash) -> id of an image -> split."""
+Flags = dict[str, dict[str, dict[str, str]]]
+"""Folder that has the ImageSets (with its slash) -> id of an image -> class -> `+`, or `+-` where the class
+lists say both. A class that is not there has `-`, or no list."""
 
 _ORDER = ("Main", "", "Segmentation", "Layout")
 _FLAGS = frozenset({"1", "-1", "0", "+1"})
@@ -63,6 +68,53 @@ def split_of(found: Splits, path: str) -> str | None:
     return None
 
 
+def flags(files: Mapping[str, str]) -> Flags:
+    """What the class lists in `files` say of each image that they name."""
+    found: Flags = {}
+    for path, text in files.items():
+        prefix, folder, name = _split_path(path) if is_list(path) else ("", "", "")
+        category = _of_class(name) if folder == "Main" else None
+        if category is None:
+            continue
+        ids = found.setdefault(prefix, {})
+        for line in text.split("\n"):
+            said = _readings(line)
+            if said[0] and line.split()[-1] in _FLAGS:
+                signs = ids.setdefault(said[1], {})
+                sign = "-" if line.split()[-1] == "-1" else "+"
+                before = signs.get(category[0], "")
+                if sign not in before:
+                    signs[category[0]] = "".join(sorted(before + sign))
+    for ids in found.values():
+        for signs in ids.values():
+            for category_name in [name for name, sign in signs.items() if sign == "-"]:
+                del signs[category_name]
+    return found
+
+
+def unlike(found: Flags, sample: Sample, path: str) -> dict[str, str]:
+    """The classes of which the lists say something else than the image's objects, with what these say."""
+    there = {a.category.name for a in sample.annotations if a.category is not None}
+    different: dict[str, str] = {}
+    for prefix, ids in found.items():
+        name = _id(prefix, path)
+        said = None if name is None else ids.get(name, ids.get(name.rpartition("/")[2]))
+        if said is not None:
+            different |= {name: "-1" for name in said if name not in there}
+            different |= {name: _flag(sample, name) for name in there if said.get(name) != "+"}
+    return dict(sorted(different.items()))
+
+
+def listed(files: Mapping[str, str]) -> Ids:
+    """The ids of all images that the lists of the splits name, trainval among them."""
+    found: Ids = {}
+    for path in _deciding(files, tuple(MEMBERS)):
+        prefix, folder, _ = _split_path(path)
+        names = (_readings(line)[1 if folder == "Layout" else 0] for line in files[path].split("\n"))
+        found.setdefault(prefix, set()).update(name for name in names if name)
+    return found
+
+
 def known_ids(files: Iterable[str], paths: Iterable[str]) -> Ids:
     """What the lists in `files` may call the images with the label files `paths`."""
     found: Ids = {_split_path(path)[0]: set() for path in files if is_list(path)}
@@ -74,10 +126,10 @@ def known_ids(files: Iterable[str], paths: Iterable[str]) -> Ids:
     return found
 
 
-def absent(found: Splits, known: Ids) -> Iterator[tuple[str, list[str]]]:
+def absent(found: Splits | Ids, known: Ids) -> Iterator[tuple[str, list[str]]]:
     """Folders with the ids in their splits that no image has, sorted."""
     for prefix, ids in found.items():
-        left = ids.keys() - known.get(prefix, set())
+        left = set(ids) - known.get(prefix, set())
         if left:
             yield prefix, sorted(left)
 
@@ -90,6 +142,9 @@ def strange(files: Mapping[str, str], known: Ids) -> dict[str, list[str]]:
             prefix = _split_path(path)[0]
             ids = known.get(prefix, set())
             for line in text.split("\n"):
+                parts = line.split()
+                if 0 < len(parts) <= 3 and parts[0] in ids:
+                    continue  # what nearly every line is
                 said = _readings(line)
                 if said[0] and ids.isdisjoint(said):
                     found.setdefault(prefix, set()).add(said[0])
@@ -99,17 +154,25 @@ def strange(files: Mapping[str, str], known: Ids) -> dict[str, list[str]]:
 def written(
     files: Mapping[str, str], samples: Iterable[tuple[str, Sample]], gone: Mapping[str, list[str]]
 ) -> Iterator[tuple[str, str]]:
-    """The lists for samples (each with its label file): `files` as they were, line by line where still true.
+    """The lists for samples (each with its label file): `files` as they were, but for what was edited.
 
-    A line about no sample is kept where it is in `gone`: there never was such an image.
+    A line stays while its image is in the split that it had, and a flag in it while the objects say of the
+    class what they said when they were read: what contradicted itself to begin with is nobody's edit. A line
+    about no sample is kept where it is in `gone`: there never was such an image.
     """
     prefixes = sorted({_split_path(path)[0] for path in files}) or [""]
     deciding = _deciding(files)
     by_prefix: dict[str, dict[str, Sample]] = {prefix: {} for prefix in prefixes}
+    before, _ = splits(files, str)
+    moved: dict[str, set[str]] = {prefix: set() for prefix in prefixes}
     for path, sample in samples:
         prefix = next((p for p in reversed(prefixes) if path.startswith(p)), prefixes[0])
-        by_prefix[prefix][_id(prefix, path) or stem(path)] = sample
+        name = _id(prefix, path) or stem(path)
+        by_prefix[prefix][name] = sample
+        if sample.split != split_of(before, path):
+            moved[prefix].add(name)
     for prefix, known in by_prefix.items():
+        others = moved[prefix]
         kept = frozenset(gone.get(prefix, ())) - known.keys()
         mine = [path for path in files if _split_path(path)[0] == prefix]
         folders = {_split_path(path)[1] for path in deciding if path in mine}
@@ -117,28 +180,28 @@ def written(
             _, folder, name = _split_path(path)
             text = files.get(path, "")
             if name in MEMBERS and (folder in folders or path not in files):
-                new = _split_list(text, MEMBERS[name], known, kept)
+                new = _split_list(text, MEMBERS[name], known, kept, others if path in files else known.keys())
             elif folder == "Main" and _of_class(name) is not None:
-                new = _class_list(text, name, known, kept)
+                new = _class_list(text, name, known, kept, others)
             else:
                 new = _revised(text, _as_it_was, known, kept)
             if new or not text:
                 yield path, new
 
 
-def _deciding(files: Mapping[str, str]) -> list[str]:
-    """The files that say the splits: of one folder for each set, in the order train, val, test."""
+def _deciding(files: Mapping[str, str], names: Sequence[str] = SPLITS) -> list[str]:
+    """The files that say the splits: of one folder for each set, in the order of `names`."""
     found: dict[str, dict[str, list[str]]] = {}
     for path in sorted(files):
         if is_list(path):
             prefix, folder, name = _split_path(path)
-            if name in SPLITS:
+            if name in names:
                 found.setdefault(prefix, {}).setdefault(folder, []).append(path)
     best = (
         folders[min(folders, key=lambda f: (_ORDER.index(f) if f in _ORDER else len(_ORDER), f))]
         for folders in found.values()
     )
-    return [path for paths in best for path in sorted(paths, key=lambda p: SPLITS.index(_split_path(p)[2]))]
+    return [path for paths in best for path in sorted(paths, key=lambda p: names.index(_split_path(p)[2]))]
 
 
 def _needed(prefix: str, folders: set[str], known: Mapping[str, Sample]) -> Iterator[str]:
@@ -154,13 +217,17 @@ def _needed(prefix: str, folders: set[str], known: Mapping[str, Sample]) -> Iter
 
 
 def _split_list(
-    text: str, members: tuple[str, ...], known: Mapping[str, Sample], kept: frozenset[str]
+    text: str,
+    members: tuple[str, ...],
+    known: Mapping[str, Sample],
+    kept: frozenset[str],
+    moved: Set[str],
 ) -> str:
     allowed = members if len(members) == 1 else (*members, None)
-    wanted = [name for name, sample in known.items() if sample.split in members]
+    wanted = [name for name, sample in known.items() if name in moved and sample.split in members]
 
     def line_of(name: str, line: str) -> str | None:
-        return line if known[name].split in allowed else None
+        return line if name not in moved or known[name].split in allowed else None
 
     return _revised(text, line_of, known, kept, wanted)
 
@@ -169,14 +236,18 @@ def _as_it_was(name: str, line: str) -> str:
     return line
 
 
-def _class_list(text: str, name: str, known: Mapping[str, Sample], kept: frozenset[str]) -> str:
+def _class_list(
+    text: str, name: str, known: Mapping[str, Sample], kept: frozenset[str], moved: Set[str]
+) -> str:
     category, members = _of_class(name) or ("", ())
 
     def line_of(name: str, line: str) -> str | None:
-        if known[name].split is not None and known[name].split not in members:
+        sample = known[name]
+        if name in moved and sample.split is not None and sample.split not in members:
             return None
-        flag, said = _flag(known[name], category), line.split()[-1]
-        return line if said not in _FLAGS or (flag == "-1") == (said == "-1") else f"{name} {flag:>2}"
+        flag, said = _flag(sample, category), line.split()[-1]
+        same = said not in _FLAGS or (flag == "-1") == (said == "-1")
+        return line if same or _was(sample, category, flag) else f"{name} {flag:>2}"
 
     return _revised(text, line_of, known, kept)
 
@@ -212,6 +283,15 @@ def _flag(sample: Sample, category: str) -> str:
     if not named:
         return "-1"
     return "1" if any(not (a.attributes or {}).get("difficult") for a in named) else "0"
+
+
+def _was(sample: Sample, category: str, flag: str) -> bool:
+    """Whether the image had that flag when it was read, whatever the lists said."""
+    if sample.origin is None:
+        return not sample.annotations  # it has no label file, and got no label
+    noted = sample.origin.get(UNLIKE) if isinstance(sample.origin, dict) else None
+    before = noted.get(category) if isinstance(noted, dict) else None
+    return before is not None and (before == "-1") == (flag == "-1")
 
 
 def _of_class(name: str) -> tuple[str, tuple[str, ...]] | None:

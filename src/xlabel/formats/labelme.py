@@ -30,11 +30,14 @@ from xlabel.formats.named import (
     Stated,
     base,
     described,
-    is_turned,
+    home,
     to_displayed,
     to_drawn,
     without_origin,
 )
+from xlabel.formats.names import spread
+from xlabel.formats.pairing import has_ending
+from xlabel.formats.untrusted import is_deep, shortened
 from xlabel.model import (
     RLE,
     Annotation,
@@ -50,7 +53,7 @@ from xlabel.model import (
     Sample,
     Shape,
 )
-from xlabel.model.dataset import Origin
+from xlabel.model.dataset import Origin, is_stored
 from xlabel.model.geometry import MAX_PIXELS, bbox_of, decode, encode, mask_bounds, rle_counts
 
 if TYPE_CHECKING:
@@ -111,7 +114,7 @@ _CLOSE = 0.01
 class LabelmeLabels(NamedLabels):
     """One JSON file an image."""
 
-    suffixes = (".json", ".JSON")
+    suffixes = (".json",)
     _last: tuple[bytes, dict[str, Any]] | None = None
 
     def parse(self, data: bytes, path: str, image: Image) -> Sample:
@@ -148,7 +151,7 @@ class LabelmeLabels(NamedLabels):
                 found[first + at] = _joined(found[first + at], annotation)
                 shapes[at].append(shape)
             slots.append(at)
-        turned = is_turned(image, stated)
+        turned = is_stored(image, stated[1:])
         for at, of in enumerate(shapes):
             origin = of if turned else _kept(found[first + at], of)
             if origin is not None:
@@ -157,7 +160,7 @@ class LabelmeLabels(NamedLabels):
                 )
         # Where each shape went: the number of its annotation, or the shape itself in a list of one.
         kept = {**document, "shapes": None if slots == list(range(len(shapes))) else slots}
-        return Sample(image=here, annotations=tuple(found), origin={"path": path, "document": kept})
+        return Sample(image=here, annotations=tuple(found), origin={**home(path, image.key), "document": kept})
 
     def stated(self, data: bytes) -> Stated:
         try:
@@ -174,7 +177,7 @@ class LabelmeLabels(NamedLabels):
         flags = document.get("flags")
         if flags is None or isinstance(flags, dict):
             return [name for name, value in (flags or {}).items() if value is True and name]
-        message = f"expected flags as an object, got {_short(flags)}; they are left alone, correct them"
+        message = f"expected flags as an object, got {shortened(flags)}; they are left alone, correct them"
         self._report(path, "", ValueError("bad-flags", message))
         return []
 
@@ -184,10 +187,9 @@ class LabelmeLabels(NamedLabels):
 
 
 def sniff(tree: "Tree") -> str | None:
-    files = [path for path in tree.files if path.endswith(LabelmeLabels.suffixes)]
-    step = max(1, len(files) // 8)
-    if any(_looks_right(tree.read(path)) for path in files[: 8 * step : step]):
-        return f"{len(files)} .json files, with shapes"
+    number, some = spread(tree.files, lambda path: has_ending(path, LabelmeLabels.suffixes), 8)
+    if any(_looks_right(tree.read(path)) for path in some):
+        return f"{number} .json files, with shapes"
     return None
 
 
@@ -197,9 +199,10 @@ def read(tree: "Tree", variant: str | None = None) -> LabelmeLabels:
 
 def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, Iterable[bytes]]]:
     again = dataset.origin is not None and dataset.origin.format == NAME
-    samples = dataset.samples if again else [without_origin(sample) for sample in dataset.samples]
-    places = Places(samples, ".json", "")
-    for sample in samples:
+    places = Places(dataset.samples if again else (), ".json", "")
+    for sample in dataset.samples:
+        if not again:
+            sample = without_origin(sample)
         path = places.of(sample)
         if sample.origin is not None or sample.annotations or not again:
             yield path, [msgspec.json.format(msgspec.json.encode(_document(sample)), indent=2)]
@@ -243,23 +246,9 @@ def _decoded(data: bytes) -> dict[str, Any]:
         raise ValueError("too-deep", "expected no deep nesting, got it; is this a label file?") from None
     if not isinstance(document, dict) or not isinstance(document.get("shapes"), list):
         raise ValueError("not-labelme", 'expected an object with a list "shapes"; is this a file of LabelMe?')
-    if _is_deep([value for name, value in document.items() if name != "shapes"]):
+    if is_deep([value for name, value in document.items() if name != "shapes"], _MAX_DEPTH):
         raise ValueError("too-deep", f"expected fields nested {_MAX_DEPTH} deep at most, got more; repair it")
     return document
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            item
-            for outer in level
-            for item in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(item, dict | list) and item
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _name(document: dict[str, Any]) -> str | None:
@@ -272,7 +261,7 @@ def _stated(document: dict[str, Any]) -> Stated:
     for field in ("imageWidth", "imageHeight"):
         value = document.get(field)
         if value is not None and (not _is_number(value) or value < 0 or value != int(value)):
-            raise ValueError("bad-size", f"expected {field} in pixels, got {_short(value)}; correct it")
+            raise ValueError("bad-size", f"expected {field} in pixels, got {shortened(value)}; correct it")
         sides.append(int(value) if value else None)
     width, height = sides
     return (_name(document), width, height) if width and height else (_name(document), None, None)
@@ -296,15 +285,15 @@ def _annotation(
 ) -> Annotation:
     """A shape; ValueError(code, message) where it cannot be read."""
     if not isinstance(shape, dict):
-        raise ValueError("bad-shape", f"expected an object, got {_short(shape)}; remove it")
+        raise ValueError("bad-shape", f"expected an object, got {shortened(shape)}; remove it")
     label, kind = shape.get("label"), shape.get("shape_type")
     if not isinstance(label, str) or not label:
-        raise ValueError("no-name", f"expected a label, got {_short(label)}; name the shape or remove it")
+        raise ValueError("no-name", f"expected a label, got {shortened(label)}; name the shape or remove it")
     if kind is None:
         kind = "polygon"
     if not isinstance(kind, str) or kind not in _COUNTS:
-        raise ValueError("bad-shape", f"expected one of {', '.join(_COUNTS)}, got {_short(kind)}; correct it")
-    if _is_deep([value for name, value in shape.items() if name != "points"]):
+        raise ValueError("bad-shape", f"expected one of {', '.join(_COUNTS)}, got {shortened(kind)}; correct it")
+    if is_deep([value for name, value in shape.items() if name != "points"], _MAX_DEPTH):
         raise ValueError("too-deep", f"expected fields nested {_MAX_DEPTH} deep at most, got more; repair it")
     points = _points(shape.get("points"), kind)
     extra = _extra(shape, _SHAPE)
@@ -334,14 +323,14 @@ def _annotation(
 def _points(points: Any, kind: str) -> list[list[Number]]:
     least, most = _COUNTS[kind]
     if not isinstance(points, list):
-        raise ValueError("bad-points", f"expected a list of points, got {_short(points)}; remove the shape")
+        raise ValueError("bad-points", f"expected a list of points, got {shortened(points)}; remove the shape")
     for point in points:
         if (
             not isinstance(point, list)
             or len(point) != 2
             or not (_is_number(point[0]) and _is_number(point[1]))
         ):
-            raise ValueError("bad-points", f"expected [x, y], got {_short(point)}; correct the point")
+            raise ValueError("bad-points", f"expected [x, y], got {shortened(point)}; correct the point")
     if len(points) < least or (most is not None and len(points) not in (least, most)):
         number = f"{least} points" if most == least else f"{least} points or {most or 'more'}"
         raise ValueError("bad-points", f"expected {number} in a {kind}, got {len(points)}; draw it again")
@@ -479,17 +468,6 @@ def _whole(value: Any) -> int | None:
 
 def _text(value: Any) -> bytes:
     return msgspec.json.encode(value)
-
-
-def _short(value: Any) -> str:
-    text = (
-        "none"
-        if value is None
-        else repr(value)
-        if not isinstance(value, dict | list)
-        else type(value).__name__
-    )
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 # --- Writing ----------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from xlabel.formats.pairing import Pairing, match_names
-from xlabel.model import Category, Image, Problem, Sample
-from xlabel.model.dataset import Origin
+from xlabel.formats.pairing import Pairing, has_ending, match_names
+from xlabel.model import Annotation, Category, Image, Problem, Sample
+from xlabel.model.dataset import Origin, is_stored
 from xlabel.model.geometry import turn
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class FileLabels:
     """One label file an image. A format derives from it and gives `suffixes` and `parse`."""
 
     suffixes: tuple[str, ...] = ()
-    """Endings of label files, with dot."""
+    """Endings of label files, lower case and with dot; those of files may be in any case."""
     needs_sizes = False
 
     def __init__(self, tree: "Tree", origin: Origin, categories: list[Category] | None = None) -> None:
@@ -67,7 +67,7 @@ class FileLabels:
         self.categories = categories if categories is not None else []
         self.problems: list[Problem] = []
         self.notes: list[str] = []
-        self.pairing = Pairing.of_trees(tree.files, self.suffixes)
+        self.pairing = Pairing(tree.files, self.suffixes)
         self._named = {category.name: category for category in self.categories}
 
     def parse(self, data: bytes, path: str, image: Image) -> Sample:
@@ -111,7 +111,7 @@ class FileLabels:
 
     def refs(self) -> Iterator[str]:
         suffixes = self.suffixes
-        return (path for path in self.tree.files if path.endswith(suffixes) and self.is_label(path))
+        return (path for path in self.tree.files if has_ending(path, suffixes) and self.is_label(path))
 
     def is_label(self, path: str) -> bool:
         """Whether a file with the right ending holds labels of an image (classes.txt does not)."""
@@ -167,9 +167,9 @@ def settle(sample: Sample, image: Image, where: str, problems: list[Problem]) ->
     """A sample as its label file has it, made one of this image.
 
     A file that states the stored size with axes swapped (orientation 5 to 8) was drawn on the stored matrix:
-    its geometry is turned to the displayed frame. Any other contradiction of sizes is a problem, and the
-    coordinates pass unchanged. The stated size is kept in `Sample.drawn`, so that the file can be written
-    again.
+    its geometry is turned to the displayed frame; a mask that cannot be is left out, and is a problem. Any
+    other contradiction of sizes is a problem, and the coordinates pass unchanged. The stated size is kept in
+    `Sample.drawn`, so that the file can be written again.
     """
     stated = sample.image
     same = stated.width == image.width and stated.height == image.height
@@ -182,11 +182,8 @@ def settle(sample: Sample, image: Image, where: str, problems: list[Problem]) ->
     drawn = None if same or not stated.width or not stated.height else (stated.width, stated.height)
     annotations = sample.annotations
     if drawn and image.width and image.height:
-        if image.orientation >= 5 and drawn == (image.height, image.width):
-            try:
-                annotations = tuple(turn(a, image.orientation, *drawn) for a in annotations)
-            except ValueError as error:
-                problems.append(Problem(where, "not-turned", f"its labels cannot be turned: {error}"))
+        if is_stored(image, drawn):
+            annotations = tuple(_turned(a, image.orientation, drawn, where, problems) for a in annotations)
         else:
             problems.append(
                 Problem(
@@ -203,3 +200,14 @@ def settle(sample: Sample, image: Image, where: str, problems: list[Problem]) ->
         drawn=drawn,
         named=None if named else stated.key,
     )
+
+
+def _turned(
+    annotation: Annotation, orientation: int, drawn: tuple[int, int], where: str, problems: list[Problem]
+) -> Annotation:
+    try:
+        return turn(annotation, orientation, *drawn)
+    except ValueError as error:
+        message = f"a mask cannot be turned as the image is, and is left out: {error}; draw it again"
+        problems.append(Problem(where, "not-turned", message))
+        return turn(msgspec.structs.replace(annotation, mask=None), orientation, *drawn)

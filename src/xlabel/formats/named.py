@@ -10,7 +10,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlabel.formats.labels import FileLabels, Ref
-from xlabel.formats.pairing import LABEL_FOLDERS, stem
+from xlabel.formats.names import Seen
+from xlabel.formats.pairing import LABEL_FOLDERS, Partners, are_partners, stem
+from xlabel.formats.untrusted import is_inside
 from xlabel.model import Annotation, Image, Sample
 from xlabel.model.geometry import turn, turn_back
 
@@ -103,16 +105,9 @@ def twins(keys: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def is_turned(image: Image, stated: Stated) -> bool:
-    """Whether labels with that stated size were drawn on the stored matrix; see `labels.settle`."""
-    _, width, height = stated
-    size = (image.height, image.width)
-    return image.orientation >= 5 and size != size[::-1] and None not in size and (width, height) == size
-
-
 def to_displayed(annotation: Annotation, sample: Sample) -> Annotation:
     """An annotation as its label file has it, as it lies in the image as displayed."""
-    if not _was_turned(sample):
+    if not sample.turned:
         return annotation
     assert sample.drawn is not None
     return turn(annotation, sample.image.orientation, *sample.drawn)
@@ -120,14 +115,10 @@ def to_displayed(annotation: Annotation, sample: Sample) -> Annotation:
 
 def to_drawn(annotation: Annotation, sample: Sample) -> Annotation:
     """The way back: an annotation as the label file of a sample has to say it."""
-    if not _was_turned(sample):
+    if not sample.turned:
         return annotation
     assert sample.drawn is not None
     return turn_back(annotation, sample.image.orientation, *sample.drawn)
-
-
-def _was_turned(sample: Sample) -> bool:
-    return sample.drawn is not None and is_turned(sample.image, (None, *sample.drawn))
 
 
 def without_origin(sample: Sample) -> Sample:
@@ -136,51 +127,63 @@ def without_origin(sample: Sample) -> Sample:
     return replace(sample, annotations=annotations, origin=None, drawn=None, named=None)
 
 
+def home(path: str, key: str) -> dict[str, str]:
+    """What an origin keeps of a label file's place: its path, and its image's folder where that is another.
+
+    By the latter it is told later whether the image still lies where it lay; see `home_of`.
+    """
+    images, labels = key.rpartition("/")[0], path.rpartition("/")[0]
+    return {"path": path} if are_partners(images, labels) else {"path": path, "of": images}
+
+
+def home_of(sample: Sample, suffix: str) -> str | None:
+    """The label file that a sample was read from, where its origin is to be trusted with that.
+
+    None where the image has been moved to another folder since: its labels go with it.
+    """
+    origin = sample.origin
+    path = origin.get("path") if isinstance(origin, dict) else None
+    if not isinstance(path, str) or not path.lower().endswith(suffix) or not is_inside(path):
+        return None
+    images = sample.image.key.rpartition("/")[0]
+    before = origin.get("of")
+    if isinstance(before, str):
+        return path if before == images else None
+    return path if are_partners(images, path.rpartition("/")[0]) else None
+
+
 class Places:
     """Where label files go: to their old place, else beside those of the same folder; never two in one."""
 
     def __init__(self, samples: Iterable[Sample], suffix: str, folder: str) -> None:
+        """`samples` are those that may have an old place; `folder` is for those that have no neighbours."""
         self._suffix = suffix
         self._folder = folder
-        self._taken: set[str] = set()
-        self._folders: dict[str, str] = {}
+        self._taken = Seen()
+        self._partners = Partners()
+        self._numbers: dict[str, int] = {}
         for sample in samples:
-            path = _path(sample, suffix)
+            path = home_of(sample, suffix)
             if path is not None:
-                self._folders.setdefault(_parent(sample.image.key), _parent(path))
+                self._partners.note(sample.image.key.rpartition("/")[0], path.rpartition("/")[0])
 
     def of(self, sample: Sample) -> str:
         """A path for the sample's label file that no other sample has."""
-        key, path = sample.image.key, _path(sample, self._suffix)
-        name = base(key)
-        folder = _parent(path) if path is not None else self._folders.get(_parent(key))
+        key, path = sample.image.key, home_of(sample, self._suffix)
+        images, _, name = key.rpartition("/")
+        folder = path.rpartition("/")[0] if path is not None else self._partners.of(images)
         if folder is None:
-            folder = _parent(self._folder + key)
-        choices = [folder + stem(name) + self._suffix, folder + name + self._suffix]
+            folder = (self._folder + key).rpartition("/")[0]
+        start = folder + "/" if folder else ""
+        choices = [start + stem(name) + self._suffix, start + name + self._suffix]
         if path is not None and stem(base(path)) in (stem(name), name):
             choices.insert(0, path)
         choices.append(self._folder + key + self._suffix)
-        free = next((choice for choice in choices if choice not in self._taken), None)
-        number = 2
-        while free is None:
-            other = f"{self._folder}{key}.{number}{self._suffix}"
-            free, number = other if other not in self._taken else None, number + 1
-        self._taken.add(free)
-        return free
-
-
-def _path(sample: Sample, suffix: str) -> str | None:
-    """The label file that a sample was read from, where its origin is to be trusted with that."""
-    origin = sample.origin
-    path = origin.get("path") if isinstance(origin, dict) else None
-    return path if isinstance(path, str) and path.lower().endswith(suffix) and is_inside(path) else None
-
-
-def is_inside(path: str) -> bool:
-    """Whether a path names a file below the root; one in a bundle may have been written by anybody."""
-    parts = path.split("/")
-    return not ("\\" in path or "\0" in path or ":" in parts[0] or {"", ".", ".."} & set(parts))
-
-
-def _parent(path: str) -> str:
-    return path[: path.rfind("/") + 1]
+        for choice in choices:
+            if self._taken.add(choice):
+                return choice
+        number = self._numbers.get(key, 2)
+        while not self._taken.add(choice := f"{self._folder}{key}.{number}{self._suffix}"):
+            number += 1
+        self._numbers[key] = number + 1
+        return choice

@@ -1,9 +1,12 @@
 """Which labels belong to which image, where the two lie in different folders or under different names."""
 
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
+from xlabel.formats.names import repeated
 from xlabel.model import Problem
 
 IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "raw_images", "data"})
@@ -13,6 +16,9 @@ LABEL_FOLDERS = frozenset(
 
 MANY = 100
 """A name that is in more folders than this does not tell them apart."""
+
+SAMPLED = 1000
+"""So many names tell a folder apart, however many files it holds."""
 
 DEEP = 64
 """Paths are compared by so many folders at most, counted from the end."""
@@ -26,63 +32,47 @@ class Pairing:
     takes the one that is most like it and holds most of its stems, out of those above it and those that are
     nobody's partner. Where two do equally well none is taken, and a label file that images of several such
     folders would have belongs to none of them: labels are never swapped.
+
+    A folder's label files have the ending that most of them have, in whatever case.
     """
 
-    def __init__(self, stems: dict[str, set[str]], suffix: str) -> None:
-        self._stems = stems
-        self._suffix = suffix
-        self._partner: dict[str, str] = {}
+    def __init__(self, files: Iterable[str], suffixes: tuple[str, ...]) -> None:
+        """`suffixes` are the endings of label files, lower case and with dot."""
+        self.alone: list[str] = []
+        """The folders of images that have no partner; known once they are bound."""
+        self._folders = _sampled(files, suffixes)
+        self._partner: dict[str, tuple[str, str]] = {}
         self._loose: set[str] = set()
         self._contested: set[str] = set()
 
-    @classmethod
-    def of_trees(cls, files: Iterable[str], suffixes: tuple[str, ...]) -> "Pairing":
-        """A pairing for the label files among `files`."""
-        folders: dict[str, set[str]] = defaultdict(set)
-        seen: Counter[str] = Counter()
-        for path in files:
-            if path.endswith(suffixes):
-                folder, _, name = path.rpartition("/")
-                kept = folders[folder]
-                if len(kept) < 1000:  # enough to tell folders apart, however many files they hold
-                    kept.add(name)
-                seen[path[path.rfind(".") :]] += 1
-        suffix = seen.most_common(1)[0][0] if seen else (suffixes or ("",))[0]
-        return cls(dict(folders), suffix)
-
     def bind(self, keys: Sequence[str]) -> None:
         """Pair the folders of these images with the folders of labels."""
-        some: dict[str, list[str]] = {}
+        some: dict[str, array[int]] = {}
         for key in keys:
             folder, _, name = key.rpartition("/")
-            kept = some.setdefault(folder, [])
-            if len(kept) < 1000:
-                kept.append(name)
+            kept = some.get(folder)
+            if kept is None:
+                kept = some[folder] = array("q")
+            if len(kept) < SAMPLED:
+                kept.append(hash(stem(name)))
         by_plain: dict[tuple[str, ...], list[str]] = defaultdict(list)
-        for folder in self._stems:
+        for folder in self._folders:
             by_plain[_plain(folder, LABEL_FOLDERS)].append(folder)
         found: dict[str, str] = {}
-        for folder, names in some.items():
+        for folder in some:
             partners = by_plain.get(_plain(folder, IMAGE_FOLDERS))
-            if partners:
-                found[folder] = max(partners, key=lambda partner: self._votes(partner, names))
+            if partners and len(partners) == 1:
+                found[folder] = partners[0]
+            elif partners:
+                stems = set(some[folder])
+                found[folder] = max(partners, key=lambda partner: self._votes(partner, stems))
         self._loose = some.keys() - found.keys()
         if self._loose:
-            free = self._stems.keys() - set(found.values())
-            by_last, by_file = self._index(free)
-            for folder in self._loose:
-                parts, names = _plain(folder, IMAGE_FOLDERS), some[folder]
-                above = [one for i in range(len(parts)) for one in by_plain.get(parts[:i], ())]
-                like = by_last.get(parts[-1], []) if parts else []
-                best = self._best(parts, names, {*above, *like})
-                if best is None:
-                    others = (one for name in names for one in by_file.get(stem(name) + self._suffix, ()))
-                    best = self._best(parts, names, set(others))
-                if best is None and len(free) <= 1 and len(choice := {*above, *free}) == 1:
-                    best = choice.pop()
-                if best is not None:
-                    found[folder] = best
-        self._partner = {folder: best + "/" if best else "" for folder, best in found.items()}
+            found |= self._paired({folder: some[folder] for folder in sorted(self._loose)}, by_plain, found)
+        self._partner = {
+            folder: (best + "/" if best else "", self._folders[best].ending) for folder, best in found.items()
+        }
+        self.alone = sorted(some.keys() - found.keys())
         self._contested = self._shared(keys) if self._loose else set()
 
     def find(self, key: str) -> str | None:
@@ -91,25 +81,51 @@ class Pairing:
         partner = self._partner.get(folder)
         if partner is None:
             return None
-        path = partner + stem(name) + self._suffix
+        path = partner[0] + stem(name) + partner[1]
         return None if path in self._contested and folder in self._loose else path
 
-    def _index(self, folders: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        """Folders of labels by the last part of their path, and by the files in them that tell them apart."""
+    def _paired(
+        self,
+        loose: dict[str, "array[int]"],
+        by_plain: Mapping[tuple[str, ...], list[str]],
+        taken: Mapping[str, str],
+    ) -> dict[str, str]:
+        """Partners for those folders of images that have none by their names."""
+        free = self._folders.keys() - set(taken.values())
         by_last: dict[str, list[str]] = defaultdict(list)
-        by_file: dict[str, list[str]] = defaultdict(list)
-        for folder in folders:
+        for folder in free:
             by_last["".join(_plain(folder, LABEL_FOLDERS)[-1:])].append(folder)
-            for name in self._stems[folder]:
-                by_file[name].append(folder)
-        return by_last, {name: held for name, held in by_file.items() if len(held) <= MANY}
+        by_stem: dict[int, list[str]] | None = None
+        found: dict[str, str] = {}
+        for folder, sample in loose.items():
+            parts, stems = _plain(folder, IMAGE_FOLDERS), set(sample)
+            above = [one for i in range(len(parts)) for one in by_plain.get(parts[:i], ())]
+            like = by_last.get(parts[-1], []) if parts else []
+            best = self._best(parts, stems, {*above, *like})
+            if best is None:
+                if by_stem is None:
+                    by_stem = self._by_stem(free, {one for stems in loose.values() for one in stems})
+                best = self._best(parts, stems, {one for held in stems for one in by_stem.get(held, ())})
+            if best is None and len(free) <= 1 and len(choice := {*above, *free}) == 1:
+                best = choice.pop()
+            if best is not None:
+                found[folder] = best
+        return found
 
-    def _best(self, parts: tuple[str, ...], names: list[str], folders: Iterable[str]) -> str | None:
+    def _by_stem(self, folders: Iterable[str], wanted: set[int]) -> dict[int, list[str]]:
+        """Folders of labels by those of their stems that are wanted and tell them apart."""
+        found: dict[int, list[str]] = defaultdict(list)
+        for folder in folders:
+            for held in wanted.intersection(self._folders[folder].stems):
+                found[held].append(folder)
+        return {held: those for held, those in found.items() if len(those) <= MANY}
+
+    def _best(self, parts: tuple[str, ...], stems: set[int], folders: Iterable[str]) -> str | None:
         """The one of some folders that fits images best, None where none or two of them do."""
         ranked = []
         for folder in folders:
             others = _plain(folder, LABEL_FOLDERS)
-            votes = self._votes(folder, names)
+            votes = self._votes(folder, stems)
             if votes:
                 above = others == parts[: len(others)]
                 ranked.append(((_common_end(parts, others), above, votes), folder))
@@ -121,20 +137,92 @@ class Pairing:
     def _shared(self, keys: Sequence[str]) -> set[str]:
         """Label files that images of several folders would have."""
         users = Counter(self._partner.values())
+        busy = {folder for folder, partner in self._partner.items() if users[partner] > 1}
+        if not busy:
+            return set()
+        twice = repeated(array("q", (hash(path) for _, path in self._paths(keys, busy))))
         owners: dict[str, str] = {}
         shared: set[str] = set()
-        for key in keys:
-            folder, _, name = key.rpartition("/")
-            partner = self._partner.get(folder)
-            if partner is not None and users[partner] > 1:
-                path = partner + stem(name) + self._suffix
-                if owners.setdefault(path, folder) != folder:
-                    shared.add(path)
+        for folder, path in self._paths(keys, busy) if twice else ():
+            if hash(path) in twice and owners.setdefault(path, folder) != folder:
+                shared.add(path)
         return shared
 
-    def _votes(self, folder: str, names: list[str]) -> int:
-        stems = self._stems[folder]
-        return sum(stem(name) + self._suffix in stems for name in names)
+    def _paths(self, keys: Sequence[str], folders: set[str]) -> Iterator[tuple[str, str]]:
+        """Folder and label file of the images in some folders."""
+        for key in keys:
+            folder, _, name = key.rpartition("/")
+            if folder in folders:
+                start, ending = self._partner[folder]
+                yield folder, start + stem(name) + ending
+
+    def _votes(self, folder: str, stems: set[int]) -> int:
+        return len(stems.intersection(self._folders[folder].stems))
+
+
+class _Folder:
+    """Label files of one folder: the hashes of some stems, and the ending that most of the files have."""
+
+    __slots__ = ("count", "ending", "stems")
+
+    def __init__(self) -> None:
+        self.stems = array("q")
+        self.ending = ""
+        self.count = 0
+
+    def add(self, name: str) -> None:
+        bare = stem(name)
+        if len(self.stems) < SAMPLED:
+            self.stems.append(hash(bare))
+        ending = name[len(bare) :]
+        if ending == self.ending:
+            self.count += 1
+        elif self.count:
+            self.count -= 1
+        else:
+            self.ending, self.count = ending, 1
+
+
+class Partners:
+    """Which folder of labels goes with a folder of images, learnt from examples."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+        self._above: dict[str, str] = {}
+
+    def note(self, images: str, labels: str) -> None:
+        """Labels of an image in the one folder lie in the other."""
+        if images in self._folders:
+            return
+        self._folders[images] = labels
+        one, other = _rooted(images), _rooted(labels)
+        while one and other and one.rpartition("/")[2] == other.rpartition("/")[2]:
+            one, other = one.rpartition("/")[0], other.rpartition("/")[0]
+        self._above.setdefault(one, other)
+
+    def of(self, images: str) -> str | None:
+        """The partner of a folder: the one it had, else what those of its neighbours say, else None."""
+        known = self._folders.get(images)
+        if known is not None:
+            return known
+        start = whole = _rooted(images)
+        while True:
+            if start in self._above:
+                return (self._above[start] + whole[len(start) :]).removeprefix("/")
+            if not start:
+                return None
+            start = start.rpartition("/")[0]
+
+
+@lru_cache(maxsize=256)
+def are_partners(images: str, labels: str) -> bool:
+    """Whether two folders are the same but for the words for images and labels."""
+    return _plain(images, IMAGE_FOLDERS) == _plain(labels, LABEL_FOLDERS)
+
+
+def has_ending(path: str, suffixes: tuple[str, ...]) -> bool:
+    """Whether a path has one of these endings (lower case, with dot), in whatever case."""
+    return path[-5:].lower().endswith(suffixes)
 
 
 def stem(name: str) -> str:
@@ -206,6 +294,23 @@ def _common_end(a: Sequence[str], b: Sequence[str]) -> int:
             break
         count += 1
     return count
+
+
+def _rooted(folder: str) -> str:
+    return f"/{folder}" if folder else ""
+
+
+def _sampled(files: Iterable[str], suffixes: tuple[str, ...]) -> dict[str, _Folder]:
+    """The folders that hold label files."""
+    folders: dict[str, _Folder] = {}
+    for path in files:
+        if has_ending(path, suffixes):
+            folder, _, name = path.rpartition("/")
+            kept = folders.get(folder)
+            if kept is None:
+                kept = folders[folder] = _Folder()
+            kept.add(name)
+    return folders
 
 
 def _plain(folder: str, words: frozenset[str]) -> tuple[str, ...]:

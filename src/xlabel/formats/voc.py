@@ -20,7 +20,7 @@ from xml.etree.ElementTree import Element
 
 from msgspec.structs import replace
 
-from xlabel.formats import imagesets, markup
+from xlabel.formats import imagesets, markup, splits
 from xlabel.formats.exact import add, minus
 from xlabel.formats.losses import missing
 from xlabel.formats.named import (
@@ -30,12 +30,14 @@ from xlabel.formats.named import (
     Stated,
     base,
     described,
-    is_inside,
-    is_turned,
+    home,
     to_displayed,
     to_drawn,
     without_origin,
 )
+from xlabel.formats.names import spread
+from xlabel.formats.pairing import has_ending
+from xlabel.formats.untrusted import is_inside
 from xlabel.model import (
     Annotation,
     Category,
@@ -49,7 +51,7 @@ from xlabel.model import (
     Problem,
     Sample,
 )
-from xlabel.model.dataset import Origin
+from xlabel.model.dataset import Origin, is_stored
 from xlabel.model.geometry import bbox_of
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ HOLDS = frozenset(
     }
 )
 
+FOLDER = "Annotations/"
+"""Where the files of images go whose labels came from elsewhere."""
 LABELMAP = "labelmap.txt"
 """Class names in their order, as CVAT and datumaro write and want it: `name:colour:parts:actions`."""
 
@@ -93,7 +97,7 @@ _HEAD = ("folder", "path", "source", "owner")
 class VocLabels(NamedLabels):
     """One XML file an image, and ImageSets for the splits."""
 
-    suffixes = (".xml", ".XML")
+    suffixes = (".xml",)
 
     def __init__(self, tree: "Tree") -> None:
         files, problems = _described_files(tree)
@@ -107,9 +111,8 @@ class VocLabels(NamedLabels):
         files = self.origin.files or {}
         if not any(map(imagesets.is_list, files)):
             return
-        paths = (self.pairing.find(key) for key in keys)
-        known = imagesets.known_ids(files, (path for path in paths if path is not None))
-        for prefix, ids in imagesets.absent(self._splits, known):
+        known = imagesets.known_ids(files, lambda: (path for path in map(self.pairing.find, keys) if path))
+        for prefix, ids in imagesets.absent(files, known):
             self.problem(
                 self.where(f"{prefix}{imagesets.FOLDER}"),
                 "absent-image",
@@ -137,9 +140,9 @@ class VocLabels(NamedLabels):
         except ValueError as error:
             self._report(path, None, error)
             stated = (markup.text_of(page.root, "filename"), None, None)
-        turned = is_turned(image, stated)
+        turned = is_stored(image, stated[1:])
         annotations, objects, pieces = self._objects(page, path, turned)
-        origin: dict[str, Any] = {"path": path, "text": [mark + pieces[0], *pieces[1:]]}
+        origin: dict[str, Any] = {**home(path, image.key), "text": [mark + pieces[0], *pieces[1:]]}
         if encoding != "utf-8":
             origin["encoding"] = encoding
         here = described(image, stated, _extra(page.root, image.key))
@@ -157,16 +160,23 @@ class VocLabels(NamedLabels):
         objects: list[str] = []
         pieces: list[str] = []
         xml, start = page.xml, 0
+        line = counted = 0
+
+        def line_of(place: int) -> int:
+            nonlocal line, counted
+            line, counted = line + xml.count(b"\n", counted, place), place
+            return line + 1
+
         for element, (begin, end) in zip(page.root, page.spans, strict=True):
             if element.tag != "object":
                 continue
             try:
                 annotation = _annotation(element, self.category)
             except ValueError as error:
-                self._report(path, xml.count(b"\n", 0, begin) + 1, error)
+                self._report(path, line_of(begin), error)
                 continue
             if annotation.bbox is not None and (annotation.bbox[2] < 0 or annotation.bbox[3] < 0):
-                self._report(path, xml.count(b"\n", 0, begin) + 1, _inverted(annotation.bbox))
+                self._report(path, line_of(begin), _inverted(annotation.bbox))
             text = xml[begin:end].decode()
             if turned or _object(annotation) != text:
                 annotation = replace(annotation, origin=text)
@@ -195,10 +205,9 @@ class VocLabels(NamedLabels):
 
 
 def sniff(tree: "Tree") -> str | None:
-    files = [path for path in tree.files if path.endswith(VocLabels.suffixes)]
-    step = max(1, len(files) // 5)
-    if any(_looks_right(tree.read(path)) for path in files[: 5 * step : step]):
-        return f"{len(files)} .xml files with <annotation>"
+    number, some = spread(tree.files, lambda path: has_ending(path, VocLabels.suffixes), 5)
+    if any(_looks_right(tree.read(path)) for path in some):
+        return f"{number} .xml files with <annotation>"
     return None
 
 
@@ -207,17 +216,18 @@ def read(tree: "Tree", variant: str | None = None) -> VocLabels:
 
 
 def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, Iterable[bytes]]]:
-    again = dataset.origin is not None and dataset.origin.format == NAME
-    samples = dataset.samples if again else [without_origin(sample) for sample in dataset.samples]
-    places = Places(samples, ".xml", "Annotations/")
+    if dataset.origin is None or dataset.origin.format != NAME:
+        yield from _write_anew(dataset)
+        return
+    places = Places(dataset.samples, ".xml", FOLDER)
     listed: list[tuple[str, Sample]] = []
-    for sample in samples:
+    for sample in dataset.samples:
         path = places.of(sample)
         listed.append((path, sample))
-        if sample.origin is not None or sample.annotations or not again:
+        if sample.origin is not None or sample.annotations:
             text, encoding = _written(sample)
             yield path, [text.encode(encoding, "xmlcharrefreplace")]
-    for path, text in _written_files(dataset, listed, again):
+    for path, text in _written_files(dataset, listed, dataset.origin):
         yield path, [text.encode()]
 
 
@@ -228,7 +238,7 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
             yield Loss(f"category {category.name}", "category extra")
     for sample in dataset.samples:
         key = sample.image.key
-        if sample.split is not None and sample.split not in imagesets.SPLITS:
+        if sample.split is not None and sample.split not in splits.NAMES:
             yield Loss(key, "split")
         if not all(_is_extra(name, value) for name, value in (sample.image.extra or {}).items()):
             yield Loss(key, "image extra")
@@ -277,12 +287,26 @@ def _mapped(line: str) -> str:
     return line.lstrip("\ufeff").split("#")[0].split(":")[0].strip()
 
 
+def _write_anew(dataset: Dataset) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """The files of a set that came from elsewhere, while its samples are read."""
+    places = Places((), ".xml", FOLDER)
+    lists = imagesets.Lists()
+    for sample in dataset.samples:
+        path = places.of(sample)
+        lists.add(path, sample.split)
+        text, encoding = _written(without_origin(sample))
+        yield path, [text.encode(encoding, "xmlcharrefreplace")]
+    yield from lists.files()
+    if dataset.categories:
+        names = [category.name for category in dataset.categories]
+        yield LABELMAP, [_labelmap("# label:color_rgb:parts:actions\n", names).encode()]
+
+
 def _written_files(
-    dataset: Dataset, listed: list[tuple[str, Sample]], again: bool
+    dataset: Dataset, listed: list[tuple[str, Sample]], origin: Origin
 ) -> Iterator[tuple[str, str]]:
-    origin = dataset.origin if again else None
-    files = {path: text for path, text in ((origin and origin.files) or {}).items() if is_inside(path)}
-    strange = ((origin and origin.extra) or {}).get("strange")
+    files = {path: text for path, text in (origin.files or {}).items() if is_inside(path)}
+    strange = (origin.extra or {}).get("strange")
     gone = {
         prefix: [line for line in lines if isinstance(line, str)]
         for prefix, lines in (strange.items() if isinstance(strange, dict) else ())
@@ -294,8 +318,6 @@ def _written_files(
     for path, text in files.items():
         if base(path) == LABELMAP:
             yield path, _labelmap(text, names)
-    if not again and names:
-        yield LABELMAP, _labelmap("# label:color_rgb:parts:actions\n", names)
 
 
 def _labelmap(text: str, names: list[str]) -> str:

@@ -17,7 +17,7 @@ from xlabel.jobs.labels import Found
 from xlabel.jobs.pack import no_images
 from xlabel.jobs.verify import parse_manifest, read_manifest
 from xlabel.model import Image, Problem, Report, Sample
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest, empty_fields, empty_names
 from xlabel.stores.local import Scan, read_header, scan
 from xlabel.stores.transaction import Transaction, recover, told
 
@@ -113,7 +113,7 @@ def _write(
                 annotations += len(sample.annotations)
                 labelled += 1
             count += 1
-        section: dict[str, Any] = {"version": VERSION, "empty": scanned.empty}
+        section: dict[str, Any] = {"version": VERSION} | empty_fields(scanned.empty)
         if found is not None:
             section |= labelling.leftovers(found, keys, used, unread, report, wanted=not skip_missing_images)
         out.write(unified.between())
@@ -124,7 +124,7 @@ def _write(
         if manifest is not None:
             section = {"version": VERSION, "kind": manifest.kind, "fps": manifest.fps} | section
             section |= {"bundle": manifest.bundle, "pack_id": manifest.pack_id}
-            section["empty"] = manifest.empty
+            section |= empty_fields(empty_names(manifest.empty, manifest.empty_bytes))
         categories = labels.categories if labels is not None else []
         tail = unified.tail(categories, labels.extra if labels is not None else None, section)
         out.flush()

@@ -243,15 +243,20 @@ def _write(target: Path, files: Files, overwrite: bool, report: Report) -> None:
         return
     with Extraction(target, overwrite) as out:
         report.done["files"] = sum(put(out, name, chunks, report) for name, chunks in files)
+    report.files[str(target)] = out.written
+
+
+BESIDE = ("categories.csv", "classes.csv")
+"""What describes a single file of labels, and lies beside it."""
 
 
 def _write_file(target: Path, files: Files, overwrite: bool, report: Report) -> None:
     names: list[str] = []
     with Transaction(target.parent) as work, told(target):
         for path, chunks in files:
-            name = path if names else target.name  # what goes with the first file lies beside it
-            if "/" in name:
-                raise InputError(f"{target}: this takes several files in folders ({path}); give a folder")
+            name = path if names else target.name
+            if names and path not in BESIDE:
+                raise InputError(f"{target}: this takes several files ({path} too); give a folder")
             if (target.parent / name).exists() and not overwrite:
                 raise ExistsError(f"{target.parent / name}: exists already; say --overwrite to replace it")
             with open(work.staged(name), "wb") as out:

@@ -257,10 +257,9 @@ class Packer:
         sample, unread = load(self._labels, image)
         if unread is not None:
             self._unread.append(unread)
-        if sample.origin is not None:
-            self._used += 1
-            if self._inside is not None:
-                self._compare(sample, self._inside)
+        self._used += sample.origin is not None
+        if self._inside is not None:
+            self._compare(sample, self._inside)
         return sample
 
     def _compare(self, sample: Sample, inside: Labels) -> None:

@@ -263,7 +263,9 @@ def is_turned(sample: Sample) -> bool:
 
 
 def _tree(labels: Path) -> Folder:
-    """A label folder, or the one above where that holds what describes it."""
+    """A label folder, or the one above where that holds what describes it; also by what describes it."""
+    if labels.is_file() and labels.name in COMPANIONS:
+        return Folder(labels.parent)
     if labels.is_dir() and not any((labels / name).exists() for name in COMPANIONS):
         above = labels.resolve().parent
         if any((above / name).is_file() for name in COMPANIONS) or (above / "ImageSets").is_dir():

@@ -18,7 +18,7 @@ from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import Assembly, Names, fps_number
 from xlabel.jobs.labels import Found
 from xlabel.model import Problem, Report
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, MEDIA, PROBLEMS, VERSION
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, MEDIA, PROBLEMS, VERSION, empty_fields
 from xlabel.model.report import counted
 from xlabel.stores.local import Scan, scan
 from xlabel.stores.transaction import Transaction, told
@@ -130,6 +130,8 @@ def write(
     kind = bundles.kind(bundles.kind_of(names.media))
     if names.media != os.path.basename(names.media):
         raise InputError(f"{names.media}: expected the name of a file; its folder is --output")
+    if workers is not None and workers < 1:
+        raise InputError(f"expected at least one worker, got {workers}")
     rate = frame_rate(fps)
     _refuse_existing(output, names, overwrite)
     face = kind.NAME == "mp4" and not plain and len(images.keys) <= bundles.FACE_LIMIT
@@ -231,8 +233,7 @@ def _finish(
         "version": VERSION,
         "kind": Path(names.media).suffix[1:].lower(),
         "fps": fps_number(assembly.fps),
-        "empty": images.empty,
-    }
+    } | empty_fields(images.empty)
     if placeholders:
         section["placeholders"] = packed.frames
     if names.annotations:
@@ -244,16 +245,17 @@ def _finish(
             section |= left
         notes.note_turned(report, packed.turned)
         notes.note_unlabelled(report, packed.frames - packed.labelled)
-    if images.others:
-        report.notes.append(f"{counted(images.others, 'other files')} not packed, being no images")
+    if images.others and (found is None or found.root != images.root):
+        what = "" if found else ", and none is labels in a format that xlabel reads"
+        report.notes.append(f"{counted(images.others, 'other files')} in {images.root} not packed{what}")
     if section["kind"] == "tar":
         notes.note_webdataset(images.keys, report)
     report.problems.sort()
     section |= {"sha256": "0" * 64, "bundle": names.media, "pack_id": assembly.pack_id}
-    assembly.finish_media(work.staged(names.media), [key.encode() for key in images.empty])
+    assembly.finish_media(work.staged(names.media), images.empty)
     if names.manifest:
         problems = _below(report.problems, images.root, found.root if found else images.root)
-        tail = {"empty": images.empty, "problems": problems, "sha256": "0" * 64}
+        tail = empty_fields(images.empty) | {"problems": problems, "sha256": "0" * 64}
         assembly.finish_manifest(tail | {"pack_id": assembly.pack_id})
     if names.annotations:
         assembly.finish_annotations(found.labels.extra if found else None, section)
@@ -273,6 +275,8 @@ def _publish(work: Transaction, report: Report, names: Names) -> None:
         stale.append(PROBLEMS)
     if not names.manifest and (work.folder / names.media).exists():
         stale.append(MANIFEST)  # of the media that is replaced
+    if not names.annotations and (work.folder / ANNOTATIONS).exists():
+        report.notes.append(f"{ANNOTATIONS} there is of another pack now; build the annotations again")
     report.files = {str(work.folder / name): work.staged(name).stat().st_size for name in written}
     work.commit(written, stale)
 

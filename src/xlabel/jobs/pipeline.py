@@ -18,6 +18,7 @@ def pipeline(
     labels: str | os.PathLike[str],
     output: str | os.PathLike[str] = "output",
     *,
+    format: str | None = None,
     placeholders: bool = True,
     placeholder_size: tuple[int, int] | None = None,
     pattern: str | None = None,
@@ -32,7 +33,7 @@ def pipeline(
     """
     found_images = scan(images, pattern)
     names = Names(MEDIA, MANIFEST, ANNOTATIONS)
-    found = labelling.find(found_images, Path(labels), None)
+    found = labelling.find(found_images, Path(labels), format)
     assert found is not None
     if len(found_images.keys):
         return pack.write(

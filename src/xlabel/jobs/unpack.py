@@ -6,22 +6,22 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from xlabel import formats
-from xlabel.errors import CorruptError, InputError, LossError
+from xlabel.errors import InputError, LossError
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.jobs.labels import Layout
-from xlabel.jobs.verify import read_manifest
+from xlabel.jobs.verify import empty_files, read_manifest, said
 from xlabel.model import Dataset, Loss, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame
 from xlabel.model.report import loss_lines
 from xlabel.stores.extract import Extraction
+from xlabel.stores.local import key_of
 
 Progress = Callable[[int, int], None]
-T = TypeVar("T")
 PIECE = 4 << 20
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 """Errors that are not about one file: the place as a whole takes no more."""
@@ -63,8 +63,10 @@ def unpack(
                 report.bytes += frame.size
                 if progress and number % 64 == 0:
                     progress(report.bytes, bundle.size)
-            for key in _empty(bundle, section):
-                put(out, layout.image(key.encode()), [b""], report)
+            path = bundle.media.parent / MANIFEST
+            manifest = read_manifest(path) if section is None and path.exists() else None
+            for empty in empty_files(bundle, section, manifest):
+                put(out, layout.image(empty), [b""], report)
             report.done = {"images": len(frames)}
             if dataset is not None and name is not None:
                 _write_labels(dataset, section or {}, name, layout, out, report)
@@ -109,7 +111,7 @@ def _plan(dataset: Dataset | None, section: dict[str, Any], to: str | None) -> t
         return Layout(), None
     origin = dataset.origin.format if dataset.origin else None
     if to is None or to == origin or to == (origin or "").split("-")[0]:
-        return _said(section, "layout", Layout, Layout()), origin
+        return said(section, "layout", Layout, Layout()), origin
     base, _ = formats.split_name(to)
     return Expected(images=formats.get(base).IMAGES), to
 
@@ -133,7 +135,8 @@ def refuse_losses(losses: list[Loss], name: str, on_loss: str) -> None:
         lines = "\n".join(f"  {line}" for line in loss_lines(lost))
         raise LossError(
             f"{name} cannot hold everything, and nothing was written:\n{lines}\n"
-            "say --on-loss drop to leave these out, or choose another format (xlabel formats)"
+            "say --on-loss drop to leave these out, or choose another format (xlabel formats)",
+            losses,
         )
 
 
@@ -152,7 +155,7 @@ def _write_image(bundle: Bundle, frame: Frame, layout: Layout, out: Extraction, 
     try:
         name = frame.raw_name
     except ValueError as error:
-        report.problems.append(Problem(repr(frame.key), "unsafe-name", f"{error}; it was not written"))
+        report.problems.append(Problem(frame.key, "unsafe-name", f"{error}; it was not written"))
         return
     if put(out, layout.image(name), pieces(), report) and frame.sha256 not in (
         "",
@@ -172,14 +175,19 @@ def put(out: Extraction, path: str | bytes, chunks: Any, report: Report) -> bool
     try:
         out.write(path, chunks)
     except ValueError as error:
-        report.problems.append(Problem(repr(path), "unsafe-name", f"{error}; it was not written"))
+        report.problems.append(Problem(shown(path), "unsafe-name", f"{error}; it was not written"))
         return False
     except OSError as error:
         if error.errno in HOPELESS:
             raise InputError(f"{out.folder}: cannot be written to: {error.strerror}") from None
-        report.problems.append(Problem(repr(path), "unwritable", f"{error.strerror}; it was not written"))
+        report.problems.append(Problem(shown(path), "unwritable", f"{error.strerror}; it was not written"))
         return False
     return True
+
+
+def shown(path: str | bytes) -> str:
+    """A path as a key."""
+    return path if isinstance(path, str) else key_of(path)
 
 
 def _write_labels(
@@ -187,30 +195,14 @@ def _write_labels(
 ) -> None:
     base, variant = formats.split_name(name)
     same = dataset.origin is not None and dataset.origin.format == name
-    left = _said(section, "unmatched", list[Sample], []) if same else []
+    left = said(section, "unmatched", list[Sample], []) if same else []
     whole = msgspec.structs.replace(dataset, samples=[*dataset.samples, *left])
     files = 0
     for path, chunks in formats.get(base).write(whole, variant):
         files += put(out, layout.label(path), chunks, report)
     if same:
-        for path, text in _said(section, "unmatched_files", dict[str, str], {}).items():
+        for path, text in said(section, "unmatched_files", dict[str, str], {}).items():
             files += put(out, layout.label(path), [text.encode()], report)
-        for path, data in _said(section, "unmatched_base64", dict[str, bytes], {}).items():
+        for path, data in said(section, "unmatched_base64", dict[str, bytes], {}).items():
             files += put(out, layout.label(path), [data], report)
     report.done |= {"annotations": dataset.counts()["annotations"], f"{name} files": files}
-
-
-def _empty(bundle: Bundle, section: dict[str, Any] | None) -> list[str]:
-    if section is not None:
-        return _said(section, "empty", list[str], [])
-    path = bundle.media.parent / MANIFEST
-    manifest = read_manifest(path) if path.exists() else None
-    return manifest.empty if manifest is not None and manifest.pack_id == bundle.pack_id else []
-
-
-def _said(section: dict[str, Any], name: str, kind: type[T], default: T) -> T:
-    """A field of the annotation file's own section."""
-    try:
-        return msgspec.convert(section.get(name, default), kind)
-    except msgspec.ValidationError as error:
-        raise CorruptError(f"{ANNOTATIONS}: xlabel.{name}: {error}; put the right one back") from None

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from struct import Struct, pack_into
 from struct import error as StructError
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,7 +22,9 @@ from xlabel.jobs.assembly import pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.jobs.pack import FPS, frame_rate
 from xlabel.model import Problem, Report
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest, empty_names
+
+T = TypeVar("T")
 
 PIECE = 4 << 20
 _json = msgspec.json.Encoder()
@@ -60,7 +62,8 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
             if progress and number % 64 == 0:
                 progress(report.bytes, bundle.size)
         if hashed and rate is not None and not report.problems:  # those would only be found once more
-            empty = manifest.empty if manifest is not None else bundle.unified.section.get("empty", [])
+            section = bundle.unified.section if bundle.described else None
+            empty = empty_files(bundle, section, manifest)
             _check_rest(bundle, frames, crcs, empty, face, rate, report)
         report.done = {"images": len(frames)}
         if bundle.described:
@@ -98,6 +101,27 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         if frame.index != number:
             raise CorruptError(f"{where}: expected frame {number}, found {frame.index}; the order is broken")
     return manifest
+
+
+def empty_files(bundle: Bundle, section: dict[str, Any] | None, manifest: Manifest | None) -> list[bytes]:
+    """Names of the files of 0 bytes, from whichever JSON file there is; CorruptError where they are wrong."""
+    try:
+        if section is not None:
+            keys = said(section, "empty", list[str], [])
+            return empty_names(keys, said(section, "empty_bytes", dict[str, str], {}))
+        if manifest is not None and manifest.pack_id == bundle.pack_id:
+            return empty_names(manifest.empty, manifest.empty_bytes)
+    except ValueError as error:
+        raise CorruptError(f"{bundle.media.parent}: {error}; pack again") from None
+    return []
+
+
+def said(section: dict[str, Any], name: str, kind: type[T], default: T) -> T:
+    """A field of the annotation file's own section."""
+    try:
+        return msgspec.convert(section.get(name, default), kind)
+    except msgspec.ValidationError as error:
+        raise CorruptError(f"{ANNOTATIONS}: xlabel.{name}: {error}; put the right one back") from None
 
 
 def _expected(
@@ -257,7 +281,7 @@ def _check_rest(
     bundle: Bundle,
     frames: list[Frame],
     crcs: array[int],
-    empty: list[str],
+    empty: list[bytes],
     face: bool,
     rate: Fraction,
     report: Report,
@@ -288,7 +312,7 @@ def rebuilt(
     kind: bundles.Kind,
     frames: list[Frame],
     crcs: array[int],
-    empty: list[str],
+    empty: list[bytes],
     face: bool,
     rate: Fraction,
     pack_id: str,
@@ -321,10 +345,10 @@ def rebuilt(
         if recorded:
             records += kind.record(name, frame.size, crc, frame.offset - prefix)
     entries = len(frames)
-    for key in empty:
-        text = kind.prefix(key.encode(), 0, face)
+    for name in empty:
+        text = kind.prefix(name, 0, face)
         if text:
-            records += kind.record(key.encode(), 0, 0, end)
+            records += kind.record(name, 0, 0, end)
             pieces.append((end, text))
             end += len(text)
             entries += 1

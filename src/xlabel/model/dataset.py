@@ -41,6 +41,17 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     origin: Any = None
     """What the source's record of this image held besides the annotations; see `Annotation.origin`."""
 
+    @property
+    def turned(self) -> bool:
+        """Whether the labels were drawn on the stored matrix, and are turned here to what is displayed."""
+        return self.drawn is not None and is_stored(self.image, self.drawn)
+
+
+def is_stored(image: Image, size: tuple[int | None, int | None]) -> bool:
+    """Whether a size that labels state is the stored one: the displayed one with its axes swapped."""
+    width, height = image.width, image.height
+    return image.orientation >= 5 and None not in size and size == (height, width) and width != height
+
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Where the labels came from, so that they can be written again in the same form and layout."""

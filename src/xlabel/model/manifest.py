@@ -55,6 +55,26 @@ def name_bytes(name: bytes) -> str | None:
     return None
 
 
+def empty_fields(names: list[bytes]) -> dict[str, Any]:
+    """The fields `empty` and `empty_bytes` of both JSON files."""
+    keys = [name.decode("utf-8", "backslashreplace") for name in names]
+    coded = {
+        key: text for key, name in zip(keys, names, strict=True) if (text := name_bytes(name)) is not None
+    }
+    return {"empty": keys} | ({"empty_bytes": coded} if coded else {})
+
+
+def empty_names(keys: list[str], coded: dict[str, str]) -> list[bytes]:
+    """The names that `empty_fields` was made of; ValueError where what is coded is not the key's."""
+    names = []
+    for key in keys:
+        name = base64.b64decode(coded[key], validate=True) if key in coded else key.encode()
+        if name.decode("utf-8", "backslashreplace") != key:
+            raise ValueError(f"the name of {key!r} is not its own")
+        names.append(name)
+    return names
+
+
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`frame_manifest.json`."""
 
@@ -67,6 +87,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     frames: list[Frame]
     empty: list[str] = msgspec.field(default_factory=list)
     """Keys of files of 0 bytes: they are no frames, and unpacking makes them again."""
+    empty_bytes: dict[str, str] = msgspec.field(default_factory=dict)
+    """Names in base64 of those that are not UTF-8, by their keys."""
     problems: list[dict[str, Any]] = msgspec.field(default_factory=list)
     sha256: str | None = None
     """Of all that stands before `"sha256":` at the end of the file."""

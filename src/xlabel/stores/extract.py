@@ -22,6 +22,8 @@ class Extraction:
     def __init__(self, folder: Path, overwrite: bool) -> None:
         """Raises ExistsError where the folder holds something and `overwrite` was not said."""
         self.folder = folder
+        self.written = 0
+        """Bytes of all files so far."""
         self._made: set[str] = set()
         self._drafts = 0
         self._written: set[int] = set()
@@ -63,7 +65,7 @@ class Extraction:
         try:
             with file:
                 for chunk in chunks:
-                    file.write(chunk)
+                    self.written += file.write(chunk)
             if self._in_place:
                 os.replace(draft, place)
         except BaseException:

@@ -103,8 +103,8 @@ class Scan(Images, kw_only=True):
 
     sizes: array[int]
     """Bytes of each image."""
-    empty: list[str]
-    """Keys of image files of 0 bytes; they are not among `keys`."""
+    empty: list[bytes]
+    """Names of image files of 0 bytes, as the file system has them; they are not among `keys`."""
 
 
 def find_images(root: str | os.PathLike[str], pattern: str | None = None) -> Images:
@@ -138,7 +138,7 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
     keys, problems = found.keys, found.problems
     sizes = array("Q")
     gone: set[bytes] = set()
-    empty: list[str] = []
+    empty: list[bytes] = []
     previous = b""
     for name in _names(keys):
         size, problem = _size(folder, name, previous)
@@ -149,7 +149,7 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
         problems.append(problem)
         gone.add(name)
         if problem.code == "empty-file":
-            empty.append(key_of(name))
+            empty.append(name)
     if gone:
         keys = Paths(name for name in _names(keys) if name not in gone)
     return Scan(root=found.root, keys=keys, sizes=sizes, empty=empty, others=found.others, problems=problems)
@@ -171,6 +171,7 @@ class Folder:
         else:
             raise InputError(f"{path}: expected a folder or a file of labels, found nothing there")
         self._prefix = self.root.rstrip("/") + "/"
+        self._alone = place.name if self._files is not None else None
 
     @property
     def files(self) -> Paths:
@@ -185,6 +186,8 @@ class Folder:
         return self._files
 
     def read(self, path: str) -> bytes:
+        if self._alone is not None and path != self._alone:
+            raise FileNotFoundError(path)
         try:
             fd = os.open(self._prefix + path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
