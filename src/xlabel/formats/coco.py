@@ -9,8 +9,10 @@ kept.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
@@ -18,13 +20,14 @@ from msgspec.structs import replace
 from xlabel.errors import InputError
 from xlabel.formats import coco_reading, coco_writing, unified
 from xlabel.formats.coco_layout import NAME as NAME
-from xlabel.formats.coco_layout import files_of, kept, origin_of, places, split_of, starts
+from xlabel.formats.coco_layout import File, files_of, kept, origin_of, places, split_of, starts
 from xlabel.formats.coco_records import complete, record_of, spelling
 from xlabel.formats.labels import DocumentLabels, Ref, settle
 from xlabel.formats.losses import FIELDS
-from xlabel.formats.pairing import match_names
+from xlabel.formats.names import spread
+from xlabel.formats.pairing import has_ending, match_names
 from xlabel.model import Annotation, Dataset, Image, Loss, Problem, Sample
-from xlabel.model.dataset import Origin
+from xlabel.model.dataset import Origin, is_stored
 
 if TYPE_CHECKING:
     from xlabel.formats import Tree
@@ -52,8 +55,20 @@ _WORDS = (
 class CocoLabels(DocumentLabels):
     """The labels of one or several COCO files."""
 
+    @cached_property
+    def _files(self) -> list[File]:
+        return files_of(self.origin)
+
+    @cached_property
+    def _category_ids(self) -> list[dict[int | None, Any]]:
+        """For each file: the id in it of each category, by the id in the model."""
+        return [
+            {known: raw.get("id") for known, raw in file.categories or () if isinstance(raw, dict)}
+            for file in self._files
+        ]
+
     def bind(self, keys: Sequence[str]) -> None:
-        files = files_of(self.origin)
+        files = self._files
         folders = [_image_folders(file.path) for file in files]
         first = starts(files, "images")
         there = set(keys)
@@ -73,7 +88,7 @@ class CocoLabels(DocumentLabels):
         stated = sample.image
         before = replace(sample, image=replace(stated, key=sample.named)) if sample.named else sample
         size = (stated.width, stated.height)
-        if image.orientation >= 5 and size == (image.height, image.width) and size[0] != size[1]:
+        if is_stored(image, size):
             before = replace(before, annotations=self._with_records(before))
         settled = settle(before, image, f"{self.where}: {stated.key}", self.problems)
         if sample.drawn is not None and settled.drawn != sample.drawn:
@@ -82,21 +97,20 @@ class CocoLabels(DocumentLabels):
 
     def _with_records(self, sample: Sample) -> tuple[Annotation, ...]:
         """Annotations with whole records, since a number that is turned to and fro may come back changed."""
-        files = files_of(self.origin)
+        files = self._files
         first = starts(files, "annotations")
         found = []
         for annotation in sample.annotations if files else ():
             own = places(annotation.origin)
             for place in own:
                 if place.record is None:
-                    file = files[max(0, bisect_right(first, place.at or 0) - 1)]
+                    number = max(0, bisect_right(first, place.at or 0) - 1)
+                    file = files[number]
                     bare = replace(annotation, **dict.fromkeys(place.without or ()))
                     spelled = spelling(file.form, place.form)
                     identity = spelled.id if annotation.id is None else annotation.id
                     category = annotation.category
-                    ids = {
-                        known: raw.get("id") for known, raw in file.categories or () if isinstance(raw, dict)
-                    }
+                    ids = self._category_ids[number]
                     category_id = (
                         spelled.category_id if category is None else ids.get(category.id, category.id)
                     )
@@ -111,10 +125,9 @@ class CocoLabels(DocumentLabels):
 
 def sniff(tree: "Tree") -> str | None:
     """Why the tree looks like COCO; looks into a dozen JSON files at most."""
-    paths = _paths(tree)
-    if len(paths) > _LOOKED_AT:  # those first that are called as COCO files usually are
-        paths.sort(key=lambda path: not any(word in path.rpartition("/")[2].lower() for word in _WORDS))
-    for path in paths[:_LOOKED_AT]:
+    likely = list(islice(filter(_is_likely, filter(_is_json, tree.files)), _LOOKED_AT))
+    _, others = spread(tree.files, lambda p: _is_json(p) and not _is_likely(p), _LOOKED_AT - len(likely))
+    for path in (*likely, *others):
         try:
             data = tree.read(path)
         except (FileNotFoundError, InputError):
@@ -183,7 +196,17 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
 
 
 def _paths(tree: "Tree") -> list[str]:
-    return [path for path in tree.files if path.lower().endswith(".json")]
+    return list(filter(_is_json, tree.files))
+
+
+def _is_json(path: str) -> bool:
+    return has_ending(path, (".json",))
+
+
+def _is_likely(path: str) -> bool:
+    """Whether a file is called as COCO files usually are."""
+    name = path.rpartition("/")[2].lower()
+    return any(word in name for word in _WORDS)
 
 
 def _where(tree: "Tree", path: str) -> str:

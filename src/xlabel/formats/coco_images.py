@@ -12,29 +12,12 @@ WIDEST = 1 << 31
 """Sides of images are below this."""
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_DEEPEST = 64
 _CATEGORY = {"supercategory": str, "keypoints": tuple[str, ...], "skeleton": tuple[tuple[int, int], ...]}
 
 
 def same(one: Any, other: Any) -> bool:
     """Whether two values are the same JSON, whatever the order of fields; 1, 1.0 and true are three."""
     return _encode(one) == _encode(other)
-
-
-def is_deep(value: Any) -> bool:
-    """Whether a value is nested deeper than any record should be."""
-    level = [value]
-    for _ in range(_DEEPEST):
-        below = [
-            child
-            for item in level
-            for child in (item.values() if isinstance(item, dict) else item)
-            if isinstance(child, (dict, list))
-        ]
-        if not below:
-            return False
-        level = below
-    return True
 
 
 def image_of(raw: Mapping[str, Any]) -> tuple[Image, str | None, list[tuple[str, str]]]:

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from xlabel.formats.splits import SPLITS
+from xlabel.formats.untrusted import is_inside
 from xlabel.model.dataset import Origin
 
 NAME = "coco"
@@ -69,7 +71,7 @@ def files_of(origin: Origin | None) -> list[File]:
     except msgspec.ValidationError:
         return []
     paths = [file.path for file in files]
-    return files if len(set(paths)) == len(paths) and all(map(_is_inside, paths)) else []
+    return files if len(set(paths)) == len(paths) and all(map(is_inside, paths)) else []
 
 
 def origin_of(files: Sequence[File]) -> Origin:
@@ -108,8 +110,8 @@ def split_of(path: str) -> str | None:
     """The split that a document's path tells: `val` of annotations/instances_val2017.json."""
     for part in reversed(path.lower().split("/")):
         for word in _words(part):
-            if word in _SPLITS:
-                return _SPLITS[word]
+            if word in SPLITS:
+                return SPLITS[word]
     return None
 
 
@@ -125,19 +127,3 @@ def _words(part: str) -> Iterator[str]:
     for word in reversed(letters.split()):
         yield word
         yield word.removeprefix("mini")
-
-
-def _is_inside(path: str) -> bool:
-    parts = path.split("/")
-    return not ("\\" in path or "\0" in path or ":" in parts[0] or {"", ".", ".."} & set(parts))
-
-
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}

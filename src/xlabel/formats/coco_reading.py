@@ -13,7 +13,6 @@ from xlabel.formats.coco_images import (
     category_record,
     image_of,
     image_record,
-    is_deep,
     is_id,
     is_plain,
     same,
@@ -29,11 +28,11 @@ from xlabel.formats.coco_records import (
     loose,
     record_of,
     said_of,
-    shortened,
     spelling,
     take_back,
     words,
 )
+from xlabel.formats.untrusted import is_deep, shortened
 from xlabel.model import Annotation, Category, Image, Problem, Sample
 
 BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -61,11 +60,16 @@ class Reading(Struct):
     image_places: list[Place | None] = field(default_factory=list)
     groups: list[list[Annotation]] = field(default_factory=list)
     categories: list[Category] = field(default_factory=list)
+    category_places: dict[int, int] = field(default_factory=dict)
+    """Id of each category -> its place among them."""
+    top_category: int = 0
     problems: list[Problem] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     names: dict[tuple[str, str | None, str], int] = field(default_factory=dict)
     """Images of the files before: folder, split and name, to their positions."""
     keys: set[str] = field(default_factory=set)
+    tried: dict[str, int] = field(default_factory=dict)
+    """Key that was taken -> the next number to tell another one apart by."""
     image_ids: set[Any] = field(default_factory=set)
     annotation_ids: dict[Any, tuple[int, int]] = field(default_factory=dict)
     """Of the files before: id to image and position in its group."""
@@ -75,6 +79,12 @@ class Reading(Struct):
     clashing: list[tuple[int, int]] = field(default_factory=list)
     image_place: int = 0
     annotation_place: int = 0
+
+    def add_category(self, category: Category) -> None:
+        """Add a category, which has an id of its own."""
+        self.categories.append(category)
+        self.category_places[category.id] = len(self.categories) - 1
+        self.top_category = max(self.top_category, category.id)
 
     def problem(self, at: str, code: str, message: str) -> None:
         """List what is wrong with a record, or with the file where `at` is empty."""
@@ -265,7 +275,6 @@ def _categories(state: Reading, file: File, raws: list[Raw] | None) -> dict[Any,
     known = {
         (category.name, category.supercategory): place for place, category in enumerate(state.categories)
     }
-    taken = {category.id for category in state.categories}
     for at, raw in enumerate(raws or ()):
         name = f"categories[{at}]"
         value = _value(state, raw, name, "bad-category")
@@ -293,11 +302,10 @@ def _categories(state: Reading, file: File, raws: list[Raw] | None) -> dict[Any,
             state.categories[place] = joined
             category = joined
         else:
-            if category.id in taken or type(raw_id) is not int:
+            if category.id in state.category_places or type(raw_id) is not int:
                 odd = True
-                category = msgspec.structs.replace(category, id=max(taken, default=0) + 1)
-            taken.add(category.id)
-            state.categories.append(category)
+                category = msgspec.structs.replace(category, id=state.top_category + 1)
+            state.add_category(category)
         index.setdefault(raw_id, category)
         kept.append((category.id, value))
         odd = odd or not same(category_record(category, raw_id), value)
@@ -354,9 +362,7 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
             if key in own:
                 state.problem(name, "image-twice", f"{key!r} has a record already; join the two")
             elif key in state.keys:
-                key = _free_key(
-                    state.keys, key, split or folder.rstrip("/") or file.path.removesuffix(".json")
-                )
+                key = _free_key(state, key, split or folder.rstrip("/") or file.path.removesuffix(".json"))
                 named, image = image.key, msgspec.structs.replace(image, key=key)
             position = len(state.images)
             mine[folder, split, named or key] = position
@@ -372,7 +378,7 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
             state.named.append(named)
             state.image_places.append(place)
             state.groups.append([])
-            if state.several and image.id is not None:
+            if image.id is not None:
                 if image.id in state.image_ids:
                     state.clashing_images.append(position)
                 state.image_ids.add(image.id)
@@ -409,11 +415,13 @@ def _join_image(state: Reading, position: int, image: Image, value: dict[str, An
     first.also = [*(first.also or []), place]
 
 
-def _free_key(keys: set[str], key: str, word: str) -> str:
+def _free_key(state: Reading, key: str, word: str) -> str:
     free = f"{word}/{key}"
-    number = 2
-    while free in keys:
+    number = state.tried.get(free, 2)
+    wanted = free
+    while free in state.keys:
         free, number = f"{word}.{number}/{key}", number + 1
+    state.tried[wanted] = number
     return free
 
 
@@ -583,12 +591,11 @@ def _category(
 
 def _category_by_id(state: Reading, file: File, raw_id: int) -> Category:
     """A category that is named by its id alone."""
-    taken = {category.id: category for category in state.categories}
-    known = taken.get(raw_id)
-    if known is not None and known.name == str(raw_id):
-        return known
-    category = Category(id=raw_id if known is None else max(taken) + 1, name=str(raw_id))
-    state.categories.append(category)
+    place = state.category_places.get(raw_id)
+    if place is not None and state.categories[place].name == str(raw_id):
+        return state.categories[place]
+    category = Category(id=raw_id if place is None else state.top_category + 1, name=str(raw_id))
+    state.add_category(category)
     if category.id != raw_id:
         file.categories = [*(file.categories or []), (category.id, {"id": raw_id})]
     return category
@@ -598,7 +605,7 @@ def _image_by_id(state: Reading, image_id: Any) -> int:
     """An image that results name by its id alone."""
     key = str(image_id)
     if key in state.keys:
-        key = _free_key(state.keys, key, "results")
+        key = _free_key(state, key, "results")
     state.keys.add(key)
     state.images.append(Image(key=key, id=image_id))
     state.splits.append(None)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from xlabel.formats.untrusted import shortened
 from xlabel.model import RLE, Annotation, Category, OrientedBox, Shape
 from xlabel.model.geometry import area_of, bbox_of, rle_counts
 
@@ -262,10 +263,13 @@ def spelling(*forms: Mapping[str, str] | None) -> Spelling:
     return Spelling(**values) if values else STANDARD
 
 
-def box_area(annotation: Annotation) -> int | float | None:
-    """The area of an annotation that is a box and says nothing more; None for any other.
+def box_record(
+    annotation: Annotation, identity: Any, image_id: Any, category_id: Any, said: Said | UnsetType = UNSET
+) -> Record | None:
+    """The record of an annotation that is a box and says nothing more; None for any other.
 
-    Nearly all annotations of nearly all sets are such, and need no more than this to be written.
+    Nearly all annotations of nearly all sets are such, and need no more than this to be written. `said` is
+    what stands in `xlabel`.
     """
     bbox = annotation.bbox
     if (
@@ -285,7 +289,17 @@ def box_area(annotation: Annotation) -> int | float | None:
     ):
         return None
     area = bbox[2] * bbox[3]
-    return area if -_LARGEST < area < _LARGEST else None
+    if not -_LARGEST < area < _LARGEST:
+        return None
+    return Record(
+        id=identity,
+        image_id=image_id,
+        category_id=category_id,
+        bbox=bbox,
+        area=area,
+        iscrowd=1 if annotation.crowd else 0,
+        xlabel=said,
+    )
 
 
 def record_of(
@@ -402,15 +416,6 @@ def loose(raw: Mapping[str, Any]) -> tuple[Record, dict[str, Any], list[tuple[st
 def labelled(keypoints: tuple[Any, ...]) -> int:
     """How many keypoints are labelled: those with v > 0."""
     return sum(1 for v in keypoints[2::3] if v > 0)
-
-
-def shortened(value: Any, limit: int = 60) -> str:
-    """A value as a message shows it."""
-    try:
-        text = msgspec.json.encode(value).decode()
-    except (ValueError, RecursionError):  # an integer of thousands of digits
-        text = type(value).__name__
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _given(value: Any) -> Any:

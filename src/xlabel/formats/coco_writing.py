@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from xlabel.formats.coco_images import category_of, category_record, image_of, image_record, is_id, rewritten
 from xlabel.formats.coco_layout import FILE, LISTS, File, Place, files_of, places, split_of, starts
 from xlabel.formats.coco_reading import baseline_of, extra_of, joined_category
-from xlabel.formats.coco_records import DERIVED, Record, Spelling, box_area, complete, record_of, spelling
+from xlabel.formats.coco_records import DERIVED, Record, Spelling, box_record, complete, record_of, spelling
 from xlabel.formats.pairing import stem
 from xlabel.model import Annotation, Category, Dataset, Sample
 from xlabel.model.geometry import turn, turn_back
@@ -96,6 +96,8 @@ class _Document(Struct):
     """By id and name in the model: the category, and the id in the file."""
     taken: set[Any] = field(default_factory=set)
     """Ids of categories in the file."""
+    top: int = 0
+    """The highest of these that is a number."""
     by_object: dict[int, Any] = field(default_factory=dict)
     """Ids in the file of the category objects that have been met."""
     named: bool = False
@@ -224,7 +226,7 @@ def _place_labels(dataset: Dataset, documents: list[_Document], again: bool) -> 
         sample = dataset.samples[position]
         home = next((d for d in documents if position in d.image_ids), documents[0])
         home_id = home.image_ids.get(position, sample.image.id)
-        turned = again and sample.origin is not None and _was_turned(sample)
+        turned = again and sample.origin is not None and sample.turned
         for annotation in sample.annotations:
             origin = annotation.origin if again else None
             if origin is None:
@@ -293,11 +295,11 @@ def _know(document: _Document, category: Category, identity: Any) -> None:
     document.listed.setdefault((category.id, category.name), (category, identity))
     if isinstance(identity, (int, str)):
         document.taken.add(identity)
+        document.top = max(document.top, identity) if isinstance(identity, int) else document.top
 
 
 def _free(document: _Document, category: Category) -> int:
-    numbers = (identity for identity in document.taken if isinstance(identity, int))
-    return category.id if category.id not in document.taken else max(numbers) + 1
+    return category.id if category.id not in document.taken else document.top + 1
 
 
 def _category_id(document: _Document, category: Category) -> Any:
@@ -334,22 +336,11 @@ def _streamed(dataset: Dataset) -> Iterator[bytes]:
         images.append(_encoder.encode(image_record(sample, number)))
         for annotation in sample.annotations:
             category = None if annotation.category is None else annotation.category.id
-            area = box_area(annotation)
-            if area is None:
-                record = record_of(annotation, ids.of(None), number, category)
-                batch.append(complete(record, annotation))
-            else:
-                crowd = 1 if annotation.crowd else 0
-                batch.append(
-                    Record(
-                        id=ids.of(None),
-                        image_id=number,
-                        category_id=category,
-                        bbox=annotation.bbox,
-                        area=area,
-                        iscrowd=crowd,
-                    )
-                )
+            identity = ids.of(None)
+            batch.append(
+                box_record(annotation, identity, number, category)
+                or complete(record_of(annotation, identity, number, category), annotation)
+            )
         if len(batch) >= _BATCH:
             yield comma + b"".join(_lines(batch))
             comma = b",\n"
@@ -562,12 +553,6 @@ def _category_records(document: _Document, read: dict[int, Category]) -> Iterato
         then = category_record(before, identity)
         record = {key: value for key, value in raw.items() if key in now or key not in then}
         yield record | {key: now[key] for key in now if key not in then or then[key] != now[key]}
-
-
-def _was_turned(sample: Sample) -> bool:
-    """Whether the labels were drawn on the stored matrix; see `labels.settle`."""
-    image = sample.image
-    return image.orientation >= 5 and sample.drawn is not None and sample.drawn == (image.height, image.width)
 
 
 def _turned(annotation: Annotation, sample: Sample) -> Annotation:

@@ -16,9 +16,10 @@ from xlabel.formats import csv_write
 from xlabel.formats.csv_cells import EXPECTED, READ, READ_IMAGE, Categories, four, number
 from xlabel.formats.csv_layout import OWN, Plan, Table, body, dialect, names_of, plan_again, recognise
 from xlabel.formats.csv_rows import annotation_in, image_in, split_in
-from xlabel.formats.csv_text import plain, short
+from xlabel.formats.csv_text import plain
 from xlabel.formats.labels import DocumentLabels
 from xlabel.formats.losses import FIELDS, missing
+from xlabel.formats.untrusted import short
 from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Sample
 from xlabel.model.dataset import Origin
 

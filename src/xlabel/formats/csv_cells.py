@@ -6,16 +6,13 @@ from typing import Annotated, Any, cast
 import msgspec
 
 from xlabel.formats.exact import add, minus
+from xlabel.formats.splits import SPLITS
 from xlabel.model import RLE, Annotation, Category, Number, Shape
 from xlabel.model.annotation import Circle, OrientedBox
+from xlabel.model.geometry import rle_counts
 
 LIMIT = 2**53
 """Numbers as large as this are refused: a double no longer tells them apart."""
-
-SPLITS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-}  # fmt: skip
-"""Words in a path or a cell that name a split, and the name that it gets."""
 
 Box = tuple[Number, Number, Number, Number]
 
@@ -133,6 +130,12 @@ def _polygons(text: str) -> tuple[tuple[Number, ...], ...]:
     return polygons
 
 
+def _mask(text: str) -> RLE:
+    mask = _decode_mask(text)
+    rle_counts(mask)
+    return mask
+
+
 def _keypoints(text: str) -> tuple[Number, ...]:
     keypoints = _decode_numbers(text)
     if len(keypoints) % 3:
@@ -157,7 +160,7 @@ def _shape(text: str) -> Shape:
 READ: dict[str, Callable[[str], Any]] = {
     "id": identity,
     "polygons": _polygons,
-    "mask": _decode_mask,
+    "mask": _mask,
     "keypoints": _keypoints,
     "shape": _shape,
     "crowd": _flag,

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from xlabel.errors import InputError
-from xlabel.formats.csv_cells import READ, SPLITS, Box, box, four, number
-from xlabel.formats.csv_text import Row, line_end, plain, rows, short, split
+from xlabel.formats.csv_cells import READ, Box, box, four, number
+from xlabel.formats.csv_text import Row, line_end, plain, rows, split
+from xlabel.formats.splits import SPLITS
+from xlabel.formats.untrusted import short
 from xlabel.model import Number
 from xlabel.model.dataset import IMAGE_SUFFIXES
 

@@ -89,8 +89,3 @@ def line_end(text: str) -> str:
     if not feeds:
         return "\r" if "\r" in text else "\n"
     return "\r\n" if text.count("\r\n") == feeds else "\n"
-
-
-def short(text: str) -> str:
-    """A text for a message, in quotes and cut where it is long."""
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -9,7 +9,6 @@ import msgspec
 
 from xlabel.errors import InputError
 from xlabel.formats.csv_cells import (
-    SPLITS,
     WRITE,
     Box,
     Categories,
@@ -41,7 +40,9 @@ from xlabel.formats.csv_rows import (
     split_in,
 )
 from xlabel.formats.csv_text import join, line_end, plain, quoted, rows, split
-from xlabel.formats.named import is_inside, to_displayed, to_drawn
+from xlabel.formats.named import to_displayed, to_drawn
+from xlabel.formats.splits import NAMES
+from xlabel.formats.untrusted import is_inside
 from xlabel.model import Annotation, Category, Dataset, Loss, Sample
 from xlabel.model.geometry import bbox_of
 
@@ -126,7 +127,7 @@ def anew(dataset: Dataset, variant: str | None) -> Iterator[tuple[str, Iterable[
 def unheld(dataset: Dataset) -> Iterator[Loss]:
     """What a narrower dialect leaves out besides fields: splits that no path tells, equal names."""
     for sample in dataset.samples:
-        if sample.split is not None and sample.split not in SPLITS.values():
+        if sample.split is not None and sample.split not in NAMES:
             yield Loss(sample.image.key, "split")
     seen: set[str] = set()
     for category in dataset.categories:
@@ -159,7 +160,7 @@ def _survey(dataset: Dataset, narrow: str | None) -> tuple[set[str], dict[str, d
 
 def _path(sample: Sample | None, narrow: str | None) -> str:
     """The table that a sample goes to."""
-    told = sample is not None and narrow is not None and sample.split in SPLITS.values()
+    told = sample is not None and narrow is not None and sample.split in NAMES
     return f"{sample.split}.csv" if told and sample is not None else "labels.csv"
 
 
@@ -240,7 +241,7 @@ def _sheet_for(split_name: str | None, sheets: list[_Sheet]) -> _Sheet:
     for sheet in sheets:
         if sheet.table.split == split_name or (split_name is not None and "split" in sheet.plan.roles):
             return sheet
-    if split_name is not None and split_name not in SPLITS.values():
+    if split_name is not None and split_name not in NAMES:
         return sheets[0]
     taken = {sheet.table.path for sheet in sheets}
     path = next(p for p in _paths_for(split_name) if p not in taken)

@@ -6,21 +6,24 @@ together. `<class>_train.txt` says of each image whether it has an object of the
 of them are difficult.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain
 
+from xlabel.formats.names import Names, lines
 from xlabel.formats.pairing import LABEL_FOLDERS, stem
+from xlabel.formats.splits import NAMES
 from xlabel.model import Problem, Sample
 
 FOLDER = "ImageSets"
 UNLIKE = "unlike"
 """Field of a sample's origin that has what `unlike` gives."""
-SPLITS = ("train", "val", "test")
 MEMBERS = {"train": ("train",), "val": ("val",), "test": ("test",), "trainval": ("train", "val")}
 
-Ids = dict[str, set[str]]
+Ids = dict[str, Names]
 """Folder that has the ImageSets (with its slash) -> ids of images."""
-Splits = dict[str, dict[str, str]]
-"""Folder that has the ImageSets (with its slash) -> id of an image -> split."""
+Splits = dict[str, dict[str, Names]]
+"""Folder that has the ImageSets (with its slash) -> split -> ids of images."""
 Flags = dict[str, dict[str, dict[str, str]]]
 """Folder that has the ImageSets (with its slash) -> id of an image -> class -> `+`, or `+-` where the class
 lists say both. A class that is not there has `-`, or no list."""
@@ -35,36 +38,55 @@ def is_list(path: str) -> bool:
     return path.endswith(".txt") and FOLDER in path.split("/")[:-1]
 
 
+class Lists:
+    """The lists of a set that had none: the ids of each split, as its images come along."""
+
+    def __init__(self) -> None:
+        self._texts = {name: bytearray() for name in sorted(MEMBERS)}
+
+    def add(self, path: str, split: str | None) -> None:
+        """Note the split of the image with that label file."""
+        for name, members in MEMBERS.items():
+            if split in members:
+                self._texts[name] += f"{_id('', path) or stem(path)}\n".encode()
+
+    def files(self) -> Iterator[tuple[str, list[bytes]]]:
+        """The lists that are needed; that of train and val together where both are there."""
+        for name, text in self._texts.items():
+            if all(self._texts[member] for member in MEMBERS[name]):
+                yield f"{FOLDER}/Main/{name}.txt", [bytes(text)]
+
+
 def splits(files: Mapping[str, str], where: Callable[[str], str]) -> tuple[Splits, list[Problem]]:
     """The splits that the files (path to text) say, and the images that are in two of them."""
     found: Splits = {}
     problems: list[Problem] = []
     for path in _deciding(files):
-        prefix, folder, split = _split_path(path)
-        ids = found.setdefault(prefix, {})
-        for number, line in enumerate(files[path].split("\n"), 1):
-            # Layout's lists have the number of a person behind the id.
-            name = _readings(line)[1 if folder == "Layout" else 0]
-            if name and ids.setdefault(name, split) != split:
+        prefix, _, split = _split_path(path)
+        others = found.setdefault(prefix, {})
+        for number, name in enumerate(_ids_in(path, files[path]) if others else (), 1):
+            first = next((other for other, names in others.items() if name in names), None) if name else None
+            if first is not None:
                 problems.append(
                     Problem(
                         f"{where(path)}:{number}",
                         "two-splits",
-                        f"expected an image of one split, got {name!r}, which is in {ids[name]} too; "
-                        f"it counts as {ids[name]}, remove it from one of the two",
+                        f"expected an image of one split, got {name!r}, which is in {first} too; "
+                        f"it counts as {first}, remove it from one of the two",
                     )
                 )
+        others[split] = Names(name for name in _ids_in(path, files[path]) if name)
     return found, problems
 
 
 def split_of(found: Splits, path: str) -> str | None:
     """The split of the image with that label file."""
-    for prefix, ids in found.items():
+    for prefix, splits in found.items():
         name = _id(prefix, path)
-        if name is not None:
-            split = ids.get(name) or ids.get(name.rpartition("/")[2])
-            if split is not None:
-                return split
+        for known in () if name is None else (name, name.rpartition("/")[2]):
+            for split, names in splits.items():
+                if known in names:
+                    return split
     return None
 
 
@@ -105,31 +127,31 @@ def unlike(found: Flags, sample: Sample, path: str) -> dict[str, str]:
     return dict(sorted(different.items()))
 
 
-def listed(files: Mapping[str, str]) -> Ids:
-    """The ids of all images that the lists of the splits name, trainval among them."""
-    found: Ids = {}
+def listed(files: Mapping[str, str]) -> dict[str, Iterator[str]]:
+    """The ids of all images that the lists of the splits name, trainval among them, one after the other."""
+    found: dict[str, list[Iterator[str]]] = {}
     for path in _deciding(files, tuple(MEMBERS)):
-        prefix, folder, _ = _split_path(path)
-        names = (_readings(line)[1 if folder == "Layout" else 0] for line in files[path].split("\n"))
-        found.setdefault(prefix, set()).update(name for name in names if name)
-    return found
+        found.setdefault(_split_path(path)[0], []).append(_ids_in(path, files[path]))
+    return {prefix: chain.from_iterable(ids) for prefix, ids in found.items()}
 
 
 def known_ids(files: Iterable[str], paths: Iterable[str]) -> Ids:
     """What the lists in `files` may call the images with the label files `paths`."""
-    found: Ids = {_split_path(path)[0]: set() for path in files if is_list(path)}
+    found = {_split_path(path)[0]: array("q") for path in files if is_list(path)}
     for path in paths:
-        for prefix, ids in found.items():
+        for prefix, hashes in found.items():
             name = _id(prefix, path)
             if name is not None:
-                ids |= {name, name.rpartition("/")[2]}
-    return found
+                hashes.append(hash(name))
+                if "/" in name:
+                    hashes.append(hash(name.rpartition("/")[2]))
+    return {prefix: Names(hashes=hashes) for prefix, hashes in found.items()}
 
 
-def absent(found: Splits | Ids, known: Ids) -> Iterator[tuple[str, list[str]]]:
-    """Folders with the ids in their splits that no image has, sorted."""
+def absent(found: Mapping[str, Iterable[str]], known: Ids) -> Iterator[tuple[str, list[str]]]:
+    """Folders with those of the ids found that no image has, sorted."""
     for prefix, ids in found.items():
-        left = set(ids) - known.get(prefix, set())
+        left = {name for name in ids if name and name not in known[prefix]}
         if left:
             yield prefix, sorted(left)
 
@@ -140,15 +162,15 @@ def strange(files: Mapping[str, str], known: Ids) -> dict[str, list[str]]:
     for path, text in files.items():
         if is_list(path):
             prefix = _split_path(path)[0]
-            ids = known.get(prefix, set())
-            for line in text.split("\n"):
+            ids = known[prefix]
+            for line in lines(text):
                 parts = line.split()
                 if 0 < len(parts) <= 3 and parts[0] in ids:
                     continue  # what nearly every line is
                 said = _readings(line)
-                if said[0] and ids.isdisjoint(said):
+                if said[0] and not any(name in ids for name in said):
                     found.setdefault(prefix, set()).add(said[0])
-    return {prefix: sorted(lines) for prefix, lines in found.items()}
+    return {prefix: sorted(left) for prefix, left in found.items()}
 
 
 def written(
@@ -189,7 +211,7 @@ def written(
                 yield path, new
 
 
-def _deciding(files: Mapping[str, str], names: Sequence[str] = SPLITS) -> list[str]:
+def _deciding(files: Mapping[str, str], names: Sequence[str] = NAMES) -> list[str]:
     """The files that say the splits: of one folder for each set, in the order of `names`."""
     found: dict[str, dict[str, list[str]]] = {}
     for path in sorted(files):
@@ -204,12 +226,18 @@ def _deciding(files: Mapping[str, str], names: Sequence[str] = SPLITS) -> list[s
     return [path for paths in best for path in sorted(paths, key=lambda p: names.index(_split_path(p)[2]))]
 
 
+def _ids_in(path: str, text: str) -> Iterator[str]:
+    """The id in each line of a list, empty where there is none."""
+    column = 1 if _split_path(path)[1] == "Layout" else 0  # the number of a person stands behind the id
+    return (_readings(line)[column] for line in lines(text))
+
+
 def _needed(prefix: str, folders: set[str], known: Mapping[str, Sample]) -> Iterator[str]:
     """Paths of the split files that the samples ask for."""
     used = {sample.split for sample in known.values()}
     folder = next(iter(folders), "Main")
     start = f"{prefix}{FOLDER}/{folder}/" if folder else f"{prefix}{FOLDER}/"
-    for name in SPLITS:
+    for name in NAMES:
         if name in used:
             yield f"{start}{name}.txt"
     if not folders and {"train", "val"} <= used:

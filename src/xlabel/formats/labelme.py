@@ -160,7 +160,8 @@ class LabelmeLabels(NamedLabels):
                 )
         # Where each shape went: the number of its annotation, or the shape itself in a list of one.
         kept = {**document, "shapes": None if slots == list(range(len(shapes))) else slots}
-        return Sample(image=here, annotations=tuple(found), origin={**home(path, image.key), "document": kept})
+        notes = {**home(path, image.key), "document": kept}
+        return Sample(image=here, annotations=tuple(found), origin=notes)
 
     def stated(self, data: bytes) -> Stated:
         try:
@@ -292,7 +293,9 @@ def _annotation(
     if kind is None:
         kind = "polygon"
     if not isinstance(kind, str) or kind not in _COUNTS:
-        raise ValueError("bad-shape", f"expected one of {', '.join(_COUNTS)}, got {shortened(kind)}; correct it")
+        raise ValueError(
+            "bad-shape", f"expected one of {', '.join(_COUNTS)}, got {shortened(kind)}; correct it"
+        )
     if is_deep([value for name, value in shape.items() if name != "points"], _MAX_DEPTH):
         raise ValueError("too-deep", f"expected fields nested {_MAX_DEPTH} deep at most, got more; repair it")
     points = _points(shape.get("points"), kind)
@@ -323,7 +326,9 @@ def _annotation(
 def _points(points: Any, kind: str) -> list[list[Number]]:
     least, most = _COUNTS[kind]
     if not isinstance(points, list):
-        raise ValueError("bad-points", f"expected a list of points, got {shortened(points)}; remove the shape")
+        raise ValueError(
+            "bad-points", f"expected a list of points, got {shortened(points)}; remove the shape"
+        )
     for point in points:
         if (
             not isinstance(point, list)

@@ -7,6 +7,7 @@ that it forks.
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 
 _FEW = 4096
 """So many are sorted without numpy, which takes a tenth of a second to load."""
@@ -15,8 +16,9 @@ _FEW = 4096
 class Names:
     """A set of names that is made once."""
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        self._hashes = ordered(array("q", map(hash, names)))
+    def __init__(self, names: Iterable[str] = (), hashes: "array[int] | None" = None) -> None:
+        """Of names, or of their hashes where these are known; the array is then the set's own."""
+        self._hashes = ordered(array("q", map(hash, names)) if hashes is None else hashes)
 
     def __contains__(self, name: str) -> bool:
         wanted = hash(name)
@@ -75,7 +77,7 @@ def repeated(hashes: "array[int]") -> frozenset[int]:
     """Those that an array has more than once; it is sorted on the way."""
     hashes = ordered(hashes)
     if len(hashes) <= _FEW:
-        return frozenset(one for one, other in zip(hashes, hashes[1:], strict=False) if one == other)
+        return frozenset(one for one, other in pairwise(hashes) if one == other)
     import numpy as np
 
     found = np.frombuffer(hashes, dtype=np.int64)
@@ -97,7 +99,7 @@ def spread(files: Iterable[str], wanted: Callable[[str], bool], count: int) -> t
     step, number = 1, 0
     for path in files:
         if wanted(path):
-            if number % step == 0:
+            if count and number % step == 0:
                 if len(found) == 2 * count:
                     found = found[::2]
                     step *= 2

@@ -1,4 +1,4 @@
-"""The words that name a split, in folders, file names, cells and data.yaml, with the split that each means."""
+"""The words that name a split, in folders, file names, cells and data.yaml, and the split that they mean."""
 
 SPLITS = {
     "train": "train",

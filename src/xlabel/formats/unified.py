@@ -14,20 +14,21 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from xlabel.errors import CorruptError, InputError
-from xlabel.formats.coco_images import KNOWN, category_of, category_record, image_of, is_deep
+from xlabel.formats.coco_images import KNOWN, category_of, category_record, image_of
 from xlabel.formats.coco_layout import LISTS
 from xlabel.formats.coco_reading import BAD, baseline_of, parse, shortened_raw
 from xlabel.formats.coco_records import (
     Record,
     Said,
     annotation_of,
-    box_area,
+    box_record,
     complete,
     is_clean,
     record_of,
     said_of,
     take_back,
 )
+from xlabel.formats.untrusted import is_deep
 from xlabel.model import Annotation, Category, Dataset, Image, Problem, Sample
 from xlabel.model.dataset import Origin
 from xlabel.model.manifest import VERSION, Frame
@@ -200,17 +201,10 @@ def _image_record(sample: Sample, image_id: Any, frame: Frame | None) -> dict[st
 
 def _annotation_record(annotation: Annotation, identity: Any, image_id: Any, category_id: Any) -> Any:
     origin = UNSET if annotation.origin is None else annotation.origin
-    area = box_area(annotation)
-    if area is not None:
-        return Record(
-            id=identity,
-            image_id=image_id,
-            category_id=category_id,
-            bbox=annotation.bbox,
-            area=area,
-            iscrowd=1 if annotation.crowd else 0,
-            xlabel=Said(origin=origin, derived=_NEW_BOX if annotation.id is None else _BOX),
-        )
+    said = Said(origin=origin, derived=_NEW_BOX if annotation.id is None else _BOX)
+    box = box_record(annotation, identity, image_id, category_id, said)
+    if box is not None:
+        return box
     record = record_of(annotation, identity, image_id, category_id, origin=origin, marked=True)
     return complete(record, annotation)
 

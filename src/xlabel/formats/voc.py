@@ -111,8 +111,8 @@ class VocLabels(NamedLabels):
         files = self.origin.files or {}
         if not any(map(imagesets.is_list, files)):
             return
-        known = imagesets.known_ids(files, lambda: (path for path in map(self.pairing.find, keys) if path))
-        for prefix, ids in imagesets.absent(files, known):
+        known = imagesets.known_ids(files, filter(None, map(self.pairing.find, keys)))
+        for prefix, ids in imagesets.absent(imagesets.listed(files), known):
             self.problem(
                 self.where(f"{prefix}{imagesets.FOLDER}"),
                 "absent-image",

@@ -4,14 +4,17 @@ Rows are kept as their text in `Annotation.origin`, lines that are no label in `
 class files and lists of images in `Dataset.origin`, so that what nobody edited is written byte for byte.
 """
 
-from collections.abc import Sequence, Set
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xlabel.errors import InputError
 from xlabel.formats import yolo_rows as rows
 from xlabel.formats import yolo_yaml as sets
-from xlabel.formats.labels import FileLabels
+from xlabel.formats.labels import FileLabels, Ref
+from xlabel.formats.named import home
+from xlabel.formats.names import spread
+from xlabel.formats.pairing import has_ending, stem
+from xlabel.formats.untrusted import short
 from xlabel.formats.yolo_write import HOLDS, VARIANTS, losses, write
 from xlabel.formats.yolo_yaml import label_path
 from xlabel.model import Annotation, Category, Image, Sample
@@ -26,6 +29,7 @@ NAME = "yolo"
 TITLE = "YOLO: one .txt an image (Ultralytics, Darknet)"
 IMAGES = "images"
 
+_ENDING = (".txt",)
 _SPREAD = 200  # files that are looked at to find the task out
 _FEW = 20
 _MAX_CLASS = 2**31
@@ -40,8 +44,8 @@ _EXPECTED = {
 
 def sniff(tree: "Tree") -> str | None:
     survey = _survey(tree)
-    data = [tree.read(path) for path in _spread(tree.files, survey.others, 12)]
-    full = [item for item in data if item.strip()]
+    _, some = spread(tree.files, lambda path: has_ending(path, _ENDING) and path not in survey.others, 12)
+    full = [data for data in map(tree.read, some) if data.strip()]
     if not survey.labels or 2 * sum(map(_looks_right, full)) < len(full):
         return None
     yaml = sets.describe(sorted(survey.others), tree.files, tree.read, ()).yaml
@@ -54,8 +58,9 @@ def read(tree: "Tree", variant: str | None = None) -> "YoloLabels":
     survey = _survey(tree)
     described = sets.describe(sorted(survey.others), tree.files, tree.read, sorted(survey.folders))
     skip = survey.others | described.files.keys() | _strays(tree, survey)
+    _, some = spread(tree.files, lambda path: has_ending(path, _ENDING) and path not in skip, _SPREAD)
     reading = rows.find_reading(
-        [row for path in _spread(tree.files, skip, _SPREAD) for row in _number_rows(tree.read(path))],
+        [row for path in some for row in _number_rows(tree.read(path))],
         tree.root,
         variant.removeprefix("yolo-") if variant else described.task,
         described.kpt_shape,
@@ -67,7 +72,7 @@ def read(tree: "Tree", variant: str | None = None) -> "YoloLabels":
 class YoloLabels(FileLabels):
     """The label files of a tree; `notes` is worth knowing, and nothing wrong."""
 
-    suffixes = (".txt",)
+    suffixes = _ENDING
     needs_sizes = True
 
     def __init__(
@@ -87,11 +92,34 @@ class YoloLabels(FileLabels):
         self._described = described
         self._reading = reading
         self._skip = skip
+        self._alone: frozenset[str] = frozenset()
         self._by_number = {category.id: category for category in self.categories}
+        self._top = max(self._by_number, default=-1)
         self._by_token = {str(number): category for number, category in self._by_number.items()}
 
     def is_label(self, path: str) -> bool:
         return path not in self._skip
+
+    def bind(self, keys: Sequence[str]) -> None:
+        super().bind(keys)
+        self._described = self._described.also(self.pairing.alone)
+        self._alone = frozenset(self.pairing.alone)
+
+    def find(self, key: str) -> str | None:
+        """A label file that there is not, too, where its place says the split of an image without labels."""
+        path = self.pairing.find(key)
+        if path is not None or not self._alone:
+            return path
+        folder, slash, name = key.rpartition("/")
+        path = f"{folder}{slash}{stem(name)}.txt"
+        return path if folder in self._alone and self._described.split(path) is not None else None
+
+    def load(self, ref: Ref, image: Image) -> Sample | None:
+        sample = super().load(ref, image)
+        if sample is not None:
+            return sample
+        split = self._described.split(str(ref))
+        return None if split is None else Sample(image=image, split=split)
 
     def parse(self, data: bytes, path: str, image: Image) -> Sample:
         width, height = image.width, image.height
@@ -124,7 +152,7 @@ class YoloLabels(FileLabels):
             else:
                 annotations.append(annotation)
         if path != label_path(image.key):
-            notes["path"] = path
+            notes |= home(path, image.key)
         split = self._described.split(path)
         return Sample(image=image, annotations=tuple(annotations), split=split, origin=notes)
 
@@ -161,7 +189,7 @@ class YoloLabels(FileLabels):
             return None
         values = rows.numbers(line, tokens)
         if values is None:
-            self._fault(place, "not-a-number", f"expected numbers, got {_short(line)}; correct the row")
+            self._fault(place, "not-a-number", f"expected numbers, got {_shown(line)}; correct the row")
             return None
         category = self._category(tokens[0], values[0], place)
         if category is None:
@@ -172,12 +200,12 @@ class YoloLabels(FileLabels):
             self._fault(
                 place,
                 "row-length",
-                f"expected {_EXPECTED[reading.task]}, got {len(values)} numbers: {_short(line)}; "
+                f"expected {_EXPECTED[reading.task]}, got {len(values)} numbers: {_shown(line)}; "
                 "correct the row, or say with --from what the set holds",
             )
             return None
         if kind in ("detect", "pose") and (values[3] < 0 or values[4] < 0):
-            message = f"expected a width and height of at least 0, got {_short(line)}; correct the row"
+            message = f"expected a width and height of at least 0, got {_shown(line)}; correct the row"
             self._fault(place, "negative-size", message)
             return None
         fields: dict[str, Any] = rows.geometry(values, kind, reading, width, height)
@@ -226,10 +254,10 @@ class YoloLabels(FileLabels):
         index = int(value)
         found = self._by_number.get(index)
         if found is None and self._described.names is not None:
-            top = max(self._by_number, default=-1)
             source = self._described.yaml or "the list of classes"
             message = (
-                f"expected a class from 0 to {top} that has a name, got {index}; is {source} the right one?"
+                f"expected a class from 0 to {self._top} that has a name, got {index}; "
+                f"is {source} the right one?"
             )
             self._fault(place, "unknown-class", message)
         elif found is None:
@@ -251,10 +279,9 @@ class _Survey(NamedTuple):
     top: list[str]
     """The first files of labels that lie in no folder."""
     others: set[str]
-    """Files that are no labels by their names; a `train.txt` is one where it has paths and not rows."""
+    """Files that may describe the set; a `train.txt` is one where it has paths and not rows."""
 
 
-@lru_cache(maxsize=1)  # `sniff` and `read` are asked one after the other
 def _survey(tree: "Tree") -> _Survey:
     labels = 0
     folders: set[str] = set()
@@ -262,8 +289,10 @@ def _survey(tree: "Tree") -> _Survey:
     others: set[str] = set()
     for path in tree.files:
         folder, _, name = path.rpartition("/")
-        described = not name.endswith(".txt") or sets.is_description(path)
-        if described or (name in sets.LISTS and not _looks_right(tree.read(path))):
+        if not has_ending(name, _ENDING):
+            if sets.may_describe(name):
+                others.add(path)
+        elif sets.is_description(name) or (name in sets.LISTS and not _looks_right(tree.read(path))):
             others.add(path)
         else:
             labels += 1
@@ -278,17 +307,6 @@ def _strays(tree: "Tree", survey: _Survey) -> set[str]:
     if len(survey.top) > _FEW or len(survey.top) == survey.labels:
         return set()
     return {path for path in survey.top if (data := tree.read(path)).strip() and not _looks_right(data)}
-
-
-def _spread(files: Sequence[str], skip: Set[str], count: int) -> list[str]:
-    """Up to `count` label files from all over the set."""
-    found: dict[str, None] = {}
-    for position in range(0, len(files), max(1, len(files) // count)):
-        near = (files[i] for i in range(position, min(position + 64, len(files))))
-        path = next((path for path in near if path.endswith(".txt") and path not in skip), None)
-        if path is not None:
-            found[path] = None
-    return list(found)
 
 
 def _number_rows(data: bytes) -> list[list[str]]:
@@ -310,6 +328,5 @@ def _looks_right(data: bytes) -> bool:
     return bool(lines) and 2 * right >= len(lines)
 
 
-def _short(line: str) -> str:
-    text = " ".join(line.split())
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+def _shown(line: str) -> str:
+    return short(" ".join(line.split()))

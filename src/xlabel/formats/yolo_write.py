@@ -12,8 +12,11 @@ from msgspec.structs import replace
 from xlabel.formats import yolo_rows as rows
 from xlabel.formats import yolo_yaml as sets
 from xlabel.formats.losses import geometry_fields, missing, sample_fields
-from xlabel.formats.named import is_inside
-from xlabel.formats.pairing import stem
+from xlabel.formats.named import home_of
+from xlabel.formats.names import Seen
+from xlabel.formats.pairing import Partners, stem
+from xlabel.formats.splits import NAMES, SPLITS
+from xlabel.formats.untrusted import is_inside
 from xlabel.formats.yolo_yaml import image_folder, label_path
 from xlabel.model import Annotation, Category, Dataset, Loss, Number, OrientedBox, Sample
 from xlabel.model.geometry import bbox_of
@@ -25,7 +28,6 @@ _GEOMETRY = frozenset(
     {"bbox", "polygons", "polygon parts", "mask", "keypoints", "oriented_box", "polyline", "points", "circle"}
 )
 _MODEL = ("bbox", "polygons", "keypoints", "shape")
-_SPLITS = ("train", "val", "test")
 
 Places = dict[tuple[str, str | None], list[str]]
 """Folder of labels and split -> names of the images, as far as lists may need them."""
@@ -35,18 +37,29 @@ def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, I
     plan = _plan(dataset, variant)
     listed = any(path.endswith(".txt") for path in plan.files)
     places: Places = {}
-    seen: set[int] = set()
+    bare: Places = {}
+    partners = Partners()
+    seen = Seen()
     for sample in dataset.samples:
         path = plan.path(sample)
-        if path is None or not _sized(sample):
+        images, _, name = sample.image.key.rpartition("/")
+        if path is None:
+            names = bare.setdefault((images, sample.split), [])
+        elif _sized(sample):
+            folder = path.rpartition("/")[0]
+            names = places.setdefault((folder, sample.split), [])
+            partners.note(images, folder)
+        else:
             continue
-        names = places.setdefault((path.rpartition("/")[0], sample.split), [])
         if listed or sample.split is not None:
-            names.append(sample.image.key.rpartition("/")[2])
-        if hash(path) not in seen:  # its hash takes a tenth of the memory
-            seen.add(hash(path))
+            names.append(name)
+        if path is not None and seen.add(path):
             yield path, (_label_file(sample, plan),)
-    for path, text in _set_files(dataset.categories, plan, places):
+    homes = {folder for folder, _ in places}
+    for (images, split), names in bare.items():  # images without label file have a split all the same
+        near = partners.of(images)
+        places.setdefault((images if near is None else near, split), []).extend(names)
+    for path, text in _set_files(dataset.categories, plan, places, homes):
         yield path, (text.encode(),)
 
 
@@ -196,29 +209,44 @@ def _path_anew(sample: Sample) -> str:
 
 
 def _paths(dataset: Dataset) -> Callable[[Sample], str | None]:
-    """Where the label file of an image was, or would have been."""
-    partners: dict[str, str] = {}
+    """Where the label file of an image was, or goes now that the image has been moved, or would have been."""
+    partners: list[Partners] = []
 
     def path_of(sample: Sample) -> str | None:
         key = sample.image.key
         if sample.origin is not None:
-            return _stated_path(sample) or label_path(key)
-        if not sample.annotations:
+            path = _path(sample)
+            if path is not None:
+                return path
+        elif not sample.annotations:
             return None
         if not partners:  # a new image has its labels beside those of its neighbours
-            for other in dataset.samples:
-                folder = (_stated_path(other) or label_path(other.image.key)).rpartition("/")[0]
-                partners.setdefault(other.image.key.rpartition("/")[0], folder)
-        folder, _, name = key.rpartition("/")
-        path = f"{stem(name)}.txt"
-        return f"{partners[folder]}/{path}" if partners[folder] else path
+            partners.append(_partners(dataset))
+        images, _, name = key.rpartition("/")
+        folder = partners[0].of(images)
+        if folder is None:
+            return label_path(key)
+        return f"{folder}/{stem(name)}.txt" if folder else f"{stem(name)}.txt"
 
     return path_of
 
 
-def _stated_path(sample: Sample) -> str | None:
-    path = sample.origin.get("path") if isinstance(sample.origin, dict) else None
-    return path if isinstance(path, str) and path.endswith(".txt") and is_inside(path) else None
+def _path(sample: Sample) -> str | None:
+    """The label file that a sample was read from; None where its image has been moved since."""
+    path = home_of(sample, ".txt")
+    if path is not None:
+        return path
+    stated = sample.origin.get("path") if isinstance(sample.origin, dict) else None
+    return None if isinstance(stated, str) and is_inside(stated) else label_path(sample.image.key)
+
+
+def _partners(dataset: Dataset) -> Partners:
+    found = Partners()
+    for sample in dataset.samples:
+        path = _path(sample) if sample.origin is not None else None
+        if path is not None:
+            found.note(sample.image.key.rpartition("/")[0], path.rpartition("/")[0])
+    return found
 
 
 def _label_file(sample: Sample, plan: _Plan) -> bytes:
@@ -352,7 +380,7 @@ def _sized(sample: Sample) -> bool:
 
 def _lost(sample: Sample, plan: _Plan) -> Iterator[str]:
     """Geometry, scores and attributes of an image that its rows do not hold."""
-    if sample.split is not None and sample.split not in _SPLITS:
+    if sample.split is not None and sample.split not in NAMES:
         yield "split"
     width, height = sample.image.width or 0, sample.image.height or 0
     boxes = plan.reading.task == "detect" and width and height
@@ -408,13 +436,18 @@ def _counted(where: str, fields: Iterable[str]) -> Iterator[Loss]:
     return (Loss(where, field, count) for field, count in counts.items())
 
 
-def _set_files(categories: Sequence[Category], plan: _Plan, places: Places) -> Iterator[tuple[str, str]]:
-    """data.yaml, class files and lists: the source's while they say the same, else anew."""
+def _set_files(
+    categories: Sequence[Category], plan: _Plan, places: Places, homes: set[str]
+) -> Iterator[tuple[str, str]]:
+    """data.yaml, class files and lists: the source's while they say the same, else anew.
+
+    `homes` are the folders that hold label files.
+    """
     old, reading = plan.files, plan.reading
     names = (
         plan.names | {category.id: category.name for category in categories} if plan.layout else plan.names
     )
-    described = sets.describe_again(old, sorted({folder for folder, _ in places}))
+    described = sets.describe_again(old, sorted(homes)).also(sorted({f for f, _ in places} - homes))
     named = names == described.names if described.names is not None else _by_number(names)
     split = _splits_kept(described, places)
     task = plan.same and described.task in (None, reading.task)
@@ -432,7 +465,7 @@ def _set_files(categories: Sequence[Category], plan: _Plan, places: Places) -> I
         drop = {"nc"}
         if not split or not known:
             changes, lists = _splits(places, yaml.rpartition("/")[0])
-            drop |= {*sets.SPLITS, "path"}
+            drop |= {*SPLITS, "path"}
         if not task or not known:
             changes["task"] = reading.task
             drop |= {"kpt_shape", "kpt_names", "flip_idx"} - keypoints.keys()
@@ -490,13 +523,13 @@ def _splits(places: Places, base: str) -> tuple[dict[str, Any], dict[str, str]]:
     up = "../" * (base.count("/") + 1 if base else 0)
     folders: dict[str | None, set[str]] = {}
     for folder, split in places:
-        folders.setdefault(split if split in _SPLITS else None, set()).add(image_folder(folder))
+        folders.setdefault(split if split in NAMES else None, set()).add(image_folder(folder))
     if not folders.keys() - {None}:
         whole = up + (_common(folders.get(None, ())) or ".")
         return {"train": whole, "val": whole}, {}
     entries: dict[str, Any] = {}
     lists: dict[str, str] = {}
-    for split in _SPLITS:
+    for split in NAMES:
         if split not in folders:
             continue
         own = _common(folders[split])

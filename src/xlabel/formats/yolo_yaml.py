@@ -7,11 +7,11 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from xlabel.formats.names import Names, lines
 from xlabel.formats.pairing import IMAGE_FOLDERS, LABEL_FOLDERS, stem
+from xlabel.formats.splits import SPLITS
 from xlabel.model import Category
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Words of data.yaml, and folder names, with the split that they mean."""
 TASKS = ("detect", "segment", "pose", "obb")
 CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt", "labels.txt")
 """Files of one class name a line, the likeliest first."""
@@ -26,6 +26,8 @@ _WORDS = IMAGE_FOLDERS | LABEL_FOLDERS
 _DIGITS = "0123456789"
 
 Parts = tuple[str, ...]
+Claim = tuple[str, Parts, bool]
+"""Split, parts of a folder of images, and whether the last of these may stand for all."""
 Fault = tuple[str, str, str]
 """Path, code and message of a problem."""
 
@@ -39,18 +41,42 @@ class Described(NamedTuple):
     kpt_shape: tuple[int, int] | None
     yaml: str | None
     """Path of the data.yaml."""
+    homes: tuple[str, ...]
+    """Folders of labels."""
+    claims: list[Claim]
+    lists: list[tuple[str, str]]
+    """Split and path of the lists of images."""
     folders: dict[str, str]
     """Folder of labels -> split."""
-    listed: dict[str, str]
-    """Path of a label file without suffix -> split, out of the lists of images."""
+    listed: list[tuple[str, Names]]
+    """Split, and paths without suffix of the label files whose images are in its lists."""
     files: dict[str, str]
     """The files that were read, path to text."""
     faults: list[Fault]
 
     def split(self, path: str) -> str | None:
-        """The split of the image that a label file belongs to."""
-        found = self.listed.get(path[:-4]) if self.listed else None
-        return found or self.folders.get(path.rpartition("/")[0])
+        """The split of the image that a label file belongs to, or would if there was one.
+
+        An image that is in the lists of two splits goes by its folder.
+        """
+        if self.listed:
+            found = {split for split, names in self.listed if path[:-4] in names}
+            if len(found) == 1:
+                return found.pop()
+        return self.folders.get(path.rpartition("/")[0])
+
+    def also(self, folders: Iterable[str]) -> "Described":
+        """The same, which knows the splits of more folders: those of images that have no labels."""
+        known = frozenset(self.homes)
+        more = tuple(folder for folder in folders if folder not in known)
+        homes = (*self.homes, *more)
+        splits = _folder_splits(self.claims, homes)
+        named = [(split, self.files[path]) for split, path in self.lists if path in self.files]
+        return self._replace(
+            homes=homes,
+            folders=self.folders | {folder: splits[folder] for folder in more if folder in splits},
+            listed=self.listed + (_listed(named, homes, more) if more else []),
+        )
 
     def categories(self) -> list[Category]:
         """The classes by their numbers, in the order of the file."""
@@ -81,16 +107,16 @@ def describe(
     else:
         names = _names(document, yaml or "", faults)
     for path in class_files(paths):
-        lines = text(path)
-        names = _lines(lines) if names is None else names
+        classes = text(path)
+        names = _lines(classes) if names is None else names
     kpt_shape = _kpt_shape(document, yaml or "", faults)
     task = document.get("task")
     labels = list(folders)
-    claims, lists = _entries(document, yaml or "", there)
-    if not claims and not lists:
-        lists = _bare_lists(paths, text)
-    listed = _listed([(split, text(path)) for split, path in lists], labels)
-    used = {yaml, *class_files(paths), *(path for _, path in lists)}
+    claims, named = _entries(document, yaml or "", there)
+    if not claims and not named:
+        named = _bare_lists(paths, text)
+    listed = _listed([(split, text(path)) for split, path in named], labels, labels)
+    used = {yaml, *class_files(paths), *(path for _, path in named)}
     broken = {path for path, code, _ in faults if code == "not-utf8"}
     kept = {path: files[path] for path in sorted(files) if path in used and path not in broken}
     return Described(
@@ -99,6 +125,9 @@ def describe(
         task=task if task in TASKS else None,
         kpt_shape=kpt_shape,
         yaml=yaml,
+        homes=tuple(labels),
+        claims=claims,
+        lists=named,
         folders=_folder_splits(claims, labels),
         listed=listed,
         files=kept,
@@ -111,10 +140,15 @@ def describe_again(files: Mapping[str, str], folders: Iterable[str]) -> Describe
     return describe(sorted(files), files, lambda path: files[path].encode(), folders)
 
 
-def is_description(path: str) -> bool:
+def is_description(name: str) -> bool:
     """Whether a .txt file is by its name no label of an image. A list of images may well be one."""
-    name = path.rpartition("/")[2].lower()
+    name = name.lower()
     return name in CLASS_FILES or name.startswith(("readme", "license", "requirements"))
+
+
+def may_describe(name: str) -> bool:
+    """Whether a file that is no .txt may by its name describe a set."""
+    return name in CLASS_FILES or name.endswith((".yaml", ".yml", ".names", ".data"))
 
 
 def class_files(paths: Sequence[str]) -> list[str]:
@@ -161,9 +195,9 @@ def yaml_text(old: str, changes: Mapping[str, Any], drop: Iterable[str] = ()) ->
 
 def darknet_text(text: str, classes: int) -> str:
     """An obj.data with another number of classes; any other text as it is."""
-    lines = text.split("\n")
     return "\n".join(
-        f"classes = {classes}" if line.partition("=")[0].strip() == "classes" else line for line in lines
+        f"classes = {classes}" if line.partition("=")[0].strip() == "classes" else line
+        for line in text.split("\n")
     )
 
 
@@ -221,9 +255,10 @@ def _document(
         if _is_set(document):
             return path, document
     faults += [fault for fault in unread if fault[0].rpartition("/")[2] in likely]
-    for path in sorted((p for p in paths if p.endswith(".data")), key=lambda p: (p.count("/"), p)):
-        lines = (line.partition("=") for line in text(path).splitlines())
-        document = {key.strip(): value.strip() for key, equals, value in lines if equals}
+    found = sorted((p for p in paths if p.endswith(".data")), key=lambda p: (p.count("/"), p))
+    for path in found[:20]:
+        parts = (line.partition("=") for line in text(path).splitlines())
+        document = {key.strip(): value.strip() for key, equals, value in parts if equals}
         if "names" in document or "train" in document:
             return path, document
     return None, {}
@@ -300,12 +335,12 @@ def _kpt_shape(document: Mapping[str, Any], path: str, faults: list[Fault]) -> t
 
 def _entries(
     document: Mapping[str, Any], yaml: str, there: Container[str]
-) -> tuple[list[tuple[str, Parts, bool]], list[tuple[str, str]]]:
-    """Folders (split, their parts, whether the last ones may stand for all) and lists (split, path)."""
+) -> tuple[list[Claim], list[tuple[str, str]]]:
+    """The folders and the lists (split, path) that a data.yaml names."""
     base = yaml.rpartition("/")[0]
     root = document.get("path")
     root = root if isinstance(root, str) else ""
-    claims: list[tuple[str, Parts, bool]] = []
+    claims: list[Claim] = []
     lists: list[tuple[str, str]] = []
     for key, split in SPLITS.items():
         value = document.get(key)
@@ -325,7 +360,7 @@ def _bare_lists(paths: Sequence[str], text: Callable[[str], str]) -> list[tuple[
     found = []
     for path in paths:
         if path in LISTS:
-            first = next((line for line in text(path).split("\n") if line.strip()), "")
+            first = next((line for line in lines(text(path)) if line.strip()), "")
             if "." in first.rpartition("/")[2] and len(first.split()) < 5:
                 found.append((SPLITS[path[:-4]], path))
     return found
@@ -350,7 +385,7 @@ def _plain(path: str) -> Parts:
     return tuple(part for part in _parts(path) if part.lower() not in _WORDS)
 
 
-def _folder_splits(claims: Sequence[tuple[str, Parts, bool]], folders: Sequence[str]) -> dict[str, str]:
+def _folder_splits(claims: Sequence[Claim], folders: Sequence[str]) -> dict[str, str]:
     """Folder -> split. A folder that is given to two splits, or to none, goes by its own name."""
     plain = {folder: _plain(folder) for folder in folders}
     given: dict[str, set[str]] = {}
@@ -385,28 +420,35 @@ def _split_word(folder: str) -> str | None:
     return None
 
 
-def _listed(lists: Sequence[tuple[str, str]], folders: Sequence[str]) -> dict[str, str]:
-    """Path of a label file without suffix -> split, for every image that a list names."""
-    if not lists:
-        return {}
+def _listed(
+    named: Sequence[tuple[str, str]], folders: Sequence[str], wanted: Sequence[str]
+) -> list[tuple[str, Names]]:
+    """What lists (split, text) say of the images whose labels lie, or would lie, in the folders wanted."""
+    if not named:
+        return []
     by_plain: dict[Parts, list[str]] = {}
     for folder in folders:
         by_plain.setdefault(_plain(folder), []).append(folder)
+    several = frozenset(wanted)
+    found = []
+    for split in dict.fromkeys(split for split, _ in named):
+        texts = [text for other, text in named if other == split]
+        names = Names(path for text in texts for path in _named(text, by_plain, several))
+        found += [(split, names)] if names else []
+    return found
+
+
+def _named(text: str, by_plain: Mapping[Parts, list[str]], wanted: Container[str]) -> Iterator[str]:
+    """The label files, without suffix, that the images in a list may have."""
     places: dict[str, list[str]] = {}
-    result: dict[str, str] = {}
-    twice: set[str] = set()
-    for split, text in lists:
-        for line in text.split("\n"):
-            folder, _, name = line.strip().replace("\\", "/").rpartition("/")
-            if not name:
-                continue
-            if folder not in places:
-                places[folder] = _label_folders(folder, by_plain)
-            for place in places[folder]:
-                key = f"{place}/{stem(name)}" if place else stem(name)
-                if result.setdefault(key, split) != split:
-                    twice.add(key)
-    return {key: split for key, split in result.items() if key not in twice}
+    for line in lines(text):
+        folder, _, name = line.strip().replace("\\", "/").rpartition("/")
+        if not name:
+            continue
+        if folder not in places:
+            places[folder] = [place for place in _label_folders(folder, by_plain) if place in wanted]
+        for place in places[folder]:
+            yield f"{place}/{stem(name)}" if place else stem(name)
 
 
 def _label_folders(folder: str, by_plain: Mapping[Parts, list[str]]) -> list[str]:
