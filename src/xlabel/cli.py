@@ -1,6 +1,7 @@
 """The command `xlabel`: one function a command, each a thin face of the job of that name."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from xlabel import __version__
 from xlabel.errors import XlabelError
+from xlabel.model.report import visible
 
 Flag = Parameter(negative="", show_default=False)
 TICK = 0.1
@@ -23,6 +25,7 @@ app = App(
     version=__version__,
     help="Image labels are metadata: keep them with their images, and let the data set travel as two files.",
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 app.meta.group_parameters = Group("Global options", sort_key=9)
 
@@ -201,6 +204,8 @@ def _launch(
     json
         Print the report as JSON, for machines.
     """
+    if "" in tokens:
+        return _fail("expected no empty argument; is a variable not set?", 2, json)
     try:
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -221,14 +226,23 @@ def _launch(
 
 def main() -> None:
     """Entry point of the command."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("stdout", "stderr"):  # a stream may be closed, and need not know every character
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app.meta(exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except CycloptsError as error:
         code = _fail(str(error) + " See xlabel --help.", 2, False)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130, False)
+    except OSError as error:  # of standard output: a closed pipe, a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1 if isinstance(error, BrokenPipeError) else _fail(f"cannot print: {error.strerror}", 2, False)
     sys.exit(code or 0)
 
 
@@ -270,8 +284,10 @@ def _fail(message: str, code: int, json: bool, losses: list[Any] | None = None) 
 
         found = {} if losses is None else {"losses": losses}
         print(msgspec.json.encode({"error": message, "exit_code": code} | found).decode())
-    red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
-    print(f"{red}xlabel: {message}{plain}", file=sys.stderr)
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    red, plain = ("\033[31m", "\033[0m") if colour else ("", "")
+    text = "\n".join(map(visible, message.split("\n")))
+    print(f"{red}xlabel: {text}{plain}", file=sys.stderr)
     return code
 
 

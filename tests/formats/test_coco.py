@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import random
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,37 @@ def test_what_is_removed_stays_removed() -> None:
     assert [image["id"] for image in after["images"]] == [1]
 
 
+@pytest.mark.parametrize("names", [("z.png", "a.png"), ("a.png", "z.png")])
+def test_a_second_image_of_one_id_gets_its_own_in_the_model_and_the_old_one_when_written(
+    names: tuple[str, str],
+) -> None:
+    images = [{"id": 1, "file_name": name, "width": 100, "height": 80} for name in names]
+    source = document([box(1), box(2)], images=[*images, {"id": 1, "file_name": "q.png"}])
+    labels = read(source)
+    assert codes(labels) == ["image-id-twice"] * 2
+    assert [sample.image.id for sample in labels.samples] == [1, 2, 3]
+    assert [len(sample.annotations) for sample in labels.samples] == [2, 0, 0]
+    check({"a.json": source})
+    moved = replace(labels.samples[1], image=replace(labels.samples[1].image, key="moved.png"))
+    data = replace(dataset(labels), samples=[labels.samples[0], moved, labels.samples[2]])
+    assert [image["id"] for image in written(data)["a.json"]["images"]] == [1, 1, 1]
+
+
+def test_many_categories_and_images_that_need_new_names_are_read_in_time() -> None:
+    count = 4000
+    names = [{"id": 7, "file_name": f"{number}.jpg"} for number in range(count)]
+    twice = [{"id": 1, "name": f"c{number}"} for number in range(count)]
+    files = {f"{split}.json": document([], images=names, categories=twice) for split in ("train", "val")}
+    began = time.process_time()
+    labels = read(files, named=True)
+    assert len({sample.image.id for sample in labels.samples}) == 2 * count
+    assert len({sample.image.key for sample in labels.samples}) == 2 * count
+    assert len({category.id for category in labels.categories}) == count
+    results = read([{"image_id": n, "category_id": n, "score": 1} for n in range(count)])
+    assert len(results.categories) == count
+    assert time.process_time() - began < 10
+
+
 def test_new_images_labels_and_categories_get_free_ids() -> None:
     data = dataset(read(document([box(7)])))
     new = Annotation(category=Category(id=4, name="bird"), bbox=(0, 0, 2, 3))
@@ -492,6 +524,29 @@ def test_instances_and_keypoints_of_the_same_person_are_one_label() -> None:
         assert after[path]["annotations"][0]["bbox"] == [0, 0, 1, 1]
     assert "keypoints" not in after["instances_val.json"]["annotations"][0]
     assert after["person_keypoints_val.json"]["annotations"][0]["keypoints"] == [1, 2, 2]
+
+
+def test_documents_that_label_images_twice_are_noted() -> None:
+    whole = document([box(1), box(2, 2, bbox=[5, 5, 9, 9.5])])
+    part = document([box(11), box(12, 2, bbox=[5.5, 5, 9, 9]), box(13, bbox=[50, 50, 4, 4])])
+    labels = read({"all.json": whole, "part1.json": part}, named=True)
+    assert sum(len(sample.annotations) for sample in labels.samples) == 5
+    assert labels.notes == [
+        "all.json and part1.json both label 2 images; if one is a copy, give the other alone as LABELS"
+    ]
+    dogs = document([box(11, category_id=4), box(12, bbox=[50, 50, 4, 4])])
+    points = document([box(21, keypoints=[1, 2, 2], num_keypoints=1)])
+    captions = document([{"id": 31, "image_id": 1, "caption": "a cat"}])
+    results = [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]
+    other = {"dogs.json": dogs, "points.json": points, "captions.json": captions, "results.json": results}
+    assert read({"all.json": whole, **other}, named=True).notes == []
+    assert read({"all.json": whole, "same_ids.json": whole}, named=True).notes == []  # one label each
+    assert read(whole).notes == []
+
+
+def test_a_panoptic_file_beside_its_detections_is_noted() -> None:
+    labels = coco.read(folder(real("panoptic2")))
+    assert [note for note in labels.notes if "both label 2 images" in note]
 
 
 def test_documents_beside_their_images_find_them() -> None:
@@ -771,6 +826,16 @@ def test_what_is_no_document_is_refused_with_its_place(text: bytes, expected: st
 def test_a_byte_order_mark_and_other_line_ends_do_not_matter() -> None:
     text = json.dumps(document([box(1)]), indent=1).replace("\n", "\r\n")
     assert codes(coco.read(Memory({"a.json": b"\xef\xbb\xbf" + text.encode()}))) == []
+
+
+@pytest.mark.parametrize("other", [{"tool": "x"}, {"version": "1.0"}, {"version": True}, {}, "x", 5, None])
+def test_what_another_tool_calls_xlabel_is_an_unknown_field(other: Any) -> None:
+    source = document([box(1, score=None), box(2, 2, xlabel={"theirs": 1})], xlabel=other)
+    source["images"][0] |= {"size": 77, "offset": 5, "sha256": "z", "frame_index": 3}
+    source["images"][1] |= {"frame_index": "x", "xlabel": {"theirs": [1]}}
+    data = check({"a.json": source})
+    assert (data.extra or {})["xlabel"] == other
+    assert (data.samples[0].image.extra or {})["frame_index"] == 3
 
 
 def test_one_bad_record_or_file_leaves_the_rest() -> None:

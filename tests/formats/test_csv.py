@@ -39,7 +39,7 @@ RETINANET = {
 WHEAT = 'image_id,width,height,bbox,source\nb6ab,99,99,"[83.0, 22.0, 5.0, 6.0]",usask_1\nc7,99,99,,\n'
 OURS = """image,width,height,image_id,split,image_extra,id,category,category_id,x,y,w,h,polygons,mask,\
 keypoints,shape,crowd,area,score,status,caption,attributes,author,time,extra
-a.jpg,9,9,3,train,"{""lens"":50}",7,cat,17,1,2,3,4,"[[1,2,4,2,4,6]]","{""size"":[9,9],""counts"":""0""}","[1,2,2]",\
+a.jpg,9,9,3,train,"{""lens"":50}",7,cat,17,1,2,3,4,"[[1,2,4,2,4,6]]","{""size"":[9,9],""counts"":""a2""}","[1,2,2]",\
 "{""kind"":""points"",""points"":[1,2]}",1,6.50,0.5,accepted,"a ""cat"", sitting","{""wet"":true}",ann,noon,\
 "{""z"":1}"
 b.jpg,9,9,,,,,,,,,,,,,,,,,,,,,,,
@@ -149,6 +149,12 @@ def test_our_own_columns_hold_every_field() -> None:
     assert (label.caption, label.attributes) == ('a "cat", sitting', {"wet": True})
     assert (label.author, label.time, label.id, label.extra) == ("ann", "noon", 7, {"z": 1})
     assert b.annotations == ()
+
+
+def test_a_mask_whose_lengths_do_not_fit_its_size_is_a_problem() -> None:
+    labels = opened(OURS.replace('""counts"":""a2""', '""counts"":""0""'))
+    assert [(problem.where, problem.code) for problem in labels.problems] == [("labels/a.csv:3", "bad-row")]
+    assert "add up to 0, not to 9x9" in labels.problems[0].message
 
 
 def test_the_boxes_of_a_real_set_are_those_of_its_own_files() -> None:
@@ -580,6 +586,14 @@ def test_a_new_table_has_the_columns_that_are_used() -> None:
         "b.jpg,20,10,train,,,,,,,\n",
         "categories.csv": "id,name,supercategory\n3,cat,\n1,dog,pet\n",
     }
+
+
+@pytest.mark.parametrize("variant", ["csv-tensorflow", "csv-retinanet", "csv-classes"])
+def test_images_whose_labels_have_no_row_are_lost_as_images(variant: str) -> None:
+    data = Dataset(samples=[Sample(image=Image(key="a.jpg"), annotations=(Annotation(caption="a cat"),))])
+    lost = [(loss.where, loss.field) for loss in csv.losses(data, variant)]
+    assert lost == [("a.jpg", "caption"), ("a.jpg", "unlabelled")]
+    assert "a.jpg" not in b"".join(b for _, chunks in csv.write(data, variant) for b in chunks).decode()
 
 
 def test_a_new_tensorflow_table_has_its_columns_and_says_what_is_lost() -> None:

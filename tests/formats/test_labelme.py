@@ -510,7 +510,7 @@ def test_an_image_that_has_another_name_or_size_is_written_with_it() -> None:
     image = Image(key="b/c.png", width=50, height=80, extra={"camera": 1})
     new = written(replace(dataset, samples=[replace(dataset.samples[0], image=image)]))
     expected = document(imagePath="..\\img\\c.png", imageWidth=50, camera=1)
-    assert new == {"labels/c.json": expected}
+    assert new == {"labels/b/c.json": expected}
 
 
 def test_an_origin_from_elsewhere_is_not_believed() -> None:
@@ -635,10 +635,23 @@ def test_images_with_one_stem_have_a_file_each() -> None:
     assert [labels.find(key) for key in keys] == ["a.json", "a.png.json"]
 
 
+def test_category_ids_are_lost_where_they_are_not_the_order_of_the_labels() -> None:
+    cat, dog, cow = (Category(id=i, name=name) for i, name in ((2, "cat"), (3, "dog"), (9, "cow")))
+    labels = (Annotation(category=dog, bbox=(1, 2, 3, 4)), Annotation(category=cat))
+    data = Dataset(samples=[Sample(image=A, annotations=labels)], categories=[cat, dog, cow])
+    found = [(loss.where, loss.field, loss.count) for loss in labelme.losses(data)]
+    assert found == [("the data set", "id", 2), ("category cow", "category extra", 1)]
+    files = {path: json.dumps(document) for path, document in written(data).items()}
+    again, _ = read(files, A)
+    assert again.categories == [Category(id=1, name="cat"), Category(id=2, name="dog")]
+    assert list(labelme.losses(again)) == []
+
+
 def test_the_format_is_found_out_by_its_shapes() -> None:
     coco = '{"images": [], "annotations": [{"shapes": 1}], "categories": []}'
     assert labelme.sniff(Memory({"a.json": coco})) is None
-    assert labelme.sniff(Memory({"a.json": json.dumps(document()), "b.json": coco})) is not None
+    found = labelme.sniff(Memory({"a.json": json.dumps(document()), "b.json": coco}))
+    assert found == "2 .json files, 1 of them with shapes"
     assert labelme.sniff(Memory({"a.json": '{"shapes": [], "layers": 3}'})) is None
     for name in ("coco_keypoints4", "panoptic2", "label_studio", "visdrone50_coco"):
         assert labelme.sniff(folder(real(name))) is None

@@ -228,6 +228,17 @@ def test_category_ids_are_mapped_and_others_kept() -> None:
     ]
 
 
+def test_labels_stay_with_their_image_where_a_document_has_one_id_twice() -> None:
+    images = [{"id": 1, "file_name": name, "width": 9, "height": 9} for name in ("z.png", "a.png")]
+    label = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12, "iscrowd": 0}
+    source = {"images": images, "annotations": [label], "categories": [{"id": 1, "name": "cat"}]}
+    data = dataset({"x.json": json.dumps(source).encode()})
+    back = unified.read(packed(data), "x").dataset
+    assert {sample.image.key: len(sample.annotations) for sample in back.samples} == {"a.png": 0, "z.png": 1}
+    again = {path: json.loads(b"".join(chunks)) for path, chunks in coco.write(back)}
+    assert exact(again) == exact({"x.json": source})
+
+
 def test_each_record_has_a_line_and_the_end_tells_the_pack() -> None:
     text = packed(everything())
     lines = text.split(b"\n")

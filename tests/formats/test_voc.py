@@ -1,6 +1,7 @@
 """Pascal VOC: what is read, that an untouched file keeps its bytes, and that an edit is what is written."""
 
 import math
+import time
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
@@ -399,7 +400,49 @@ def test_an_image_that_has_another_name_or_size_is_written_with_it() -> None:
     dataset, _ = read({"old/a.xml": text}, A)
     image = Image(key="b/c.png", width=90, height=80)
     new = written(replace(dataset, samples=[replace(dataset.samples[0], image=image)]))
-    assert new == {"old/c.xml": text.replace("a.jpg", "c.png").replace(">100<", ">90<").encode()}
+    assert new == {"old/b/c.xml": text.replace("a.jpg", "c.png").replace(">100<", ">90<").encode()}
+
+
+@pytest.mark.parametrize(
+    ("files", "key", "new", "path"),
+    [
+        (
+            ["Annotations/train/a.xml"],
+            "JPEGImages/train/a.jpg",
+            "JPEGImages/val/a.jpg",
+            "Annotations/val/a.xml",
+        ),
+        (["train/labels/a.xml"], "train/images/a.jpg", "val/images/a.jpg", "val/labels/a.xml"),
+        (["xmls/a.xml"], "pics/a.jpg", "pics/deep/a.jpg", "xmls/deep/a.xml"),
+        (["Annotations/a.xml", "Annotations/val/b.xml"], "a.jpg", "val/a.jpg", "Annotations/val/a.xml"),
+        (["Annotations/a.xml", "Annotations/b.xml"], "a.jpg", "new/c.jpg", "Annotations/new/c.xml"),
+        (["Annotations/a.xml"], "images/a.jpg", "images/b.jpg", "Annotations/b.xml"),
+    ],
+)
+def test_labels_of_an_image_that_was_moved_go_with_it(
+    files: list[str], key: str, new: str, path: str
+) -> None:
+    others = [file.replace("Annotations/", "").replace(".xml", ".jpg") for file in files[1:]]
+    keys = sorted([key, *others])
+    dataset, _ = read(dict.fromkeys(files, page(CAT)), *(replace(A, key=name) for name in keys))
+    assert written(dataset).keys() == set(files)
+    samples = list(dataset.samples)
+    at = keys.index(key)
+    assert len(samples[at].annotations) == 1
+    samples[at] = replace(samples[at], image=replace(samples[at].image, key=new))
+    assert written(replace(dataset, samples=samples)).keys() == {path, *files[1:]}
+
+
+def test_many_bad_objects_and_many_equal_names_are_told_apart_in_time() -> None:
+    began = time.process_time()
+    text = "\n" * 20 + page(*["<object>\n<name/></object>"] * 20_000)
+    labels = voc.read(Memory({"a.xml": text}))
+    labels.load("a.xml", A)
+    assert [p.where for p in labels.problems[:2]] == ["labels/a.xml:24", "labels/a.xml:26"]
+    assert len(labels.problems) == 20_000
+    samples = [Sample(image=A)] * 20_000
+    assert len({path for path, _ in voc.write(Dataset(samples=samples))}) == 20_000
+    assert time.process_time() - began < 10
 
 
 def test_an_origin_from_elsewhere_is_not_believed() -> None:
@@ -540,6 +583,27 @@ def test_other_geometry_leaves_its_box_and_a_line_or_a_point_leaves_nothing() ->
     assert lost == {"mask": 2, "circle": 1, "keypoints": 1, "points": 1, "no category": 1, "caption": 1}
 
 
+def test_the_fields_of_images_that_have_no_element_are_lost_and_no_others() -> None:
+    extra = {"license": 3, "coco_url": "http://a", "flickr": None, "neg_category_ids": []}
+    data = Dataset(samples=[Sample(image=replace(A, extra=extra))])
+    assert [(loss.where, loss.field) for loss in voc.losses(data)] == [("a.jpg", "image extra")]
+    data = Dataset(samples=[Sample(image=replace(A, extra={"license": 3, "coco_url": "http://a"}))])
+    assert list(voc.losses(data)) == []
+    assert one(written(data)["Annotations/a.xml"]).image.extra == {"license": 3, "coco_url": "http://a"}
+    assert "image extra" not in voc.HOLDS
+
+
+def test_category_ids_are_lost_where_they_are_not_the_numbers_of_the_label_map() -> None:
+    cat, dog, odd = Category(id=1, name="cat"), Category(id=7, name="dog"), Category(id=3, name="a:b")
+    labels = (Annotation(category=dog),)
+    data = Dataset(samples=[Sample(image=A, annotations=labels)], categories=[cat, dog, odd])
+    found = [(loss.where, loss.field, loss.count) for loss in voc.losses(data)]
+    assert found == [("the data set", "id", 1), ("category a:b", "category extra", 1)]
+    again = voc.read(Memory(written(data)))
+    assert {category.name: category.id for category in again.categories} == {"cat": 1, "dog": 2}
+    assert list(voc.losses(replace(data, categories=[cat]))) == []
+
+
 # --- The set ----------------------------------------------------------------------------------------------
 
 KIT = {
@@ -583,6 +647,68 @@ def test_the_lists_of_a_set_follow_what_has_changed() -> None:
         "ImageSets/Main/cat_trainval.txt": "a -1\n",
         "labelmap.txt": "# names\ndog:::\n",
     }
+
+
+AT_ODDS = {
+    "Annotations/a.xml": page(CAT),
+    "Annotations/b.xml": page(DOG).replace("a.jpg", "b.jpg"),
+    "ImageSets/Main/train.txt": "a\nonly listed\n",
+    "ImageSets/Main/val.txt": "b\na\n",
+    "ImageSets/Main/trainval.txt": "b\nno split\n",
+    "ImageSets/Main/cat_train.txt": "a -1\nb  1\nonly listed  1\n",
+    "ImageSets/Main/dog_trainval.txt": "a  1\nb -1\nnever listed  1\n",
+    "ImageSets/Main/bird_val.txt": "b  1\n",
+}
+"""Lists that contradict each other and the objects."""
+
+
+def alone(files: Mapping[str, str | bytes]) -> Dataset:
+    """The data set of labels alone, when nobody says which images there are."""
+    labels = voc.read(Memory(files))
+    samples = []
+    for ref in labels.refs():
+        image = labels.image(ref)
+        sample = labels.load(ref, image) if image is not None else None
+        assert sample is not None
+        samples.append(sample)
+    return Dataset(samples=samples, categories=labels.categories, origin=labels.origin)
+
+
+def test_lists_that_contradict_the_objects_are_written_as_they_were() -> None:
+    images = [Image(key=f"{name}.jpg", width=100, height=80) for name in ("a", "b", "only listed")]
+    assert written(read(AT_ODDS, *images)[0]) == {path: text.encode() for path, text in AT_ODDS.items()}
+    assert written(alone(AT_ODDS)) == {path: text.encode() for path, text in AT_ODDS.items()}
+
+
+def test_a_flag_follows_the_objects_once_these_are_edited() -> None:
+    dataset = alone(AT_ODDS)
+    a, b, *others = dataset.samples
+    dog = Annotation(category=Category(id=2, name="dog"), bbox=(1, 2, 3, 4))
+    files = written(replace(dataset, samples=[replace(a, annotations=(dog,)), b, *others]))
+    changed = {path: text.decode() for path, text in files.items() if text != AT_ODDS[path].encode()}
+    assert changed.keys() == {"Annotations/a.xml"}  # no cat and a dog, which the lists have said all along
+    files = written(replace(dataset, samples=[a, replace(b, annotations=()), *others]))
+    assert files["ImageSets/Main/dog_trainval.txt"] == b"a  1\nb -1\nnever listed  1\n"
+    cat = replace(dog, category=Category(id=1, name="cat"))
+    new = [a, replace(b, annotations=(cat,)), *(replace(other, annotations=(dog,)) for other in others)]
+    files = written(replace(dataset, samples=new))
+    assert files["ImageSets/Main/cat_train.txt"] == b"a -1\nb  1\nonly listed -1\n"
+    assert files["ImageSets/Main/bird_val.txt"] == b"b  1\n"
+
+
+def test_images_that_only_lists_name_are_unlabelled_images_of_labels_alone() -> None:
+    dataset = alone(AT_ODDS)
+    found = {s.image.key: (s.split, len(s.annotations)) for s in dataset.samples}
+    assert found == {
+        "a.jpg": ("train", 1),
+        "b.jpg": ("val", 1),
+        "no split.jpg": (None, 0),
+        "only listed.jpg": ("train", 0),
+    }
+    png = page(CAT).replace("a.jpg", "a.png")
+    files = {"VOC/Annotations/a.xml": png, "VOC/ImageSets/Main/train.txt": "a\nsub/b\n../c\n"}
+    assert [s.image.key for s in alone(files).samples] == ["VOC/a.png", "VOC/sub/b.png"]
+    assert written(alone(files)) == {path: text.encode() for path, text in files.items()}
 
 
 def test_ids_may_have_spaces_and_lists_may_have_columns() -> None:
@@ -632,7 +758,11 @@ def test_an_image_in_two_splits_is_a_problem() -> None:
 
 
 def test_the_format_is_found_out_by_the_root_element() -> None:
-    assert voc.sniff(Memory({"a.xml": page(CAT), "b.xml": "broken"})) == "2 .xml files with <annotation>"
+    found = voc.sniff(Memory({"a.xml": page(CAT), "b.xml": "broken"}))
+    assert found == "2 .xml files, 1 of them with <annotation>"
+    assert voc.sniff(Memory({"a.xml": page(CAT)})) == "1 .xml file with <annotation>"
+    some = voc.sniff(Memory({f"{number}.xml": page(CAT) for number in range(20)}))
+    assert some == "20 .xml files, 5 of the 5 looked at with <annotation>"
     assert voc.sniff(Memory({"a.xml": "<annotations><image/></annotations>"})) is None
     mit = "<annotation><filename>a.jpg</filename><imagesize><nrows>3</nrows></imagesize></annotation>"
     assert voc.sniff(Memory({"a.xml": mit})) is None

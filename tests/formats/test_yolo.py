@@ -264,6 +264,46 @@ def test_a_hostile_data_yaml_is_a_problem_and_never_a_hang(text: str) -> None:
     assert problems("0 .5 .5 .1 .1", text)
 
 
+FOUR = "0 0.5 0.5 0.2 0.2" + " 0.5 0.5 2" * 4
+FIVE = "kpt_shape: [5, 3]\n"
+
+
+@pytest.mark.parametrize("yaml", [NAMES + FIVE, NAMES + FIVE + "task: pose\n"])
+def test_rows_that_contradict_kpt_shape_are_an_error_that_says_both(yaml: str) -> None:
+    expected = r"kpt_shape: \[5, 3\].* rows of 20 numbers, found rows of 17; .*\[4, 3\] or \[6, 2\].*segment"
+    with pytest.raises(InputError, match=expected):
+        one(f"{FOUR}\n{FOUR}\n", yaml)
+    assert one(f"{FOUR}\n", NAMES + "kpt_shape: [4, 3]\n").samples[0].annotations[0].keypoints
+    assert one("0 .5 .5 .1 .1\n", NAMES + FIVE).samples[0].annotations[0].bbox
+    assert one(SQUARE, NAMES + FIVE, "yolo-segment").samples[0].annotations[0].polygons
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "code"),
+    [
+        ("data.yaml", "names: a\n", "bad-names"),
+        ("data.yaml", "names: a\ntrain: images\nval: images\n", "bad-names"),
+        ("data.yaml", "names: [cat\r\n# by hand", "bad-yaml"),
+        ("set/mine.yaml", "names: {0: cat\n", "bad-yaml"),
+    ],
+)
+def test_a_data_yaml_that_cannot_be_used_is_a_problem_and_comes_back(path: str, text: str, code: str) -> None:
+    files = {"labels/a.txt": "0 .5 .5 .1 .1\n", path: text}
+    data, found = read(files, [image("images/a.jpg")])
+    assert found == [(f"labels/{path}", code)]
+    assert [category.name for category in data.categories] == ["0"]
+    assert yolo.read(Memory(files)).notes == []
+    assert written(through_json(data)) == {name: content.encode() for name, content in files.items()}
+
+
+def test_a_data_yaml_without_names_is_named_as_such() -> None:
+    files = {"labels/a.txt": "0 .5 .5 .1 .1\n"}
+    yaml = {"data.yaml": "train: images\nval: images\n"}
+    note = "classes are named by their numbers"
+    assert yolo.read(Memory(files | yaml)).notes == [f"no names in data.yaml: {note}"]
+    assert yolo.read(Memory(files)).notes == [f"no data.yaml or classes.txt: {note}"]
+
+
 # data.yaml and its relatives
 
 
@@ -374,6 +414,63 @@ def test_an_image_without_label_file_gets_none() -> None:
     assert written(data).keys() == {"labels/train/a.txt", "data.yaml"}
 
 
+LAYOUTS = {
+    "folders of data.yaml": {"data.yaml": "names: [cat]\ntrain: images/a\nval: images/b\ntest: images/c\n"},
+    "lists of data.yaml": {
+        "data.yaml": "names: [cat]\ntrain: train.txt\nval: val.txt\ntest: test.txt\n",
+        "train.txt": "./images/a/1.jpg\n./images/a/2.jpg\n",
+        "val.txt": "./images/b/3.jpg\n",
+        "test.txt": "./images/c/4.jpg\n",
+    },
+}
+SPLIT_OF = {"a/1.jpg": "train", "a/2.jpg": "train", "b/3.jpg": "val", "c/4.jpg": "test"}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("root", ["images/", ""])
+def test_an_image_without_label_file_has_its_split_and_keeps_it(layout: str, root: str) -> None:
+    files: dict[str, str | bytes] = {**LAYOUTS[layout], "labels/a/1.txt": "0 .5 .5 .1 .1\n"}
+    data = dataset(files, [image(root + key) for key in SPLIT_OF])
+    assert [sample.split for sample in data.samples] == list(SPLIT_OF.values())
+    assert [sample.origin is None for sample in data.samples] == [False, True, True, True]
+    assert written(through_json(data)) == {path: str(text).encode() for path, text in files.items()}
+
+
+def test_an_image_without_label_file_has_the_split_that_its_folder_is_called_by() -> None:
+    files: dict[str, str | bytes] = {"train/a.txt": "0 .5 .5 .1 .1\n"}
+    keys = ["testing/x.jpg", "train/a.jpg", "train/b.jpg", "valid/c.jpg", "z/d.jpg"]
+    data = dataset(files, [image(key) for key in keys])
+    assert [sample.split for sample in data.samples] == ["test", "train", "train", "val", None]
+    assert written(data).keys() == files.keys()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_another_split_of_an_image_without_label_file_is_written(layout: str) -> None:
+    files: dict[str, str | bytes] = {**LAYOUTS[layout], "labels/a/1.txt": "0 .5 .5 .1 .1\n"}
+    data = dataset(files, [image(key) for key in SPLIT_OF])
+    splits = ["train", "val", "val", None]
+    samples = [
+        msgspec.structs.replace(sample, split=split)
+        for sample, split in zip(data.samples, splits, strict=True)
+    ]
+    new = written(msgspec.structs.replace(data, samples=samples))
+    assert "labels/a/2.txt" not in new
+    back = dataset(new, [image(key) for key in SPLIT_OF])
+    assert [sample.split for sample in back.samples] == splits
+    odd = [*samples[:3], msgspec.structs.replace(samples[3], split="extra")]
+    assert ("c/4.jpg", "split", 1) in lost(msgspec.structs.replace(data, samples=odd))
+
+
+def test_rows_of_an_image_that_was_moved_go_with_it() -> None:
+    files = {"labels/train/a.txt": "0 .5 .5 .1 .1\n", "labels/train/b.txt": "", "data.yaml": NAMES}
+    data = dataset(files, [image("train/a.jpg"), image("train/b.jpg")])
+    moved = msgspec.structs.replace(data.samples[0], image=image("val/a.jpg"), split="val")
+    new = written(msgspec.structs.replace(data, samples=[moved, data.samples[1]]))
+    assert new.keys() == {"labels/val/a.txt", "labels/train/b.txt", "data.yaml"}
+    back = dataset(new, [image("train/b.jpg"), image("val/a.jpg")])
+    assert [(s.split, len(s.annotations)) for s in back.samples] == [("train", 0), ("val", 1)]
+
+
 def test_darknet_sets_have_their_rows_beside_the_images() -> None:
     files: dict[str, str | bytes] = {
         "obj.data": "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n",
@@ -388,6 +485,13 @@ def test_darknet_sets_have_their_rows_beside_the_images() -> None:
 
 
 # Looking like YOLO
+
+
+def test_what_speaks_for_yolo_says_how_many_files_were_looked_at() -> None:
+    files = {f"{number}.txt": "0 .5 .5 .1 .1\n" for number in range(40)}
+    assert yolo.sniff(Memory(files)) == "40 .txt files, 10 of the 10 looked at with rows of numbers"
+    few = {"a.txt": "0 .5 .5 .1 .1\n", "b.txt": "", "data.yaml": NAMES}
+    assert yolo.sniff(Memory(few)) == "2 .txt files, 1 of them with rows of numbers, data.yaml"
 
 
 @pytest.mark.parametrize(
@@ -781,3 +885,22 @@ def test_whatever_an_origin_says_writing_never_fails_nor_leaves_its_folder(
     out = written(data, variant)
     assert not any(path.startswith((".", "/")) for path in out)
     assert lost(data, variant)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "task"),
+    [
+        ([BOX, BOX, CORNERS], "detect"),
+        ([BOX, POLYGON, POLYGON, CORNERS], "segment"),
+        ([BOX, POLYGON, CORNERS], "segment"),
+        ([BOX, CORNERS], "obb"),
+        ([CORNERS, KEYPOINTS, KEYPOINTS], "pose"),
+        ([BOX, BOX, KEYPOINTS], "detect"),
+        ([BOX, msgspec.structs.replace(POLYGON, crowd=True), Annotation(category=CAT)], "detect"),
+        ([], "detect"),
+    ],
+)
+def test_the_task_is_the_one_that_holds_most_labels(annotations: list[Annotation], task: str) -> None:
+    for order in (annotations, annotations[::-1]):
+        data = Dataset(samples=[Sample(image=image(), annotations=tuple(order))], categories=[CAT])
+        assert f"task: {task}\n" in written(data)["data.yaml"].decode()

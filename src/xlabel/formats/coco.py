@@ -178,7 +178,9 @@ def read(tree: "Tree", variant: str | None = None) -> CocoLabels:
     if not state.several:
         state.files[0].extra = None
     origin = origin_of(state.files)
-    return CocoLabels(where, samples, state.categories, origin, extra, state.problems)
+    labels = CocoLabels(where, samples, state.categories, origin, extra, state.problems)
+    labels.notes += coco_reading.doubled(state)
+    return labels
 
 
 def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, Iterable[bytes]]]:
@@ -228,7 +230,7 @@ def _kinds(tree: "Tree", paths: list[str], problems: list[Problem]) -> dict[str,
             problems.append(Problem(where, "unreadable", what))
             continue
         if coco_reading.is_document(top):
-            found[path] = "unified" if "xlabel" in top else "document"
+            found[path] = "unified" if unified.is_ours(top) else "document"
         elif coco_reading.is_results(top) or (top == [] and len(paths) == 1):
             found[path] = "results"
     if not found:

@@ -1,7 +1,10 @@
 """COCO documents, results lists and panoptic files into samples, one after the other into one data set."""
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping
 from copy import copy
+from itertools import combinations
 from typing import Any
 
 import msgspec
@@ -17,7 +20,7 @@ from xlabel.formats.coco_images import (
     is_plain,
     same,
 )
-from xlabel.formats.coco_layout import LISTS, File, Place, kept, split_of
+from xlabel.formats.coco_layout import LISTS, File, Place, kept, split_of, starts
 from xlabel.formats.coco_records import (
     Record,
     absent,
@@ -33,7 +36,8 @@ from xlabel.formats.coco_records import (
     words,
 )
 from xlabel.formats.untrusted import is_deep, shortened
-from xlabel.model import Annotation, Category, Image, Problem, Sample
+from xlabel.model import Annotation, Category, Image, Number, Problem, Sample
+from xlabel.model.report import counted
 
 BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on text that is not as it should be; a ValidationError is a DecodeError."""
@@ -41,6 +45,7 @@ BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(Record).decode
 _anything = msgspec.json.Decoder().decode
 _NOTHING: dict[str, Any] = {}
+_NOTED = 20  # pairs of documents
 _JOINED = (
     "category", "bbox", "polygons", "mask", "keypoints", "shape", "area", "score", "caption", "attributes",
     "author", "time", "extra",
@@ -193,6 +198,28 @@ def extra_of(files: list[File]) -> dict[str, Any] | None:
     for file in files:
         extra = (file.extra or {}) | extra
     return extra or None
+
+
+def doubled(state: Reading) -> list[str]:
+    """Notes about documents that give images labels which coincide, under ids of their own: both are kept.
+
+    A label coincides with one of the same category and kind whose box is the same to a pixel.
+    """
+    if not state.several:
+        return []
+    first = starts(state.files, "annotations")
+    counts: Counter[tuple[int, int]] = Counter()
+    for group in state.groups:
+        by_file: dict[int, list[Annotation]] = {}
+        for annotation in group:
+            if annotation.category is not None and annotation.bbox is not None:
+                by_file.setdefault(bisect_right(first, _at(annotation)) - 1, []).append(annotation)
+        counts.update(p for p in combinations(sorted(by_file), 2) if _coincide(by_file[p[0]], by_file[p[1]]))
+    return [
+        f"{state.files[one].path} and {state.files[other].path} both label {counted(count, 'images')}; "
+        "if one is a copy, give the other alone as LABELS"
+        for (one, other), count in counts.most_common(_NOTED)
+    ]
 
 
 def baseline_of(
@@ -408,7 +435,7 @@ def _join_image(state: Reading, position: int, image: Image, value: dict[str, An
     if image.id != known.id:
         place.id = (known.id, image.id)
     sample = Sample(image=known, split=state.splits[position], named=state.named[position])
-    if not same(image_record(sample, image.id, state.splits[position], again=True), value):
+    if image.id is None or not same(image_record(sample, image.id, state.splits[position], again=True), value):
         place.record = value
         if first.record is None:  # tells later what has been edited
             first.record = image_record(sample, known.id, state.splits[position], again=True)
@@ -718,6 +745,23 @@ def _join(state: Reading, start: int) -> None:
                 state.clashing.append((position, number))
             number += 1
     state.annotation_ids |= fresh
+
+
+def _coincide(ones: list[Annotation], others: list[Annotation]) -> bool:
+    """Whether any of some labels is also among others."""
+    boxes: dict[Any, list[tuple[Number, ...]]] = {}
+    for annotation in ones:
+        boxes.setdefault(_sort_of(annotation), []).append(annotation.bbox or ())
+    return any(
+        all(abs(a - b) <= 1 for a, b in zip(box, annotation.bbox or (), strict=True))
+        for annotation in others
+        for box in boxes.get(_sort_of(annotation), ())
+    )
+
+
+def _sort_of(annotation: Annotation) -> tuple[Any, ...]:
+    category = annotation.category
+    return category and category.id, annotation.keypoints is None, annotation.status
 
 
 def _at(annotation: Annotation) -> int:

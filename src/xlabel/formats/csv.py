@@ -22,6 +22,7 @@ from xlabel.formats.losses import FIELDS, missing
 from xlabel.formats.untrusted import short
 from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Sample
 from xlabel.model.dataset import Origin
+from xlabel.model.report import counted
 
 if TYPE_CHECKING:
     from xlabel.formats import Tree
@@ -51,7 +52,8 @@ def sniff(tree: "Tree") -> str | None:
             return f"{path}, rows that name images"
         if table is not None:
             kind = "no header" if table.header is None else "columns " + short(", ".join(names_of(table)))
-            return f"{len(paths)} CSV files, {kind}" if len(paths) > 1 else f"{path}, {kind}"
+            others = len(paths) - 1
+            return f"{path}, {kind}" + (f", and {counted(others, 'other CSV files')}" if others else "")
     return None
 
 
@@ -108,7 +110,7 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
         kind = "csv-retinanet" if any(table.header is None for table in csv_write.tables_of(dataset)) else ""
     yield from missing(dataset, _NARROW.get(kind, HOLDS))
     if kind in _NARROW:
-        yield from csv_write.unheld(dataset)
+        yield from csv_write.unheld(dataset, kind if kind == variant else None)
 
 
 def _is_again(dataset: Dataset, variant: str | None) -> bool:

@@ -132,7 +132,10 @@ def _polygons(text: str) -> tuple[tuple[Number, ...], ...]:
 
 def _mask(text: str) -> RLE:
     mask = _decode_mask(text)
-    rle_counts(mask)
+    try:
+        rle_counts(mask)
+    except ValueError as error:
+        raise ValueError(f"expected a mask that is whole, got one where {error}; correct the row") from None
     return mask
 
 

@@ -124,9 +124,14 @@ def anew(dataset: Dataset, variant: str | None) -> Iterator[tuple[str, Iterable[
         yield CATEGORIES, [_categories_text(dataset.categories).encode()]
 
 
-def unheld(dataset: Dataset) -> Iterator[Loss]:
-    """What a narrower dialect leaves out besides fields: splits that no path tells, equal names."""
+def unheld(dataset: Dataset, narrow: str | None) -> Iterator[Loss]:
+    """What a narrower dialect leaves out besides fields.
+
+    That is splits that no path tells, images whose labels have no row in it, and all but one of equal names.
+    """
     for sample in dataset.samples:
+        if sample.annotations and not any(_fits(annotation, narrow) for annotation in sample.annotations):
+            yield Loss(sample.image.key, "unlabelled")
         if sample.split is not None and sample.split not in NAMES:
             yield Loss(sample.image.key, "split")
     seen: set[str] = set()

@@ -229,7 +229,7 @@ def _deciding(files: Mapping[str, str], names: Sequence[str] = NAMES) -> list[st
 def _ids_in(path: str, text: str) -> Iterator[str]:
     """The id in each line of a list, empty where there is none."""
     column = 1 if _split_path(path)[1] == "Layout" else 0  # the number of a person stands behind the id
-    return (_readings(line)[column] for line in lines(text))
+    return (_reading(line, column) for line in lines(text))
 
 
 def _needed(prefix: str, folders: set[str], known: Mapping[str, Sample]) -> Iterator[str]:
@@ -294,7 +294,8 @@ def _revised(
     new: list[str] = []
     for line in old:
         said = _readings(line)
-        name = next((names.get(text, text) for text in said if text in names or text in kept), "")
+        name = next((names[text] for text in said if text in names), "")
+        name = name or next((text for text in said if text in kept), "")
         now = line_of(name, line) if name in known else line if name or not said[0] else None
         if now is not None:
             new.append(now)
@@ -330,9 +331,15 @@ def _of_class(name: str) -> tuple[str, tuple[str, ...]] | None:
 
 def _readings(line: str) -> list[str]:
     """What id a line may name, likeliest first: all of it, or all but one or two columns at its end."""
-    text = line.strip().lstrip("\ufeff").removeprefix("./")
-    shorter = [text.rsplit(None, columns)[0] if text else "" for columns in (1, 2)]
-    return [stem(name) if name.lower().endswith(_SUFFIXES) else name for name in (text, *shorter)]
+    return [_reading(line, columns) for columns in (0, 1, 2)]
+
+
+def _reading(line: str, columns: int) -> str:
+    """What id a line names if it has so many columns behind it."""
+    name = line.strip().lstrip("\ufeff").removeprefix("./")
+    if columns and name:
+        name = name.rsplit(None, columns)[0]
+    return stem(name) if name[-5:].lower().endswith(_SUFFIXES) else name
 
 
 def _id(prefix: str, path: str) -> str | None:

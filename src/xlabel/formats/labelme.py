@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from xlabel.formats.exact import add, minus
-from xlabel.formats.losses import missing
+from xlabel.formats.losses import missing, renumbered
 from xlabel.formats.named import (
     NOTHING,
     NamedLabels,
@@ -35,7 +35,7 @@ from xlabel.formats.named import (
     to_drawn,
     without_origin,
 )
-from xlabel.formats.names import spread
+from xlabel.formats.names import seen, spread
 from xlabel.formats.pairing import has_ending
 from xlabel.formats.untrusted import is_deep, shortened
 from xlabel.model import (
@@ -189,9 +189,8 @@ class LabelmeLabels(NamedLabels):
 
 def sniff(tree: "Tree") -> str | None:
     number, some = spread(tree.files, lambda path: has_ending(path, LabelmeLabels.suffixes), 8)
-    if any(_looks_right(tree.read(path)) for path in some):
-        return f"{number} .json files, with shapes"
-    return None
+    right = sum(_looks_right(tree.read(path)) for path in some)
+    return seen(number, ".json", len(some), right, "shapes") if right else None
 
 
 def read(tree: "Tree", variant: str | None = None) -> LabelmeLabels:
@@ -211,8 +210,11 @@ def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, I
 
 def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
     yield from missing(dataset, HOLDS)
+    numbers: dict[str, int] = {}
     for sample in dataset.samples:
         key = sample.image.key
+        for name in _named(sample):
+            numbers.setdefault(name, len(numbers) + 1)
         if any(name in _DOCUMENT for name in sample.image.extra or {}):
             yield Loss(key, "image extra")
         counts: dict[str, int] = {}
@@ -222,6 +224,8 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
                 counts[field] = counts.get(field, 0) + 1
         for field, count in counts.items():
             yield Loss(key, field, count)
+    if dataset.origin is None or dataset.origin.format != NAME:
+        yield from renumbered(dataset.categories, numbers)
 
 
 # --- Reading ----------------------------------------------------------------------------------------------
@@ -757,6 +761,13 @@ def _png(mask: RLE) -> Geometry:
     Pillow.fromarray(np.ascontiguousarray(pixels).astype(np.uint8)).save(file, "PNG")
     corners: list[list[Number]] = [[left, top], [left + width - 1, top + height - 1]]
     return "mask", corners, base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _named(sample: Sample) -> Iterator[str]:
+    """The labels in a sample's file, in the order in which they are read again."""
+    flags = [a for a in sample.annotations if _is_flag(a)]
+    shapes = [a for a in sample.annotations if a.bbox or a.polygons or a.mask is not None or a.shape]
+    return (a.category.name for a in (*flags, *shapes) if a.category is not None)
 
 
 def _left_out(annotation: Annotation, seen: set[object]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What a format cannot hold, found by comparing what is there with what it holds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from xlabel.model import Annotation, Category, Dataset, Loss, Sample
@@ -53,6 +53,20 @@ def missing(dataset: Dataset, holds: frozenset[str]) -> Iterator[Loss]:
                 counts[field] = counts.get(field, 0) + 1
         for field, count in counts.items():
             yield Loss(sample.image.key, field, count)
+
+
+def renumbered(categories: Iterable[Category], numbers: Mapping[str, int]) -> Iterator[Loss]:
+    """What a format loses that knows categories by their names: their ids, and those that nothing names.
+
+    `numbers` are the ids that they have when they are read again.
+    """
+    listed = list(categories)
+    changed = sum(numbers.get(category.name, category.id) != category.id for category in listed)
+    if changed:
+        yield Loss("the data set", "id", changed)
+    for category in listed:
+        if category.name not in numbers and not _category_extra(category):
+            yield Loss(f"category {category.name}", "category extra")
 
 
 def dataset_fields(dataset: Dataset) -> Iterable[str]:

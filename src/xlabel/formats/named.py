@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from xlabel.formats.labels import FileLabels, Ref
 from xlabel.formats.names import Seen
-from xlabel.formats.pairing import LABEL_FOLDERS, Partners, are_partners, stem
+from xlabel.formats.pairing import LABEL_FOLDERS, Partners, are_partners, followed, stem
 from xlabel.formats.untrusted import is_inside
 from xlabel.model import Annotation, Image, Sample
 from xlabel.model.geometry import turn, turn_back
@@ -132,8 +132,8 @@ def home(path: str, key: str) -> dict[str, str]:
 
     By the latter it is told later whether the image still lies where it lay; see `home_of`.
     """
-    images, labels = key.rpartition("/")[0], path.rpartition("/")[0]
-    return {"path": path} if are_partners(images, labels) else {"path": path, "of": images}
+    images = folder_of(key)
+    return {"path": path} if are_partners(images, folder_of(path)) else {"path": path, "of": images}
 
 
 def home_of(sample: Sample, suffix: str) -> str | None:
@@ -141,15 +141,43 @@ def home_of(sample: Sample, suffix: str) -> str | None:
 
     None where the image has been moved to another folder since: its labels go with it.
     """
-    origin = sample.origin
-    path = origin.get("path") if isinstance(origin, dict) else None
-    if not isinstance(path, str) or not path.lower().endswith(suffix) or not is_inside(path):
-        return None
-    images = sample.image.key.rpartition("/")[0]
-    before = origin.get("of")
+    path = stated_path(sample, suffix)
+    return path if path is not None and _before(sample, path) == folder_of(sample.image.key) else None
+
+
+def stated_path(sample: Sample, suffix: str) -> str | None:
+    """The path in a sample's origin, where it is one of a label file at all."""
+    path = sample.origin.get("path") if isinstance(sample.origin, dict) else None
+    return path if isinstance(path, str) and path.lower().endswith(suffix) and is_inside(path) else None
+
+
+def learn(partners: Partners, sample: Sample, path: str | None) -> None:
+    """Note which folder of labels goes with the folder that a sample's image lay in when it was read."""
+    images = None if path is None else _before(sample, path)
+    if path is not None and images is not None:
+        partners.note(images, folder_of(path))
+
+
+def new_home(sample: Sample, suffix: str, partners: Partners) -> str | None:
+    """The folder for the labels of an image that is new or was moved; None where nothing tells."""
+    images = folder_of(sample.image.key)
+    folder = partners.of(images)
+    path = stated_path(sample, suffix)
+    return followed(folder_of(path), images) if folder is None and path is not None else folder
+
+
+def folder_of(path: str) -> str:
+    """The folder of a path, without slash at its end."""
+    return path.rpartition("/")[0]
+
+
+def _before(sample: Sample, path: str) -> str | None:
+    """The folder that an image lay in when its label file was read; None where that was another one."""
+    before = sample.origin.get("of") if isinstance(sample.origin, dict) else None
     if isinstance(before, str):
-        return path if before == images else None
-    return path if are_partners(images, path.rpartition("/")[0]) else None
+        return before
+    images = folder_of(sample.image.key)
+    return images if are_partners(images, folder_of(path)) else None
 
 
 class Places:
@@ -163,17 +191,15 @@ class Places:
         self._partners = Partners()
         self._numbers: dict[str, int] = {}
         for sample in samples:
-            path = home_of(sample, suffix)
-            if path is not None:
-                self._partners.note(sample.image.key.rpartition("/")[0], path.rpartition("/")[0])
+            learn(self._partners, sample, stated_path(sample, suffix))
 
     def of(self, sample: Sample) -> str:
         """A path for the sample's label file that no other sample has."""
         key, path = sample.image.key, home_of(sample, self._suffix)
-        images, _, name = key.rpartition("/")
-        folder = path.rpartition("/")[0] if path is not None else self._partners.of(images)
+        name = base(key)
+        folder = folder_of(path) if path is not None else new_home(sample, self._suffix, self._partners)
         if folder is None:
-            folder = (self._folder + key).rpartition("/")[0]
+            folder = folder_of(self._folder + key)
         start = folder + "/" if folder else ""
         choices = [start + stem(name) + self._suffix, start + name + self._suffix]
         if path is not None and stem(base(path)) in (stem(name), name):

@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
+from xlabel.model.report import counted
+
 _FEW = 4096
 """So many are sorted without numpy, which takes a tenth of a second to load."""
 
@@ -109,6 +111,16 @@ def spread(files: Iterable[str], wanted: Callable[[str], bool], count: int) -> t
     if len(found) > count:
         found = [found[i * len(found) // count] for i in range(count)]
     return number, found
+
+
+def seen(number: int, ending: str, looked: int, right: int, what: str) -> str:
+    """Why files look like a format: how many there are, and what was found in those that were looked at."""
+    files = counted(number, f"{ending} files")
+    if looked == number == right:
+        return f"{files} with {what}"
+    if looked == number:
+        return f"{files}, {right:,} of them with {what}"
+    return f"{files}, {right:,} of the {looked:,} looked at with {what}"
 
 
 def _place(table: "array[int]", name: str) -> tuple[int, int]:

@@ -220,6 +220,18 @@ def are_partners(images: str, labels: str) -> bool:
     return _plain(images, IMAGE_FOLDERS) == _plain(labels, LABEL_FOLDERS)
 
 
+def followed(labels: str, images: str) -> str | None:
+    """The folder for labels that lay in `labels`, now that the images lie in `images`; None where unclear."""
+    parts = labels.split("/") if labels else []
+    plain = [part.lower() not in LABEL_FOLDERS for part in parts]
+    if True not in plain:
+        return "/".join([*parts, *_plain(images, IMAGE_FOLDERS)])
+    first, last = plain.index(True), len(plain) - plain[::-1].index(True)
+    if False in plain[first:last]:
+        return None
+    return "/".join([*parts[:first], *_plain(images, IMAGE_FOLDERS), *parts[last:]])
+
+
 def has_ending(path: str, suffixes: tuple[str, ...]) -> bool:
     """Whether a path has one of these endings (lower case, with dot), in whatever case."""
     return path[-5:].lower().endswith(suffixes)

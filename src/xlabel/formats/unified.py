@@ -29,12 +29,15 @@ from xlabel.formats.coco_records import (
     take_back,
 )
 from xlabel.formats.untrusted import is_deep
-from xlabel.model import Annotation, Category, Dataset, Image, Problem, Sample
+from xlabel.model import Annotation, Category, Dataset, Image, OrientedBox, Problem, Sample
 from xlabel.model.dataset import Origin
+from xlabel.model.geometry import bbox_of
 from xlabel.model.manifest import VERSION, Frame
 
 PLACED = ("frame_index", "offset", "size", "sha256")
 """What an image's record says of its place in the bundle."""
+
+_OURS = frozenset({"pack_id", "bundle", "frames"})
 
 _encoder = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(Record).decode
@@ -123,6 +126,22 @@ def annotation_records(
             category_id = category_ids.get(category_id, category_id)
         records.append(_annotation_record(annotation, identity, image_id, category_id))
     return _lines(records), first_id
+
+
+def is_ours(top: object) -> bool:
+    """Whether the top level of a JSON document is that of an annotation file.
+
+    What another tool calls `xlabel` has neither a whole number as version nor the name or id of a pack.
+    """
+    if not isinstance(top, dict) or "xlabel" not in top:
+        return False
+    try:
+        section = _anything(top["xlabel"])
+    except BAD:
+        return False
+    return isinstance(section, dict) and (
+        type(section.get("version")) is int or not _OURS.isdisjoint(section)
+    )
 
 
 def read(data: bytes, where: str) -> Unified:
@@ -382,8 +401,12 @@ def _annotations(
             group = index.get(record.image_id)
             category = categories.get(record.category_id) if record.category_id is not None else None
             if group is not None and (category is not None or record.category_id is None):
+                bbox, said = record.bbox, record.xlabel
                 annotation = _annotation(record, category)
                 if annotation is not None:
+                    derived = () if said is UNSET else said.derived
+                    if derived and "bbox" in derived and bbox:
+                        _tell_ignored(bbox, None, annotation, f"{where}: annotations[{at}]", problems)
                     group.append(annotation)
                     continue
         value = _object(text, f"annotations[{at}]", where, problems)
@@ -395,7 +418,41 @@ def _annotations(
             message = f"expected the id of an image as image_id, got {found!r:.60}; it is left out"
             problems.append(Problem(f"{where}: annotations[{at}]", "unknown-image", message))
             continue
-        group.append(_loose(value, categories, f"{where}: annotations[{at}]", problems))
+        place = f"{where}: annotations[{at}]"
+        annotation = _loose(value, categories, place, problems)
+        said_there = value.get("xlabel")
+        named = said_there.get("derived") if isinstance(said_there, dict) else None
+        if isinstance(named, list):
+            stated = [value.get(name) if name in named else None for name in ("bbox", "segmentation")]
+            _tell_ignored(stated[0], stated[1], annotation, place, problems)
+        group.append(annotation)
+
+
+def _tell_ignored(
+    bbox: Any, segmentation: Any, annotation: Annotation, place: str, problems: list[Problem]
+) -> None:
+    """List a derived box or outline that is not what its geometry makes: it was edited, and is not read."""
+    changed = []
+    made = bbox_of(annotation)
+    if bbox is not None and made is not None and not _alike(bbox, made):
+        changed.append("bbox")
+    if segmentation is not None and isinstance(annotation.shape, OrientedBox):
+        outline = segmentation[0] if isinstance(segmentation, list) and segmentation else None
+        if not _alike(outline, annotation.shape.corners):
+            changed.append("segmentation")
+    if changed:
+        message = (
+            f"{' and '.join(changed)} is not what the geometry makes of it, from which it is derived; edit "
+            "that, or take the name out of xlabel.derived"
+        )
+        problems.append(Problem(place, "derived-changed", message))
+
+
+def _alike(ours: Any, theirs: Sequence[Any]) -> bool:
+    numbers = isinstance(ours, (list, tuple)) and all(isinstance(n, (int, float)) for n in ours)
+    if not numbers or len(ours) != len(theirs):
+        return False
+    return all(abs(a - b) <= 1e-6 * max(1, abs(b)) for a, b in zip(ours, theirs, strict=True))
 
 
 def _annotation(record: Record, category: Category | None) -> Annotation | None:

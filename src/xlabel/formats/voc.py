@@ -15,6 +15,7 @@ annotation's origin has its object. What would be written anew with the same tex
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
@@ -22,7 +23,8 @@ from msgspec.structs import replace
 
 from xlabel.formats import imagesets, markup, splits
 from xlabel.formats.exact import add, minus
-from xlabel.formats.losses import missing
+from xlabel.formats.labels import Ref
+from xlabel.formats.losses import missing, renumbered
 from xlabel.formats.named import (
     NOTHING,
     NamedLabels,
@@ -35,7 +37,7 @@ from xlabel.formats.named import (
     to_drawn,
     without_origin,
 )
-from xlabel.formats.names import spread
+from xlabel.formats.names import seen, spread
 from xlabel.formats.pairing import has_ending
 from xlabel.formats.untrusted import is_inside
 from xlabel.model import (
@@ -71,9 +73,10 @@ HOLDS = frozenset(
         "attributes",
         "unlabelled",
         "split",
-        "image extra",
     }
 )
+
+"""Fields of images are held as elements, but not all: null, empty lists and lists of one are none."""
 
 FOLDER = "Annotations/"
 """Where the files of images go whose labels came from elsewhere."""
@@ -103,11 +106,14 @@ class VocLabels(NamedLabels):
         files, problems = _described_files(tree)
         super().__init__(tree, Origin(format=NAME, files=files or None), _categories(files))
         self._splits, more = imagesets.splits(files, self.where)
+        self._flags = imagesets.flags(files)
         self.problems += problems + more
         self._last: tuple[bytes, str, str, markup.Page] | None = None
+        self._listed = self._only_listed(files)
 
     def bind(self, keys: Sequence[str]) -> None:
         super().bind(keys)
+        self._listed = {}
         files = self.origin.files or {}
         if not any(map(imagesets.is_list, files)):
             return
@@ -119,14 +125,47 @@ class VocLabels(NamedLabels):
                 f"expected images for all names, got none for {len(ids)}, the first is {ids[0]!r}; "
                 "add the images or remove the names",
             )
+        self._keep_strange(files, known)
+
+    def _only_listed(self, files: dict[str, str]) -> dict[str, str]:
+        """Images that a split's list names and that have no label file: that file's path -> key."""
+        if not any(map(imagesets.is_list, files)):
+            return {}
+        known = imagesets.known_ids(files, super().refs())
+        self._keep_strange(files, known)
+        absent = imagesets.absent(imagesets.listed(files), known)
+        left = [(prefix, name) for prefix, ids in absent for name in ids]
+        first = next(iter(super().refs()), None) if left else None
+        named = super().image(first) if first is not None else None
+        suffix = PurePosixPath(named.key).suffix if named is not None else ""
+        return {
+            f"{prefix}{FOLDER}{name}.xml": f"{prefix}{name}{suffix or '.jpg'}"
+            for prefix, name in left
+            if is_inside(prefix + name)
+        }
+
+    def _keep_strange(self, files: dict[str, str], known: imagesets.Ids) -> None:
+        """Note the lines of lists that name no image."""
         strange = imagesets.strange(files, known)
         self.origin = replace(self.origin, extra={"strange": strange} if strange else None)
 
-    def load(self, ref: str | int, image: Image) -> Sample | None:
+    def refs(self) -> Iterator[str]:
+        """All label files; as long as nobody says which images there are, those that lists name too."""
+        yield from super().refs()
+        yield from self._listed
+
+    def image(self, ref: Ref) -> Image | None:
+        key = self._listed.get(str(ref))
+        return super().image(ref) if key is None else Image(key=key)
+
+    def load(self, ref: Ref, image: Image) -> Sample | None:
         sample = super().load(ref, image)
         split = imagesets.split_of(self._splits, str(ref)) if self._splits else None
         if sample is None:
-            return None if split is None else Sample(image=image, split=split)
+            return Sample(image=image, split=split) if split is not None or ref in self._listed else None
+        unlike = imagesets.unlike(self._flags, sample, str(ref)) if self._flags else None
+        if unlike and isinstance(sample.origin, dict):
+            sample = replace(sample, origin={**sample.origin, imagesets.UNLIKE: unlike})
         return sample if split is None else replace(sample, split=split)
 
     def parse(self, data: bytes, path: str, image: Image) -> Sample:
@@ -206,9 +245,8 @@ class VocLabels(NamedLabels):
 
 def sniff(tree: "Tree") -> str | None:
     number, some = spread(tree.files, lambda path: has_ending(path, VocLabels.suffixes), 5)
-    if any(_looks_right(tree.read(path)) for path in some):
-        return f"{number} .xml files with <annotation>"
-    return None
+    right = sum(_looks_right(tree.read(path)) for path in some)
+    return seen(number, ".xml", len(some), right, "<annotation>") if right else None
 
 
 def read(tree: "Tree", variant: str | None = None) -> VocLabels:
@@ -232,10 +270,11 @@ def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, I
 
 
 def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
-    yield from missing(dataset, HOLDS)
+    yield from missing(dataset, HOLDS | {"image extra"})
     for category in dataset.categories:
         if markup.said(category.name) != category.name:
             yield Loss(f"category {category.name}", "category extra")
+    met: dict[str, None] = {}
     for sample in dataset.samples:
         key = sample.image.key
         if sample.split is not None and sample.split not in splits.NAMES:
@@ -243,6 +282,7 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
         if not all(_is_extra(name, value) for name, value in (sample.image.extra or {}).items()):
             yield Loss(key, "image extra")
         named = [a for a in sample.annotations if _is_written(a)]
+        met |= dict.fromkeys(a.category.name for a in named if a.category is not None)
         attributes = sum(
             any(
                 name in _OWN or not markup.is_said(name, value)
@@ -255,6 +295,10 @@ def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
         crooked = sum(isinstance(a.shape, OrientedBox) and _rotated(a.shape) is None for a in named)
         if crooked:
             yield Loss(key, "oriented_box", crooked)
+    if dataset.origin is None or dataset.origin.format != NAME:
+        listed = (category.name for category in dataset.categories if _is_listed(category.name))
+        numbers = {name: number for number, name in enumerate(dict.fromkeys((*listed, *met)), 1)}
+        yield from renumbered(dataset.categories, numbers)
 
 
 # --- The whole set ------------------------------------------------------------------------------------------
@@ -282,6 +326,11 @@ def _categories(files: Mapping[str, str]) -> list[Category]:
     return [Category(id=number, name=name) for number, name in enumerate(names, 1)]
 
 
+def _is_listed(name: str) -> bool:
+    """Whether a label map can name a class."""
+    return bool(name) and name == _mapped(name) == markup.said(name)
+
+
 def _mapped(line: str) -> str:
     """The class that a line of a label map names."""
     return line.lstrip("\ufeff").split("#")[0].split(":")[0].strip()
@@ -291,10 +340,10 @@ def _write_anew(dataset: Dataset) -> Iterator[tuple[str, Iterable[bytes]]]:
     """The files of a set that came from elsewhere, while its samples are read."""
     places = Places((), ".xml", FOLDER)
     lists = imagesets.Lists()
-    for sample in dataset.samples:
+    for sample in map(without_origin, dataset.samples):
         path = places.of(sample)
         lists.add(path, sample.split)
-        text, encoding = _written(without_origin(sample))
+        text, encoding = _written(sample)
         yield path, [text.encode(encoding, "xmlcharrefreplace")]
     yield from lists.files()
     if dataset.categories:

@@ -12,7 +12,7 @@ from xlabel.formats import yolo_rows as rows
 from xlabel.formats import yolo_yaml as sets
 from xlabel.formats.labels import FileLabels, Ref
 from xlabel.formats.named import home
-from xlabel.formats.names import spread
+from xlabel.formats.names import seen, spread
 from xlabel.formats.pairing import has_ending, stem
 from xlabel.formats.untrusted import short
 from xlabel.formats.yolo_write import HOLDS, VARIANTS, losses, write
@@ -44,23 +44,24 @@ _EXPECTED = {
 
 def sniff(tree: "Tree") -> str | None:
     survey = _survey(tree)
-    _, some = spread(tree.files, lambda path: has_ending(path, _ENDING) and path not in survey.others, 12)
+    some = survey.some[:: len(survey.some) // 12 + 1]
     full = [data for data in map(tree.read, some) if data.strip()]
-    if not survey.labels or 2 * sum(map(_looks_right, full)) < len(full):
+    right = sum(map(_looks_right, full))
+    if not survey.labels or 2 * right < len(full):
         return None
     yaml = sets.describe(sorted(survey.others), tree.files, tree.read, ()).yaml
     if not full and yaml is None:
         return None
-    return f"{survey.labels} .txt files of numbers" + (f", {yaml}" if yaml else "")
+    why = seen(survey.labels, ".txt", len(some), right, "rows of numbers")
+    return f"{why}, {yaml}" if yaml else why
 
 
 def read(tree: "Tree", variant: str | None = None) -> "YoloLabels":
     survey = _survey(tree)
     described = sets.describe(sorted(survey.others), tree.files, tree.read, sorted(survey.folders))
     skip = survey.others | described.files.keys() | _strays(tree, survey)
-    _, some = spread(tree.files, lambda path: has_ending(path, _ENDING) and path not in skip, _SPREAD)
     reading = rows.find_reading(
-        [row for path in some for row in _number_rows(tree.read(path))],
+        [row for path in survey.some if path not in skip for row in _number_rows(tree.read(path))],
         tree.root,
         variant.removeprefix("yolo-") if variant else described.task,
         described.kpt_shape,
@@ -85,8 +86,9 @@ class YoloLabels(FileLabels):
             extra["kpt_shape"] = list(reading.kpt)
         origin = Origin(format=f"yolo-{reading.task}", files=described.files or None, extra=extra or None)
         super().__init__(tree, origin, described.categories())
-        if described.names is None:
-            self.notes.append("no data.yaml or classes.txt: classes are named by their numbers")
+        if described.names is None and not {sets.UNREAD, sets.NAMELESS} & {f[1] for f in described.faults}:
+            source = f"no names in {described.yaml}" if described.yaml else "no data.yaml or classes.txt"
+            self.notes.append(f"{source}: classes are named by their numbers")
         for path, code, message in described.faults:
             self.problem(self.where(path), code, message)
         self._described = described
@@ -280,26 +282,31 @@ class _Survey(NamedTuple):
     """The first files of labels that lie in no folder."""
     others: set[str]
     """Files that may describe the set; a `train.txt` is one where it has paths and not rows."""
+    some: list[str]
+    """Up to `_SPREAD` of the files of labels, from all over."""
 
 
 def _survey(tree: "Tree") -> _Survey:
-    labels = 0
     folders: set[str] = set()
     top: list[str] = []
     others: set[str] = set()
-    for path in tree.files:
+
+    def is_label(path: str) -> bool:
         folder, _, name = path.rpartition("/")
         if not has_ending(name, _ENDING):
             if sets.may_describe(name):
                 others.add(path)
-        elif sets.is_description(name) or (name in sets.LISTS and not _looks_right(tree.read(path))):
+            return False
+        if sets.is_description(name) or (name in sets.LISTS and not _looks_right(tree.read(path))):
             others.add(path)
-        else:
-            labels += 1
-            folders.add(folder)
-            if not folder and len(top) <= _FEW:
-                top.append(path)
-    return _Survey(labels, folders, top, others)
+            return False
+        folders.add(folder)
+        if not folder and len(top) <= _FEW:
+            top.append(path)
+        return True
+
+    labels, some = spread(tree.files, is_label, _SPREAD)
+    return _Survey(labels, folders, top, others, some)
 
 
 def _strays(tree: "Tree", survey: _Survey) -> set[str]:

@@ -52,9 +52,11 @@ def find_reading(
     Raises InputError where two readings are left, or none.
     """
     counts = Counter(map(len, rows))
-    if task is None and kpt is not None and (counts[_pose(kpt)] or counts[_pose(kpt) + 1]):
+    if task is None and kpt is not None and _has_pose(counts, kpt):
         task = "pose"
     long = Counter({n: count for n, count in counts.items() if n > 6})
+    if kpt is not None and long and (task is None or (task == "pose" and not _has_pose(counts, kpt))):
+        raise InputError(_no_pose(long, kpt, where))
     if task is None:
         task = "detect" if 2 * long.total() <= counts.total() else _long_task(rows, long, where, described)
     if task == "detect":
@@ -198,6 +200,22 @@ def number_text(value: float) -> str:
 
 def _pose(kpt: tuple[int, int]) -> int:
     return 5 + kpt[0] * kpt[1]
+
+
+def _has_pose(counts: Counter[int], kpt: tuple[int, int]) -> bool:
+    return bool(counts[_pose(kpt)] or counts[_pose(kpt) + 1])
+
+
+def _no_pose(long: Counter[int], kpt: tuple[int, int], where: str) -> str:
+    """That no row has as many numbers as `kpt_shape` says, and what to do."""
+    found = ", ".join(str(count) for count in sorted(long)[:5])
+    usual = max(long, key=lambda count: (long[count], -count))
+    shapes = [f"[{(usual - 5) // size}, {size}]" for size in (3, 2) if (usual - 5) % size == 0]
+    fits = f" ({usual} numbers are kpt_shape: {' or '.join(shapes)})" if shapes else ""
+    return (
+        f"{where}: kpt_shape: [{kpt[0]}, {kpt[1]}] in data.yaml means rows of {_pose(kpt)} numbers, "
+        f"found rows of {found}; correct kpt_shape{fits}, or say --from yolo-segment where they are polygons"
+    )
 
 
 def _long_task(rows: Sequence[Sequence[str]], long: Counter[int], where: str, described: bool) -> str:

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from xlabel.formats import yolo_rows as rows
 from xlabel.formats import yolo_yaml as sets
 from xlabel.formats.losses import geometry_fields, missing, sample_fields
-from xlabel.formats.named import home_of
+from xlabel.formats.named import home_of, learn, new_home, stated_path
 from xlabel.formats.names import Seen
 from xlabel.formats.pairing import Partners, stem
 from xlabel.formats.splits import NAMES, SPLITS
 from xlabel.formats.untrusted import is_inside
 from xlabel.formats.yolo_yaml import image_folder, label_path
-from xlabel.model import Annotation, Category, Dataset, Loss, Number, OrientedBox, Sample
+from xlabel.model import Annotation, Category, Dataset, Loss, Number, OrientedBox, Points, Sample
 from xlabel.model.geometry import bbox_of
 
 VARIANTS = ("yolo-detect", "yolo-segment", "yolo-pose", "yolo-obb")
@@ -163,9 +163,14 @@ def _reading(task: str, found: _Survey) -> rows.Reading:
 
 
 def _survey(dataset: Dataset) -> _Survey:
-    """The task is pose where anything has keypoints, else obb, else segment, else detect."""
+    """What the annotations are like. The task is the one that holds most of them.
+
+    Each counts for the richest of its geometries: keypoints (pose), polygons (segment), an oriented box
+    (obb), else anything that has a box (detect). Of tasks that hold equally many the first of these is taken.
+    """
     met: dict[int, Category] = {}
-    oriented = polygons = scored = False
+    counts = dict.fromkeys(("pose", "segment", "obb", "detect"), 0)
+    scored = False
     keypoints = track = 0
     for sample in dataset.samples:
         for annotation in sample.annotations:
@@ -174,20 +179,31 @@ def _survey(dataset: Dataset) -> _Survey:
                 met[category.id] = category
             if annotation.keypoints:
                 keypoints = max(keypoints, len(annotation.keypoints) // 3)
-            if annotation.polygons:
-                polygons = True
-            if annotation.shape is not None:
-                oriented = oriented or isinstance(annotation.shape, OrientedBox)
+            if category is not None and not annotation.crowd and (task := _task(annotation)):
+                counts[task] += 1
             if annotation.score is not None:
                 scored = True
             if annotation.attributes:
                 track = max(track, _track(annotation) or 0)
     return _Survey(
-        task="pose" if keypoints else "obb" if oriented else "segment" if polygons else "detect",
+        task=max(counts, key=lambda name: counts[name]) if any(counts.values()) else "detect",
         categories={category.id: category for category in dataset.categories} | met,
         tail="score" if scored else "track_id" if track > 1 else None,  # 0 and 1 would read as scores
         keypoints=keypoints,
     )
+
+
+def _task(annotation: Annotation) -> str | None:
+    """The task that holds the richest of an annotation's geometries."""
+    if annotation.keypoints:
+        return "pose"
+    if annotation.polygons:
+        return "segment"
+    if annotation.shape is None:
+        return None if annotation.bbox is None and annotation.mask is None else "detect"
+    if isinstance(annotation.shape, OrientedBox):
+        return "obb"
+    return None if isinstance(annotation.shape, Points) and annotation.bbox is None else "detect"
 
 
 def _kpt_shape(stated: Any) -> tuple[int, int]:
@@ -222,30 +238,27 @@ def _paths(dataset: Dataset) -> Callable[[Sample], str | None]:
             return None
         if not partners:  # a new image has its labels beside those of its neighbours
             partners.append(_partners(dataset))
-        images, _, name = key.rpartition("/")
-        folder = partners[0].of(images)
+        folder = new_home(sample, ".txt", partners[0])
         if folder is None:
             return label_path(key)
-        return f"{folder}/{stem(name)}.txt" if folder else f"{stem(name)}.txt"
+        name = f"{stem(key.rpartition('/')[2])}.txt"
+        return f"{folder}/{name}" if folder else name
 
     return path_of
 
 
 def _path(sample: Sample) -> str | None:
     """The label file that a sample was read from; None where its image has been moved since."""
-    path = home_of(sample, ".txt")
-    if path is not None:
-        return path
-    stated = sample.origin.get("path") if isinstance(sample.origin, dict) else None
-    return None if isinstance(stated, str) and is_inside(stated) else label_path(sample.image.key)
+    if stated_path(sample, ".txt") is not None:
+        return home_of(sample, ".txt")
+    return label_path(sample.image.key)
 
 
 def _partners(dataset: Dataset) -> Partners:
     found = Partners()
     for sample in dataset.samples:
-        path = _path(sample) if sample.origin is not None else None
-        if path is not None:
-            found.note(sample.image.key.rpartition("/")[0], path.rpartition("/")[0])
+        if sample.origin is not None:
+            learn(found, sample, stated_path(sample, ".txt") or label_path(sample.image.key))
     return found
 
 

@@ -17,9 +17,13 @@ CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classe
 """Files of one class name a line, the likeliest first."""
 LISTS = frozenset(f"{word}.txt" for word in SPLITS)
 
+UNREAD, NAMELESS = "bad-yaml", "bad-names"
+"""Codes of problems: a data.yaml that is no YAML, and one whose names are none."""
+
 MAX_KEYPOINTS = 10_000
 
 _MAX_YAML = 2_000_000  # characters; 20,000 class names take a tenth of it
+_MAX_NODES = 200_000
 _MAX_DEPTH = 32
 _MAX_CLASSES = 100_000  # of an `nc` without names
 _WORDS = IMAGE_FOLDERS | LABEL_FOLDERS
@@ -117,6 +121,7 @@ def describe(
         named = _bare_lists(paths, text)
     listed = _listed([(split, text(path)) for split, path in named], labels, labels)
     used = {yaml, *class_files(paths), *(path for _, path in named)}
+    used |= {path for path, code, _ in faults if code == UNREAD}
     broken = {path for path, code, _ in faults if code == "not-utf8"}
     kept = {path: files[path] for path in sorted(files) if path in used and path not in broken}
     return Described(
@@ -226,7 +231,26 @@ def load_yaml(text: str) -> dict[str, Any]:
         raise ValueError(" ".join(str(error).split())) from None
     if not isinstance(document, dict):
         raise ValueError("expected `names:` and `train:` entries, got something else")
+    _refuse_bomb(document)
+    merged = document.pop("<<", None)
+    for part in merged if isinstance(merged, list) else [merged]:
+        if isinstance(part, dict):
+            document = part | document
     return document
+
+
+def _refuse_bomb(document: dict[str, Any]) -> None:
+    """ValueError where aliases make more of a short text than a data.yaml can be."""
+    todo: list[Any] = [document]
+    for _ in range(_MAX_NODES):
+        if not todo:
+            return
+        node = todo.pop()
+        if isinstance(node, dict):
+            todo += node.values()
+        elif isinstance(node, list):
+            todo += node
+    raise ValueError("its aliases make too much of it; write them out")
 
 
 def _text(path: str, read: Callable[[str], bytes], faults: list[Fault]) -> str:
@@ -245,16 +269,21 @@ def _document(
     likely = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
     found = [path for path in paths if path.endswith((".yaml", ".yml"))]
     found.sort(key=lambda p: (p.count("/"), p.rpartition("/")[2] not in likely, p))
-    unread: list[Fault] = []
+    second: tuple[str, dict[str, Any]] | None = None
     for path in found[:20]:
+        named = path.rpartition("/")[2] in likely
         try:
             document = load_yaml(text(path))
         except ValueError as error:
-            unread.append((path, "bad-yaml", f"{error}; the file is left out, correct it"))
+            if named or any(line.startswith(("names:", "nc:")) for line in lines(text(path))):
+                faults.append((path, UNREAD, f"{error}; the file is kept and not read, correct it"))
             continue
         if _is_set(document):
             return path, document
-    faults += [fault for fault in unread if fault[0].rpartition("/")[2] in likely]
+        if named and "names" in document and second is None:
+            second = path, document
+    if second is not None:
+        return second
     found = sorted((p for p in paths if p.endswith(".data")), key=lambda p: (p.count("/"), p))
     for path in found[:20]:
         parts = (line.partition("=") for line in text(path).splitlines())
@@ -277,6 +306,9 @@ def _names(document: Mapping[str, Any], path: str, faults: list[Fault]) -> dict[
         faults.append((path, "bad-nc", f"expected a number of classes as nc, got {str(count)[:40]!r}"))
         number = None
     if not isinstance(raw, list | dict):
+        if "names" in document:
+            message = f"expected a list of names, or numbers with names, got {str(raw)[:40]!r}; correct it"
+            faults.append((path, NAMELESS, f"{message}. Until then classes are named by their numbers"))
         return None if number is None else {i: str(i) for i in range(number)}
     names: dict[int, str] = {}
     for key, name in raw.items() if isinstance(raw, dict) else enumerate(raw):

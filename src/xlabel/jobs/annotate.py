@@ -18,7 +18,7 @@ from xlabel.jobs.pack import no_images
 from xlabel.jobs.verify import parse_manifest, read_manifest
 from xlabel.model import Image, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest, empty_fields, empty_names
-from xlabel.stores.local import Scan, read_header, scan
+from xlabel.stores.local import Scan, key_of, read_header, scan
 from xlabel.stores.transaction import Transaction, recover, told
 
 
@@ -157,9 +157,10 @@ def _pictures(
                 Problem(f"{scanned.root}/{key}", "not-in-bundle", "no frame of the bundle; bundle again")
             )
         return
-    for key in scanned.keys:
+    for name in scanned.keys.names():
+        key = key_of(name)
         path = f"{scanned.root}/{key}"
-        header, why = read_header(path)
+        header, why = read_header(os.fsencode(scanned.root) + b"/" + name)
         if header is None:
             report.problems.append(Problem(path, "undecodable", f"{why}; kept without size"))
             yield Image(key=key), None

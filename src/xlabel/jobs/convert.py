@@ -16,7 +16,7 @@ from xlabel.jobs.unpack import put, refuse_losses
 from xlabel.model import Dataset, Image, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS
 from xlabel.stores.extract import Extraction
-from xlabel.stores.local import Images, Paths, find_images, read_header
+from xlabel.stores.local import Images, Paths, find_images, key_of, read_header
 from xlabel.stores.transaction import Transaction, told
 
 Progress = Callable[[int, int], None]
@@ -188,9 +188,10 @@ class Samples(Sequence[Sample]):
 def _with_images(reading: Reading, problems: set[Problem]) -> Iterator[Sample]:
     assert reading.keys is not None
     used = 0
-    for key in reading.keys:
+    for name in reading.keys.names():
+        key = key_of(name)
         path = f"{reading.images_root}/{key}"
-        header, why = read_header(path)
+        header, why = read_header(os.fsencode(reading.images_root) + b"/" + name)
         if header is None:
             problems.add(Problem(path, "undecodable", f"{why}; its labels are left out"))
             continue

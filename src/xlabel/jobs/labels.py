@@ -70,7 +70,11 @@ def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
     beside = {}
     for place, tree in _beside(root):
         found = formats.open_labels(tree, name)
+        if found is None and place.is_dir() and len(tree.files):
+            message = "a folder of labels by its name, in no format that xlabel reads; mend it, or say --from"
+            images.problems.append(Problem(str(place), "unknown-labels", message))
         if found is not None and _concern(found, tree, images.keys):
+            found.problems += tree.problems
             beside[place] = Found(found, tree.root, layout(root, Path(tree.root)))
     if len(beside) > 1:
         raise InputError(
@@ -84,7 +88,9 @@ def given(labels: Path, name: str | None) -> tuple[Labels, Folder]:
     """The labels in a file or folder, and the tree that they were read from; see `find`."""
     tree = _tree(labels)
     opened = formats.open_labels(tree, name)
-    if opened is None:
+    if opened is not None:
+        opened.problems += tree.problems
+    else:
         raise InputError(
             f"{labels}: expected labels, found no file of a known format "
             f"({', '.join(formats.table())}); say which with --from"

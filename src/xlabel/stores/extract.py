@@ -106,9 +106,19 @@ class Extraction:
             real = os.path.realpath(parent)
             if real != self._real and not real.startswith(self._real.rstrip(os.sep) + os.sep):
                 raise ValueError("a link there leads outside the folder")
-            os.makedirs(parent, exist_ok=True)
+            _make(parent)
             self._made.add(parent)
         return os.path.join(parent, os.fsdecode(_escaped(parts[-1])))
+
+
+def _make(folder: str) -> None:
+    """Make a folder and those above it; not by recursion, since a path may be a thousand deep."""
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(missing):
+        os.mkdir(path)
 
 
 def _escaped(part: bytes) -> bytes:

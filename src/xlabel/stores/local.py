@@ -84,6 +84,11 @@ class Paths(Sequence[str]):
             return []
         return bytes(self._blob[self._start(start) : self._ends[stop - 1]]).split(b"\0")
 
+    def names(self) -> Iterator[bytes]:
+        """All names as the file system has them."""
+        for start in range(0, len(self), 1000):
+            yield from self.raw(start, min(start + 1000, len(self)))
+
     def _start(self, index: int) -> int:
         return self._ends[index - 1] + 1 if index else 0
 
@@ -140,7 +145,7 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
     gone: set[bytes] = set()
     empty: list[bytes] = []
     previous = b""
-    for name in _names(keys):
+    for name in keys.names():
         size, problem = _size(folder, name, previous)
         previous = name
         if problem is None:
@@ -151,7 +156,7 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
         if problem.code == "empty-file":
             empty.append(name)
     if gone:
-        keys = Paths(name for name in _names(keys) if name not in gone)
+        keys = Paths(name for name in keys.names() if name not in gone)
     return Scan(root=found.root, keys=keys, sizes=sizes, empty=empty, others=found.others, problems=problems)
 
 
@@ -170,7 +175,9 @@ class Folder:
             self.root = str(place)
         else:
             raise InputError(f"{path}: expected a folder or a file of labels, found nothing there")
-        self._prefix = self.root.rstrip("/") + "/"
+        self._place = os.fsencode(self.root.rstrip("/")) + b"/"
+        self.problems: list[Problem] = []
+        """What could not be looked into, once `files` have been asked for."""
         self._alone = place.name if self._files is not None else None
 
     @property
@@ -180,7 +187,7 @@ class Folder:
             only = self._only
             self._files = Paths(
                 name
-                for name in _walk(root, [])
+                for name in _walk(root, self.problems)
                 if not _has_image_suffix(name) and (only is None or only(key_of(name)))
             )
         return self._files
@@ -189,7 +196,7 @@ class Folder:
         if self._alone is not None and path != self._alone:
             raise FileNotFoundError(path)
         try:
-            fd = os.open(self._prefix + path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = os.open(self._place + path.encode(), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
                 data = os.read(fd, 16384)
                 if len(data) < 16384:
@@ -201,7 +208,7 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(path) from None
         except OSError as error:
-            raise InputError(f"{self._prefix}{path}: cannot be read: {error.strerror}") from None
+            raise InputError(f"{self.root}/{path}: cannot be read: {error.strerror}") from None
 
 
 def key_of(name: bytes) -> str:
@@ -218,7 +225,7 @@ def is_utf8(name: bytes) -> bool:
     return True
 
 
-def read_header(path: str) -> tuple[images.Header | None, str | None]:
+def read_header(path: bytes) -> tuple[images.Header | None, str | None]:
     """The header of an image file, reading as little of it as it takes, and why there is none."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -255,7 +262,7 @@ def _walk(folder: bytes, problems: list[Problem]) -> Iterator[bytes]:
             raise InputError(f"{os.fsdecode(folder)}: expected a folder, found a file")
     except OSError as error:
         raise InputError(f"{os.fsdecode(folder)}: expected a folder: {error.strerror}") from None
-    todo: list[_Place] = [(b"", ((top.st_dev, top.st_ino),))]
+    todo: list[_Place] = [(b"", (*_above(folder), (top.st_dev, top.st_ino)))]
     followed: set[tuple[int, int]] = set()
     while todo:
         links: list[_Place] = []
@@ -272,6 +279,18 @@ def _walk(folder: bytes, problems: list[Problem]) -> Iterator[bytes]:
                 todo.append((name + b"/", above))
 
 
+def _above(folder: bytes) -> Iterator[tuple[int, int]]:
+    """What identifies the folders above a root: a link to one of them would lead back to it."""
+    path = os.path.realpath(folder)
+    while (parent := os.path.dirname(path)) != path:
+        path = parent
+        try:
+            info = os.stat(path)
+        except OSError:
+            return
+        yield info.st_dev, info.st_ino
+
+
 _Place = tuple[bytes, tuple[tuple[int, int], ...]]
 """A folder below the root, and what identifies it and those above it."""
 
@@ -284,6 +303,8 @@ def _entries(
     try:
         entries = os.scandir(folder + b"/" + below)
     except OSError as error:
+        if not below:
+            raise InputError(f"{key_of(folder)}: cannot be read: {error.strerror}") from None
         problems.append(_unreadable(folder, below, error.strerror))
         return
     with entries:
@@ -301,7 +322,7 @@ def _entries(
                 elif entry.is_file():
                     yield name
                 elif link:
-                    problems.append(_unreadable(folder, name, "the link leads nowhere"))
+                    problems.append(_unreadable(folder, name, "the link leads to no file"))
             except OSError as error:
                 problems.append(_unreadable(folder, name, error.strerror))
 
@@ -335,12 +356,6 @@ def _order(name: bytes) -> bytes:
     if name.isascii() or is_utf8(name):
         return name
     return key_of(name).encode() + b"\0" + name
-
-
-def _names(keys: Paths) -> Iterator[bytes]:
-    """The names as the file system has them, a piece at a time."""
-    for start in range(0, len(keys), 1000):
-        yield from keys.raw(start, min(start + 1000, len(keys)))
 
 
 def _size(folder: bytes, name: bytes, previous: bytes) -> tuple[int, Problem | None]:
