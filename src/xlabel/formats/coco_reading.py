@@ -435,7 +435,9 @@ def _join_image(state: Reading, position: int, image: Image, value: dict[str, An
     if image.id != known.id:
         place.id = (known.id, image.id)
     sample = Sample(image=known, split=state.splits[position], named=state.named[position])
-    if image.id is None or not same(image_record(sample, image.id, state.splits[position], again=True), value):
+    if image.id is None or not same(
+        image_record(sample, image.id, state.splits[position], again=True), value
+    ):
         place.record = value
         if first.record is None:  # tells later what has been edited
             first.record = image_record(sample, known.id, state.splits[position], again=True)

@@ -6,6 +6,7 @@ places are given in the order of the batches, so that the number of processes ch
 
 import gc
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -102,6 +103,7 @@ def _died(worker: Any) -> XlabelError:
 def _work(packer: Packer, plan: Iterator[Batch], pipe: Connection, parents: list[Connection]) -> None:
     for other in parents:
         other.close()  # else the end of a parent that was killed would stay open, and we wait forever
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent ends its workers with it
     gc.disable()  # nothing here makes cycles, and samples come and go by the million
     try:
         described = None
