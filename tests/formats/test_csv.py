@@ -153,7 +153,7 @@ def test_our_own_columns_hold_every_field() -> None:
 
 def test_a_mask_whose_lengths_do_not_fit_its_size_is_a_problem() -> None:
     labels = opened(OURS.replace('""counts"":""a2""', '""counts"":""0""'))
-    assert [(problem.where, problem.code) for problem in labels.problems] == [("labels/a.csv:3", "bad-row")]
+    assert [(problem.where, problem.code) for problem in labels.problems] == [("labels/a.csv:2", "bad-row")]
     assert "add up to 0, not to 9x9" in labels.problems[0].message
 
 

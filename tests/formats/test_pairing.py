@@ -30,7 +30,7 @@ LAYOUTS = {
 
 def paired(files: list[str], keys: list[str]) -> dict[str, str]:
     """Those images that have one of the files."""
-    pairing = Pairing(sorted(files, key=str.encode), (".txt",))
+    pairing = Pairing(sorted(files, key=str.encode))
     pairing.bind(sorted(keys, key=str.encode))
     found = {key: pairing.find(key) for key in keys}
     there = set(files)

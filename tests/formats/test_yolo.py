@@ -281,8 +281,8 @@ def test_rows_that_contradict_kpt_shape_are_an_error_that_says_both(yaml: str) -
 @pytest.mark.parametrize(
     ("path", "text", "code"),
     [
-        ("data.yaml", "names: a\n", "bad-names"),
-        ("data.yaml", "names: a\ntrain: images\nval: images\n", "bad-names"),
+        ("data.yaml", "names: a\n", "bad-name"),
+        ("data.yaml", "names: a\ntrain: images\nval: images\n", "bad-name"),
         ("data.yaml", "names: [cat\r\n# by hand", "bad-yaml"),
         ("set/mine.yaml", "names: {0: cat\n", "bad-yaml"),
     ],

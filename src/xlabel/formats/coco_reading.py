@@ -395,8 +395,7 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
             mine[folder, split, named or key] = position
             sample = Sample(image=image, split=stated or split, named=named)
             if not is_plain(value) and (
-                image.width is None
-                or image.height is None
+                None in (image.id, image.width, image.height)
                 or not same(image_record(sample, image.id, split, again=True), value)
             ):
                 place.record = value

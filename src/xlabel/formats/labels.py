@@ -67,7 +67,7 @@ class FileLabels:
         self.categories = categories if categories is not None else []
         self.problems: list[Problem] = []
         self.notes: list[str] = []
-        self.pairing = Pairing(tree.files, self.suffixes)
+        self.pairing = Pairing(self._files())
         self._named = {category.name: category for category in self.categories}
 
     def parse(self, data: bytes, path: str, image: Image) -> Sample:
@@ -110,6 +110,9 @@ class FileLabels:
         return settle(self.parse(data, path, image), image, self.where(path), self.problems)
 
     def refs(self) -> Iterator[str]:
+        return self._files()
+
+    def _files(self) -> Iterator[str]:
         suffixes = self.suffixes
         return (path for path in self.tree.files if has_ending(path, suffixes) and self.is_label(path))
 

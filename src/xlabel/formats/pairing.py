@@ -36,13 +36,14 @@ class Pairing:
     A folder's label files have the ending that most of them have, in whatever case.
     """
 
-    def __init__(self, files: Iterable[str], suffixes: tuple[str, ...]) -> None:
-        """`suffixes` are the endings of label files, lower case and with dot."""
+    def __init__(self, files: Iterable[str]) -> None:
+        """`files` are label files."""
         self.alone: list[str] = []
-        """The folders of images that have no partner; known once they are bound."""
-        self._folders = _sampled(files, suffixes)
+        """Folders of images that have no partner, or one at a guess; known once they are bound."""
+        self._folders = _sampled(files)
         self._partner: dict[str, tuple[str, str]] = {}
         self._loose: set[str] = set()
+        self._guessed: set[str] = set()
         self._contested: set[str] = set()
 
     def bind(self, keys: Sequence[str]) -> None:
@@ -67,12 +68,13 @@ class Pairing:
                 stems = set(some[folder])
                 found[folder] = max(partners, key=lambda partner: self._votes(partner, stems))
         self._loose = some.keys() - found.keys()
+        self._guessed = set()
         if self._loose:
             found |= self._paired({folder: some[folder] for folder in sorted(self._loose)}, by_plain, found)
         self._partner = {
             folder: (best + "/" if best else "", self._folders[best].ending) for folder, best in found.items()
         }
-        self.alone = sorted(some.keys() - found.keys())
+        self.alone = sorted(self._guessed | (some.keys() - found.keys()))
         self._contested = self._shared(keys) if self._loose else set()
 
     def find(self, key: str) -> str | None:
@@ -108,6 +110,7 @@ class Pairing:
                 best = self._best(parts, stems, {one for held in stems for one in by_stem.get(held, ())})
             if best is None and len(free) <= 1 and len(choice := {*above, *free}) == 1:
                 best = choice.pop()
+                self._guessed.add(folder)
             if best is not None:
                 found[folder] = best
         return found
@@ -312,16 +315,15 @@ def _rooted(folder: str) -> str:
     return f"/{folder}" if folder else ""
 
 
-def _sampled(files: Iterable[str], suffixes: tuple[str, ...]) -> dict[str, _Folder]:
-    """The folders that hold label files."""
+def _sampled(files: Iterable[str]) -> dict[str, _Folder]:
+    """The folders of label files."""
     folders: dict[str, _Folder] = {}
     for path in files:
-        if has_ending(path, suffixes):
-            folder, _, name = path.rpartition("/")
-            kept = folders.get(folder)
-            if kept is None:
-                kept = folders[folder] = _Folder()
-            kept.add(name)
+        folder, _, name = path.rpartition("/")
+        kept = folders.get(folder)
+        if kept is None:
+            kept = folders[folder] = _Folder()
+        kept.add(name)
     return folders
 
 

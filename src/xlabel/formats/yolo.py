@@ -79,6 +79,7 @@ class YoloLabels(FileLabels):
     def __init__(
         self, tree: "Tree", described: sets.Described, reading: rows.Reading, skip: frozenset[str]
     ) -> None:
+        self._skip = skip
         extra: dict[str, Any] = {}
         if reading.tail:
             extra["tail"] = reading.tail
@@ -93,7 +94,6 @@ class YoloLabels(FileLabels):
             self.problem(self.where(path), code, message)
         self._described = described
         self._reading = reading
-        self._skip = skip
         self._alone: frozenset[str] = frozenset()
         self._by_number = {category.id: category for category in self.categories}
         self._top = max(self._by_number, default=-1)
@@ -110,18 +110,21 @@ class YoloLabels(FileLabels):
     def find(self, key: str) -> str | None:
         """A label file that there is not, too, where its place says the split of an image without labels."""
         path = self.pairing.find(key)
-        if path is not None or not self._alone:
-            return path
-        folder, slash, name = key.rpartition("/")
-        path = f"{folder}{slash}{stem(name)}.txt"
-        return path if folder in self._alone and self._described.split(path) is not None else None
+        if path is None and self._alone and self._split_alone(key) is not None:
+            return _beside(key)
+        return path
 
     def load(self, ref: Ref, image: Image) -> Sample | None:
         sample = super().load(ref, image)
         if sample is not None:
             return sample
-        split = self._described.split(str(ref))
+        alone = image.key.rpartition("/")[0] in self._alone
+        split = self._split_alone(image.key) if alone else self._described.split(str(ref))
         return None if split is None else Sample(image=image, split=split)
+
+    def _split_alone(self, key: str) -> str | None:
+        """The split of an image in a folder that has no labels."""
+        return self._described.split(_beside(key)) if key.rpartition("/")[0] in self._alone else None
 
     def parse(self, data: bytes, path: str, image: Image) -> Sample:
         width, height = image.width, image.height
@@ -333,6 +336,12 @@ def _looks_right(data: bytes) -> bool:
             inside = sum(rows.LOW <= value <= rows.HIGH or value == 2 for value in values[1:])
             right += 4 * inside >= 3 * (len(values) - 1)
     return bool(lines) and 2 * right >= len(lines)
+
+
+def _beside(key: str) -> str:
+    """A label file that lay beside the image."""
+    folder, slash, name = key.rpartition("/")
+    return f"{folder}{slash}{stem(name)}.txt"
 
 
 def _shown(line: str) -> str:

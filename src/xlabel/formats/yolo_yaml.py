@@ -17,7 +17,7 @@ CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classe
 """Files of one class name a line, the likeliest first."""
 LISTS = frozenset(f"{word}.txt" for word in SPLITS)
 
-UNREAD, NAMELESS = "bad-yaml", "bad-names"
+UNREAD, NAMELESS = "bad-yaml", "bad-name"
 """Codes of problems: a data.yaml that is no YAML, and one whose names are none."""
 
 MAX_KEYPOINTS = 10_000
