@@ -385,3 +385,19 @@ def test_a_python_without_xlabel_says_in_one_line_how_to_get_it(tmp_path: Path) 
     done = bare(checkout(tmp_path / "repository"), "run_pipeline", tmp_path)
     assert done.returncode != 0 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and "make demo" in done.stderr and "pip install" in done.stderr
+
+
+def test_images_that_only_a_list_names_need_no_placeholder(tmp_path: Path) -> None:
+    voc = tmp_path / "voc"
+    (voc / "Annotations").mkdir(parents=True)
+    (voc / "ImageSets" / "Main").mkdir(parents=True)
+    (voc / "ImageSets" / "Main" / "train.txt").write_text("a\nonly_listed\n")
+    (voc / "Annotations" / "a.xml").write_text(
+        "<annotation><filename>a.jpg</filename><size><width>30</width><height>20</height></size>"
+        "<object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
+        "</object></annotation>"
+    )
+    (tmp_path / "empty").mkdir()
+    done = script("run_pipeline", "--images", "empty", "--labels", "voc", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "1 image, 1 annotation" in done.stdout and "only_listed" in done.stdout

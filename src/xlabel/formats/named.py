@@ -136,12 +136,11 @@ def home(path: str, key: str) -> dict[str, str]:
     return {"path": path} if are_partners(images, folder_of(path)) else {"path": path, "of": images}
 
 
-def home_of(sample: Sample, suffix: str) -> str | None:
-    """The label file that a sample was read from, where its origin is to be trusted with that.
+def home_of(sample: Sample, path: str | None) -> str | None:
+    """The label file that a sample was read from, by the path in its origin.
 
     None where the image has been moved to another folder since: its labels go with it.
     """
-    path = stated_path(sample, suffix)
     return path if path is not None and _before(sample, path) == folder_of(sample.image.key) else None
 
 
@@ -195,7 +194,7 @@ class Places:
 
     def of(self, sample: Sample) -> str:
         """A path for the sample's label file that no other sample has."""
-        key, path = sample.image.key, home_of(sample, self._suffix)
+        key, path = sample.image.key, home_of(sample, stated_path(sample, self._suffix))
         name = base(key)
         folder = folder_of(path) if path is not None else new_home(sample, self._suffix, self._partners)
         if folder is None:

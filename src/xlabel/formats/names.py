@@ -86,12 +86,12 @@ def repeated(hashes: "array[int]") -> frozenset[int]:
     return frozenset(found[1:][found[1:] == found[:-1]].tolist())
 
 
-def lines(text: str) -> Iterator[str]:
+def lines(text: str, end: str = "\n") -> Iterator[str]:
     """The lines of a long text, one after the other, and no list of them."""
     start = 0
-    while (end := text.find("\n", start)) >= 0:
-        yield text[start:end]
-        start = end + 1
+    while (stop := text.find(end, start)) >= 0:
+        yield text[start:stop]
+        start = stop + 1
     yield text[start:]
 
 

@@ -13,7 +13,7 @@ from xlabel.formats import yolo_rows as rows
 from xlabel.formats import yolo_yaml as sets
 from xlabel.formats.losses import geometry_fields, missing, sample_fields
 from xlabel.formats.named import home_of, learn, new_home, stated_path
-from xlabel.formats.names import Seen
+from xlabel.formats.names import Seen, lines
 from xlabel.formats.pairing import Partners, stem
 from xlabel.formats.splits import NAMES, SPLITS
 from xlabel.formats.untrusted import is_inside
@@ -29,8 +29,8 @@ _GEOMETRY = frozenset(
 )
 _MODEL = ("bbox", "polygons", "keypoints", "shape")
 
-Places = dict[tuple[str, str | None], list[str]]
-"""Folder of labels and split -> names of the images, as far as lists may need them."""
+Places = dict[tuple[str, str | None], bytearray]
+"""Folder of labels and split -> names of the images, as far as lists may need them, each with a NUL."""
 
 
 def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, Iterable[bytes]]]:
@@ -40,25 +40,28 @@ def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, I
     bare: Places = {}
     partners = Partners()
     seen = Seen()
+    last = None
     for sample in dataset.samples:
         path = plan.path(sample)
         images, _, name = sample.image.key.rpartition("/")
         if path is None:
-            names = bare.setdefault((images, sample.split), [])
+            names = bare.setdefault((images, sample.split), bytearray())
         elif _sized(sample):
             folder = path.rpartition("/")[0]
-            names = places.setdefault((folder, sample.split), [])
-            partners.note(images, folder)
+            names = places.setdefault((folder, sample.split), bytearray())
+            if images != last:
+                partners.note(images, folder)
+                last = images
         else:
             continue
         if listed or sample.split is not None:
-            names.append(name)
+            names += f"{name}\0".encode("utf-8", "surrogatepass")
         if path is not None and seen.add(path):
             yield path, (_label_file(sample, plan),)
     homes = {folder for folder, _ in places}
     for (images, split), names in bare.items():  # images without label file have a split all the same
         near = partners.of(images)
-        places.setdefault((images if near is None else near, split), []).extend(names)
+        places.setdefault((images if near is None else near, split), bytearray()).extend(names)
     for path, text in _set_files(dataset.categories, plan, places, homes):
         yield path, (text.encode(),)
 
@@ -249,9 +252,8 @@ def _paths(dataset: Dataset) -> Callable[[Sample], str | None]:
 
 def _path(sample: Sample) -> str | None:
     """The label file that a sample was read from; None where its image has been moved since."""
-    if stated_path(sample, ".txt") is not None:
-        return home_of(sample, ".txt")
-    return label_path(sample.image.key)
+    path = stated_path(sample, ".txt")
+    return label_path(sample.image.key) if path is None else home_of(sample, path)
 
 
 def _partners(dataset: Dataset) -> Partners:
@@ -499,11 +501,15 @@ def _splits_kept(described: sets.Described, places: Places) -> bool:
             if described.folders.get(folder) != split:
                 return False
             continue
-        for name in images:
+        for name in _names(images):
             path = f"{stem(name)}.txt"
             if described.split(f"{folder}/{path}" if folder else path) != split:
                 return False
     return True
+
+
+def _names(images: bytearray) -> Iterator[str]:
+    return lines(images[:-1].decode("utf-8", "surrogatepass"), "\0") if images else iter(())
 
 
 def _keypoint_entries(categories: Iterable[Category], plan: _Plan) -> dict[str, Any]:
@@ -555,7 +561,7 @@ def _splits(places: Places, base: str) -> tuple[dict[str, Any], dict[str, str]]:
             f"./{up}{image_folder(folder)}/{name}\n"
             for (folder, other), images in places.items()
             if other == split
-            for name in images
+            for name in _names(images)
         )
         lists[f"{base}/{split}.txt" if base else f"{split}.txt"] = "".join(lines)
     return entries, lists

@@ -3,7 +3,9 @@
 from pathlib import Path, PurePosixPath
 
 from xlabel.errors import InputError
+from xlabel.formats.labels import Ref
 from xlabel.jobs.labels import Found
+from xlabel.model import Image
 from xlabel.model.dataset import IMAGE_SUFFIXES
 from xlabel.stores.extract import Extraction
 
@@ -24,6 +26,8 @@ def make(found: Found, folder: Path, size: tuple[int, int] | None) -> int:
                 continue
             width, height = (image.width, image.height) if image.width and image.height else size or (0, 0)
             if not width or not height:
+                if _is_unlabelled(found, ref, image):
+                    continue  # only a list names it, and nothing says how large it is
                 raise InputError(
                     f"{found.root}: the labels of {image.key} do not state the image's size, which a "
                     "placeholder needs; say --placeholder-size WxH"
@@ -51,6 +55,14 @@ def make(found: Found, folder: Path, size: tuple[int, int] | None) -> int:
     return len(made)
 
 
+def _is_unlabelled(found: Found, ref: Ref, image: Image) -> bool:
+    """Whether a record holds no labels, as far as that can be told without the size of its image."""
+    if found.labels.needs_sizes:
+        return False
+    sample = found.labels.load(ref, image)
+    return sample is None or not sample.annotations
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """Width and height out of "640x480"; InputError where it is no size."""
     width, _, height = text.lower().partition("x")
@@ -69,10 +81,10 @@ def _image_key(key: str) -> str:
 def _draw(key: str, width: int, height: int) -> bytes:
     import io
 
-    from PIL import Image
+    from PIL import Image as Picture
 
     kind = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF"}
     file = io.BytesIO()
     suffix = PurePosixPath(key).suffix[1:].lower()
-    Image.new("L", (width, height), GREY).save(file, kind.get(suffix, "PNG"))
+    Picture.new("L", (width, height), GREY).save(file, kind.get(suffix, "PNG"))
     return file.getvalue()
