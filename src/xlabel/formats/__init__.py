@@ -41,9 +41,6 @@ class Tree(Protocol):
     def files(self) -> Sequence[str]:
         """Paths below the root of the files that are no images, sorted by their UTF-8 bytes."""
 
-    def __hash__(self) -> int:
-        """Of the tree as an object; its files are taken not to change."""
-
     def read(self, path: str) -> bytes:
         """A whole file; FileNotFoundError where there is none, InputError where it cannot be read."""
 

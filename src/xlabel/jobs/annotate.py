@@ -101,7 +101,7 @@ def _write(
                 sample, broken = labelling.load(labels, image)
                 unread += [broken] if broken is not None else []
             used += sample.origin is not None
-            if labelling.is_turned(sample):
+            if sample.turned:
                 turned.append(image.key)
             own_id = sample.image.id
             if own_id is None:

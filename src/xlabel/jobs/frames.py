@@ -19,7 +19,7 @@ from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
 from xlabel.formats import unified
 from xlabel.formats.labels import Labels, Ref
-from xlabel.jobs.labels import Found, disagreement, is_turned, load
+from xlabel.jobs.labels import Found, disagreement, load
 from xlabel.model import Category, Image, Problem, Sample
 from xlabel.model.manifest import Frame, name_bytes
 from xlabel.stores.local import Scan, is_utf8, key_of
@@ -370,7 +370,7 @@ class Packer:
                 annotations.append(text)
                 count += len(item.sample.annotations)
                 labelled += 1
-            if image.orientation >= 5 and is_turned(item.sample):
+            if item.sample.turned:
                 turned.append(item.key)
             record = self._kind.record(item.name, item.size, item.crc, offset - item.prefix)
             if record and self._crc_at is not None:

@@ -262,12 +262,6 @@ def _near(box: tuple[Number, ...] | None, other: tuple[Number, ...] | None) -> b
     return all(abs(a - b) <= 1 for a, b in zip(box, other, strict=True))
 
 
-def is_turned(sample: Sample) -> bool:
-    """Whether labels were drawn on the stored matrix, and are turned to what is displayed; see `settle`."""
-    image = sample.image
-    return image.orientation >= 5 and sample.drawn is not None and sample.drawn == (image.height, image.width)
-
-
 def _tree(labels: Path) -> Folder:
     """A label folder, or the one above where that holds what describes it; also by what describes it."""
     if labels.is_file() and labels.name in COMPANIONS:
