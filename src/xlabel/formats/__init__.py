@@ -110,14 +110,22 @@ def get(name: str) -> Format:
 
 
 def detect(tree: Tree) -> str | None:
-    """The one format that a tree looks like, or None; InputError names all where there are several."""
+    """The one format that a tree looks like, or None; InputError names all where there are several.
+
+    Formats of other packages are asked where none of ours fits: looking for them takes time.
+    """
     endings = {path[path.rfind(".") :].lower() for path in tree.files}
-    asked = [name for name, row in table().items() if not row.suffixes or endings.intersection(row.suffixes)]
-    found = {name: why for name in asked if (why := get(name).sniff(tree))}
+    found = _fitting(FORMATS, tree, endings) or _fitting(_others(), tree, endings)
     if len(found) > 1:
         readings = "; ".join(f"{name} ({why})" for name, why in found.items())
         raise InputError(f"{tree.root}: labels in more than one format: {readings}. Say which with --from")
     return next(iter(found), None)
+
+
+def _fitting(rows: dict[str, Row], tree: Tree, endings: set[str]) -> dict[str, str]:
+    """Why a tree looks like each of some formats."""
+    asked = [name for name, row in rows.items() if not row.suffixes or endings.intersection(row.suffixes)]
+    return {name: why for name in asked if (why := get(name).sniff(tree))}
 
 
 def open_labels(tree: Tree, name: str | None = None) -> Labels | None:
