@@ -26,8 +26,8 @@ def make(found: Found, folder: Path, size: tuple[int, int] | None) -> int:
                 continue
             width, height = (image.width, image.height) if image.width and image.height else size or (0, 0)
             if not width or not height:
-                if _is_unlabelled(found, ref, image):
-                    continue  # only a list names it, and nothing says how large it is
+                if _is_only_listed(found, ref, image):
+                    continue
                 raise InputError(
                     f"{found.root}: the labels of {image.key} do not state the image's size, which a "
                     "placeholder needs; say --placeholder-size WxH"
@@ -55,12 +55,12 @@ def make(found: Found, folder: Path, size: tuple[int, int] | None) -> int:
     return len(made)
 
 
-def _is_unlabelled(found: Found, ref: Ref, image: Image) -> bool:
-    """Whether a record holds no labels, as far as that can be told without the size of its image."""
+def _is_only_listed(found: Found, ref: Ref, image: Image) -> bool:
+    """Whether nothing but a list names an image: it has no record, and nobody could know its size."""
     if found.labels.needs_sizes:
         return False
     sample = found.labels.load(ref, image)
-    return sample is None or not sample.annotations
+    return sample is None or sample.origin is None
 
 
 def parse_size(text: str) -> tuple[int, int]:
