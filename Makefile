@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# As pip does for a package that it copies: where Python may not write bytecode, each start would compile anew.
+COMPILE = $(BIN)/python -m compileall -q
 
 .PHONY: demo test check bench clean
 
@@ -15,6 +17,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: .venv-bench/stamp
+	@.venv-bench/bin/python -m compileall -q src
 	.venv-bench/bin/python benchmarks/pack.py
 	.venv-bench/bin/python benchmarks/open.py
 
@@ -26,10 +29,12 @@ $(BIN)/python:
 
 $(VENV)/core.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(COMPILE) src
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(COMPILE) src
 	@touch $(VENV)/core.stamp $@
 
 .venv-bench/stamp: pyproject.toml

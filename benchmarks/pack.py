@@ -55,7 +55,7 @@ class Run(NamedTuple):
     cpu: float
     """User and system time of the process and its children."""
     memory: int
-    """The largest sum of the process tree's proportional set sizes, seen every 20 ms."""
+    """The largest sum of the process tree's proportional set sizes, seen every 20 ms; 0 where not watched."""
     max_rss: int
     """The largest process by wait4; it is never less than this script's own at the fork."""
     files: int
@@ -69,8 +69,11 @@ class WriterFailed(Exception):
 # --- Measuring ------------------------------------------------------------------------------------------
 
 
-def measure(command: list[str], out: Path) -> Run:
-    """Runs the command with `out` as a new empty folder, and removes what it wrote."""
+def measure(command: list[str], out: Path, *, watched: bool = False) -> Run:
+    """Runs the command with `out` as a new empty folder, and removes what it wrote.
+
+    Watching the memory takes a share of a core, so `watched` runs say nothing of time.
+    """
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     os.sync()  # dirty pages of the run before are not this one's
@@ -78,13 +81,15 @@ def measure(command: list[str], out: Path) -> Run:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         watch = MemoryWatch(process.pid)
-        watch.start()
+        if watched:
+            watch.start()
         try:
             _, status, usage = os.wait4(process.pid, 0)
             wall = time.perf_counter() - start
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
-            watch.stop()
+            if watched:
+                watch.stop()
             kill_group(process.pid)
         log.seek(0)
         text = log.read().decode(errors="replace")
@@ -169,6 +174,12 @@ def run_rounds(names: list[str], data: Path, rounds: int) -> tuple[dict[str, lis
                 continue
             runs[name].append(run)
             print(f"round {number + 1}: {name} {run.wall:.2f} s", file=sys.stderr, flush=True)
+    for name in names:
+        if name not in failed:
+            command = [part.format_map(folders) for part in WRITERS[name]]
+            peak = measure(command, out, watched=True).memory
+            runs[name] = [run._replace(memory=peak) for run in runs[name]]
+            print(f"memory: {name} {peak / 1e6:.0f} MB", file=sys.stderr, flush=True)
     shutil.rmtree(out, ignore_errors=True)
     return {name: runs[name] for name in names if name not in failed}, failed
 

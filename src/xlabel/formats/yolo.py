@@ -5,6 +5,7 @@ class files and lists of images in `Dataset.origin`, so that what nobody edited 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xlabel.errors import InputError
@@ -289,6 +290,7 @@ class _Survey(NamedTuple):
     """Up to `_SPREAD` of the files of labels, from all over."""
 
 
+@lru_cache(maxsize=1)  # sniff and read ask one after the other
 def _survey(tree: "Tree") -> _Survey:
     folders: set[str] = set()
     top: list[str] = []

@@ -1,6 +1,7 @@
 """JPEG and MPO: size from the frame header, orientation from Exif. ITU-T T.81, B.1, B.2; CIPA DC-008, 4.7."""
 
 import re
+from collections.abc import Iterator
 from struct import Struct
 
 from xlabel.images import Header, ShortError, exif, unpack
@@ -21,9 +22,7 @@ def header(data: memoryview) -> Header:
     A height of 0, which a DNL marker behind the scan would set, is refused.
     """
     packet = None
-    at = 2
-    while True:
-        marker, at, end = _segment(data, at)
+    for marker, at, end in segments(data):
         if marker in FRAMES:
             height, width = unpack(_SIZE, data, at + 5)
             return Header(MIME, width, height, exif.orientation(packet) if packet is not None else 1)
@@ -31,7 +30,7 @@ def header(data: memoryview) -> Header:
             raise ValueError(f"no frame header before the marker FF{marker:02X} at byte {at}")
         if marker == APP1 and packet is None and data[at + 4 : at + 10] == exif.PREFIX:
             packet = data[at + 4 : end]
-        at = end
+    raise AssertionError("the walk ends at SOS or EOI")
 
 
 def cut(data: memoryview) -> str | None:
@@ -39,16 +38,15 @@ def cut(data: memoryview) -> str | None:
 
     The thumbnail in the Exif segment has such a marker too, so the segments are walked to the scan first.
     """
-    marker, at = 0, 2
-    while marker != SOS:
-        marker, start, at = _segment(data, at)
+    for marker, at, end in segments(data):
         if marker == EOI:
-            return f"no image data before the end-of-image marker at byte {start}"
-    if len(data) < at:
-        raise ShortError(at)
-    if data[-2:] == END or bytes(data[at:]).rfind(END) >= 0:
-        return None
-    return f"no end-of-image marker behind the scan at byte {at}"
+            return f"no image data before the end-of-image marker at byte {at}"
+        if marker == SOS:
+            if len(data) < end:
+                raise ShortError(end)
+            if data[-2:] != END and bytes(data[end:]).rfind(END) < 0:
+                return f"no end-of-image marker behind the scan at byte {end}"
+    return None
 
 
 _SEGMENT = Struct(">BBH")
@@ -56,21 +54,30 @@ _SIZE = Struct(">HH")
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 
 
-def _segment(data: memoryview, at: int) -> tuple[int, int, int]:
-    """Marker, place and end of the first segment at or behind `at`; fill bytes and junk are passed over."""
-    if at + 4 > len(data):
-        # an end-of-image marker may be the last two bytes there are
-        if data[at : at + 2] == END:
-            return EOI, at, at + 2
-        raise ShortError(at + 4)
-    prefix, marker, length = _SEGMENT.unpack_from(data, at)
-    if prefix != 0xFF or marker == 0xFF or marker == 0:
-        found = _MARKER.search(data, at)
-        if found is None:
-            raise ShortError(len(data) + 4)
-        return _segment(data, found.start())
-    if marker in BARE or marker == EOI:
-        return marker, at, at + 2
-    if length < 2:
-        raise ValueError(f"a segment FF{marker:02X} of length {length} at byte {at}")
-    return marker, at, at + 2 + length
+def segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
+    """Marker, place and end of each segment up to the first SOS or EOI; fill bytes and junk are passed over.
+
+    Raises ShortError where they go on behind `data`.
+    """
+    at, size, marker = 2, len(data), SOI
+    while marker not in (SOS, EOI):
+        if at + 4 > size:
+            if data[at : at + 2] != END:  # which may be the last two bytes there are
+                raise ShortError(at + 4)
+            marker, end = EOI, at + 2
+        else:
+            prefix, marker, length = _SEGMENT.unpack_from(data, at)
+            if prefix != 0xFF or marker == 0xFF or marker == 0:
+                found = _MARKER.search(data, at)
+                if found is None:
+                    raise ShortError(size + 4)
+                at, marker = found.start(), SOI
+                continue
+            if marker in BARE or marker == EOI:
+                end = at + 2
+            elif length < 2:
+                raise ValueError(f"a segment FF{marker:02X} of length {length} at byte {at}")
+            else:
+                end = at + 2 + length
+        yield marker, at, end
+        at = end
