@@ -1,16 +1,21 @@
-"""Image files by their bytes: what kind, how large, which way up, whole or cut off. No pixel is decoded.
+"""Image files by their bytes: what kind, how large, which way up, whole or cut off, and the labels in them.
 
-One file a container, each with the functions of `Container`. Adding one is a new module and a row in
-`SIGNATURES`.
+One file a container, each with the functions of `Container`, and those of `Carrying` where labels can be put
+into it. Adding one is a new module and a row in `SIGNATURES`. No pixel is decoded, but for a fingerprint.
 """
 
 import re
 import struct
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import msgspec
+
+if TYPE_CHECKING:
+    from xlabel.images.splice import Edit
+    from xlabel.images.xmp import Ours
 
 Buffer = bytes | bytearray | memoryview
 
@@ -65,6 +70,40 @@ class ShortError(ValueError):
         self.need = need
 
 
+class NoRoomError(ValueError):
+    """A container cannot take what is to be put into it: which carrier, and why, with numbers of bytes."""
+
+    def __init__(self, carrier: str, reason: str) -> None:
+        super().__init__(reason)
+        self.carrier = carrier
+        """exif, xmp, extended xmp or text."""
+
+
+class Carriers(NamedTuple):
+    """What an image file holds where labels may be, whoever wrote it."""
+
+    comment: tuple[bytes, str] | None = None
+    """The EXIF UserComment with its code of eight bytes, and the block's byte order ("<" or ">")."""
+    xmp: bytes | None = None
+    extended: bytes | None = None
+    """The Extended XMP of a JPEG, put together."""
+    texts: tuple[bytes, ...] = ()
+    """Comments and text chunks that look like ours."""
+
+
+class Parts(NamedTuple):
+    """What is to be put into an image file; what is None is not."""
+
+    comment: bytes | None
+    """An EXIF UserComment with its code of eight bytes."""
+    ours: "Ours | None"
+    """What goes into the XMP."""
+    text: bytes | None
+    """For a comment or a text chunk."""
+    extended: bytes | None = None
+    """A document for Extended XMP."""
+
+
 class Container(Protocol):
     """What a container's module offers. `data` is a whole file, or its beginning, in one buffer."""
 
@@ -78,6 +117,38 @@ class Container(Protocol):
 
     def cut(self, data: memoryview) -> str | None:
         """Why the whole file `data` is cut off ("no end-of-image marker"), or None where it is complete."""
+
+
+class Carrying(Container, Protocol):
+    """What the module of a container offers that labels can be put into.
+
+    `data` is a whole file, but for `find`. Functions give edits and ranges and change nothing. ValueError
+    where a file is broken.
+    """
+
+    DOCUMENT_IN: tuple[str, ...]
+    """The carriers that hold the document: of exif, xmp and text."""
+    EXTENDED: bool
+    """Whether there is Extended XMP for what no carrier takes."""
+
+    def find(self, data: memoryview) -> Carriers:
+        """What the file's carriers hold; ShortError where more of the file is needed to know."""
+
+    def edits(self, data: memoryview, parts: Parts) -> "list[Edit]":
+        """The edits that put `parts` into a file which holds nothing of ours, merged into what is there.
+
+        Their lengths follow from the lengths in `parts` alone. NoRoomError names the first carrier that
+        cannot take its part.
+        """
+
+    def removal(self, data: memoryview) -> "list[Edit]":
+        """The edits that take out all that is ours, wherever other tools have moved it."""
+
+    def stream(self, data: memoryview) -> Iterator[tuple[int, int]]:
+        """The ranges of bytes that are the compressed image data, in their order.
+
+        Any tool that leaves the picture alone leaves them equal; a change of the picture changes them.
+        """
 
 
 def header(data: Buffer) -> Header | None:

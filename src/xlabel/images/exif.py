@@ -1,10 +1,25 @@
-"""EXIF: the orientation in a TIFF-shaped packet. CIPA DC-008 (Exif 3.0) 4.6.4; TIFF 6.0, section 2."""
+"""EXIF: orientation and UserComment of a TIFF-shaped block. CIPA DC-008 (Exif 3.0), 4.6; TIFF 6.0, section 2.
+
+A comment is added behind the block: a copy of the Exif directory that names it, and the place that led to the
+old directory. Nothing else moves, so that offsets which only the camera's maker knows stay right.
+"""
 
 from struct import Struct
 
+from xlabel.images import ifd
+from xlabel.images.splice import Edit
+
 PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
-SHORT, LONG = 3, 4
+USER_COMMENT = 0x9286
+EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+XMP = 700
+"""XMP in a TIFF file's own first directory."""
+SOFTWARE = 0x0131
+MAKER = b"xlabel\0\0"
+"""What a block says that held nothing before, so that it can go as a whole."""
+ASCII = b"ASCII\0\0\0"
+SHORT, LONG = ifd.SHORT, ifd.LONG
 
 
 def orientation(tiff: memoryview) -> int:
@@ -31,6 +46,232 @@ def orientation(tiff: memoryview) -> int:
                 value = value >> shift & 0xFFFF
             return value if values == 1 and kind in (SHORT, LONG) and 1 <= value <= 8 else 1
     return 1
+
+
+def comment(block: memoryview) -> tuple[bytes, str] | None:
+    """The bytes of the UserComment, its code of eight bytes included, and the block's byte order ("<", ">").
+
+    It stands in the Exif directory; some tools put it into the first one, where it is found too. None where
+    there is none, and where the block is broken.
+    """
+    try:
+        form = ifd.form_of(block)
+        fields, _ = ifd.directory(form, block, ifd.first(form, block))
+        found = user_comment(form, block, fields)
+        return None if found is None else (bytes(found), form.order)
+    except (ValueError, LookupError):
+        return None
+
+
+def user_comment(form: ifd.Form, block: memoryview, fields: ifd.Fields) -> memoryview | None:
+    """The same by the fields of the first directory; ShortError where it goes on behind `block`."""
+    at = ifd.number(form, block, fields, EXIF)
+    exif = ifd.directory(form, block, at)[0] if at else {}
+    found = exif.get(USER_COMMENT) or fields.get(USER_COMMENT)
+    return None if found is None else ifd.value(block, found)
+
+
+def text(value: bytes, order: str) -> str | None:
+    """The text in a UserComment, whatever its code; None where it is blank or no text.
+
+    UNICODE is UTF-16 in the block's byte order by practice; other orders and UTF-8 are recognised, and so is
+    a comment without a code.
+    """
+    code, rest = value[:8], value[8:]
+    if code == b"UNICODE\0":
+        found = _utf16(rest, order)
+    elif code in (ASCII, b"JIS\0\0\0\0\0", bytes(8)) or code.rstrip(b"\0 ") in (b"", b"ASCII"):
+        found = _decoded(rest, "shift_jis" if code.startswith(b"JIS") else "latin-1")
+    else:
+        found = _decoded(value, "latin-1")
+    found = None if found is None else found.strip("\0 \t\r\n\ufeff")
+    return found or None
+
+
+def edits(block: memoryview, comment: bytes | None, xmp: bytes | None = None) -> list[Edit]:
+    """The edits that give a block a UserComment, and where it is a TIFF file, XMP.
+
+    All but the patch of one pointer stands behind the block's end. Raises ValueError where the block is
+    broken, struct.error where it would need offsets that it cannot write.
+    """
+    form = ifd.form_of(block)
+    first = ifd.first(form, block)
+    fields, _ = ifd.directory(form, block, first)
+    end = len(block)
+    added = bytearray(end % 2)
+    patches: list[Edit] = []
+    entries: dict[int, bytes | None] = {}
+
+    def place(data: bytes) -> int:
+        at = end + len(added)
+        added.extend(data + bytes(len(data) % 2))
+        return at
+
+    if comment is not None:
+        own = ifd.entry(form, USER_COMMENT, ifd.UNDEFINED, len(comment), place(comment))
+        link = fields.get(EXIF)
+        if link is None:
+            names = {
+                USER_COMMENT: own,
+                EXIF_VERSION: ifd.entry(form, EXIF_VERSION, ifd.UNDEFINED, 4, b"0232"),
+            }
+            entries[EXIF] = ifd.pointer(form, EXIF, place(ifd.directory_of(form, names)))
+        else:
+            old = ifd.number(form, block, fields, EXIF)
+            new = place(ifd.changed(form, block, old, {USER_COMMENT: own}))
+            if xmp is None:
+                width = ifd.SIZES[link.kind]
+                patches.append(Edit(link.at, link.at + width, new.to_bytes(width, ifd.byte_order(form))))
+            else:
+                entries[EXIF] = ifd.pointer(form, EXIF, new)
+    if xmp is not None:
+        entries[XMP] = ifd.entry(form, XMP, ifd.BYTE, len(xmp), place(xmp))
+    if entries:
+        new = place(ifd.changed(form, block, first, entries))
+        patches.append(Edit(form.first, form.first + form.offset.size, form.offset.pack(new)))
+    return [*patches, Edit(end, end, bytes(added))]
+
+
+def removal(block: memoryview, *, xmp: bool = False) -> list[Edit] | None:
+    """The edits that take the UserComment (and a TIFF file's XMP) out of a block; the bytes become zero.
+
+    None where nothing would be left but what `fresh` writes.
+    """
+    form = ifd.form_of(block)
+    first = ifd.first(form, block)
+    fields, _ = ifd.directory(form, block, first)
+    changes: list[Edit] = []
+    gone = {XMP} if xmp and XMP in fields else set()
+    exif: ifd.Fields = {}
+    if EXIF in fields:
+        at = ifd.number(form, block, fields, EXIF)
+        exif, _ = ifd.directory(form, block, at)
+        if USER_COMMENT in exif:
+            if exif.keys() <= {USER_COMMENT, EXIF_VERSION}:
+                gone.add(EXIF)
+                changes += [Edit(at, end := _end(form, block, at), bytes(end - at))]
+            else:
+                changes.append(_without(form, block, at, {USER_COMMENT}))
+            changes.append(_blank(exif[USER_COMMENT]))
+    own = fields.get(SOFTWARE)
+    if own is not None and bytes(ifd.value(block, own)) == MAKER:
+        if fields.keys() <= _FRESH and exif.keys() <= _FRESH_EXIF | {USER_COMMENT}:
+            return None
+        gone.add(SOFTWARE)
+    if USER_COMMENT in fields:
+        gone.add(USER_COMMENT)
+    for tag in gone - {EXIF}:
+        if fields[tag].values * ifd.SIZES[fields[tag].kind] > form.offset.size:
+            changes.append(_blank(fields[tag]))
+    if gone:
+        changes.append(_without(form, block, first, gone))
+    return sorted(changes)
+
+
+def fresh(comment: bytes, size: tuple[int, int], density: tuple[int, int, int] = (2, 72, 72)) -> bytes:
+    """A whole block with a UserComment, and what the standard asks of a JPEG's beside it.
+
+    `size` is the stored width and height, `density` the resolution's unit (2 inch, 3 centimetre) and the
+    resolution across and down.
+    """
+    unit, across, down = density
+    block = bytearray(_TEMPLATE)
+    _SHORT.pack_into(block, _PLACES[_RESOLUTION_UNIT], unit)
+    _DENSITY.pack_into(block, _PLACES[_X_RESOLUTION], across, 1, down, 1)
+    _LONG.pack_into(block, _PLACES[_IMAGE_WIDTH], size[0])
+    _LONG.pack_into(block, _PLACES[_IMAGE_HEIGHT], size[1])
+    _LONG.pack_into(block, _PLACES[USER_COMMENT], len(comment))
+    return bytes(block + comment)
+
+
+EXIF_VERSION, COMPONENTS, FLASHPIX_VERSION, COLOR_SPACE = 0x9000, 0x9101, 0xA000, 0xA001
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _YCBCR_POSITIONING = 0x011A, 0x011B, 0x0128, 0x0213
+_IMAGE_WIDTH, _IMAGE_HEIGHT = 0xA002, 0xA003
+_FRESH = frozenset({SOFTWARE, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _YCBCR_POSITIONING, EXIF})
+_FRESH_EXIF = frozenset(
+    {EXIF_VERSION, COMPONENTS, FLASHPIX_VERSION, COLOR_SPACE, _IMAGE_WIDTH, _IMAGE_HEIGHT}
+)
+_SHORT, _LONG, _DENSITY = Struct("<H"), Struct("<I"), Struct("<4I")
+
+
+def _template() -> tuple[bytes, dict[int, int]]:
+    """All of a fresh block but the comment, and where the values and counts stand that `fresh` fills in."""
+    form = ifd.FORMS[b"II*\0"]
+    first = 8
+    values = first + 2 + 6 * 12 + 4
+    exif = values + len(MAKER) + 16
+    end = exif + 2 + 7 * 12 + 4
+    main = {
+        SOFTWARE: ifd.entry(form, SOFTWARE, ifd.ASCII, len(MAKER), values),
+        _X_RESOLUTION: ifd.entry(form, _X_RESOLUTION, ifd.RATIONAL, 1, values + len(MAKER)),
+        _Y_RESOLUTION: ifd.entry(form, _Y_RESOLUTION, ifd.RATIONAL, 1, values + len(MAKER) + 8),
+        _RESOLUTION_UNIT: ifd.entry(form, _RESOLUTION_UNIT, ifd.SHORT, 1, b""),
+        _YCBCR_POSITIONING: ifd.entry(form, _YCBCR_POSITIONING, ifd.SHORT, 1, b"\1\0"),
+        EXIF: ifd.pointer(form, EXIF, exif),
+    }
+    own = {
+        EXIF_VERSION: ifd.entry(form, EXIF_VERSION, ifd.UNDEFINED, 4, b"0232"),
+        COMPONENTS: ifd.entry(form, COMPONENTS, ifd.UNDEFINED, 4, b"\1\2\3\0"),
+        USER_COMMENT: ifd.entry(form, USER_COMMENT, ifd.UNDEFINED, 0, end),
+        FLASHPIX_VERSION: ifd.entry(form, FLASHPIX_VERSION, ifd.UNDEFINED, 4, b"0100"),
+        COLOR_SPACE: ifd.entry(form, COLOR_SPACE, ifd.SHORT, 1, b"\xff\xff"),
+        _IMAGE_WIDTH: ifd.entry(form, _IMAGE_WIDTH, ifd.LONG, 1, 0),
+        _IMAGE_HEIGHT: ifd.entry(form, _IMAGE_HEIGHT, ifd.LONG, 1, 0),
+    }
+    head = b"II*\0" + form.offset.pack(first) + ifd.directory_of(form, main) + MAKER + bytes(16)
+    head += ifd.directory_of(form, own)
+    assert len(head) == end
+    places = {_X_RESOLUTION: values + len(MAKER)}
+    places[_RESOLUTION_UNIT] = first + 2 + sorted(main).index(_RESOLUTION_UNIT) * 12 + 8
+    for tag in (_IMAGE_WIDTH, _IMAGE_HEIGHT):
+        places[tag] = exif + 2 + sorted(own).index(tag) * 12 + 8
+    places[USER_COMMENT] = exif + 2 + sorted(own).index(USER_COMMENT) * 12 + 4
+    return head, places
+
+
+_TEMPLATE, _PLACES = _template()
+
+
+def _without(form: ifd.Form, block: memoryview, at: int, tags: set[int]) -> Edit:
+    """The directory at byte `at` made shorter by some entries, in its place."""
+    end = _end(form, block, at)
+    short = ifd.changed(form, block, at, dict.fromkeys(tags))
+    return Edit(at, end, short.ljust(end - at, b"\0"))
+
+
+def _end(form: ifd.Form, block: memoryview, at: int) -> int:
+    entries, _ = ifd.raw(form, block, at)
+    return at + form.number.size + len(entries) * form.entry.size + form.offset.size
+
+
+def _blank(field: ifd.Field) -> Edit:
+    size = field.values * ifd.SIZES[field.kind]
+    return Edit(field.at, field.at + size, bytes(size))
+
+
+def _decoded(data: bytes, other: str) -> str | None:
+    for encoding in ("utf-8", other):
+        try:
+            return data.rstrip(b"\0").decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _utf16(data: bytes, order: str) -> str | None:
+    orders = ("utf-16-le", "utf-16-be") if order == "<" else ("utf-16-be", "utf-16-le")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        orders = ("utf-16-le", "utf-16-be") if data[:1] == b"\xff" else ("utf-16-be", "utf-16-le")
+    readings = []
+    for encoding in orders:
+        try:
+            readings.append(data[: len(data) // 2 * 2].decode(encoding))
+        except UnicodeDecodeError:
+            continue
+    for reading in readings:  # most of any text that labels are in is ASCII
+        if sum(character < "\x80" for character in reading) * 2 >= len(reading):
+            return reading
+    return _decoded(data, "latin-1") if not readings or data[:1] in (b"{", b"[") else readings[0]
 
 
 _ORDERS = {

@@ -1,14 +1,31 @@
-"""JPEG and MPO: size from the frame header, orientation from Exif. ITU-T T.81, B.1, B.2; CIPA DC-008, 4.7."""
+"""JPEG and MPO: size, orientation, and labels in Exif, XMP and a comment.
 
+ITU-T T.81, B.1 and B.2; CIPA DC-008 (Exif), 4.7; XMP Specification Part 3, 1.1.3; CIPA DC-007 (MPF), 5.2.
+"""
+
+import hashlib
 import re
 from collections.abc import Iterator
 from struct import Struct
+from typing import NamedTuple
 
-from xlabel.images import Header, ShortError, exif, unpack
+from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, exif, ifd, payload, unpack, xmp
+from xlabel.images.splice import Edit, joined
 
 MIME = "image/jpeg"
+DOCUMENT_IN = ("exif", "text")
+EXTENDED = True
 
-SOI, EOI, SOS, APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+MAX_SEGMENT = 65_533
+"""Bytes in a segment: its length is 16 bits wide and counts itself."""
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+MAX_XMP = 65_502
+EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+MAX_EXTENSION = 65_400
+"""Bytes of an Extended XMP in one segment."""
+MPF = b"MPF\0"
+
+SOI, EOI, SOS, APP0, APP1, APP2, APP14, COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 END = b"\xff\xd9"
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15; the three between are DHT, JPG and DAC."""
@@ -49,9 +66,289 @@ def cut(data: memoryview) -> str | None:
     return None
 
 
+def find(data: memoryview) -> Carriers:
+    """The first Exif and XMP segments, the Extended XMP that belongs to them, and comments like ours."""
+    comment = packet = None
+    texts: list[bytes] = []
+    extensions: list[memoryview] = []
+    for marker, at, end in segments(data):
+        if marker == APP1:
+            start = bytes(data[at + 4 : at + 39])
+            if start.startswith(exif.PREFIX):
+                comment = comment or exif.comment(data[at + 10 : end])
+            elif start.startswith(XMP):
+                packet = packet or bytes(data[at + 4 + len(XMP) : end])
+            elif start == EXTENSION:
+                extensions.append(data[at + 39 : end])
+        elif marker == COM and payload.is_payload(bytes(data[at + 4 : at + 68])):
+            texts.append(bytes(data[at + 4 : end]))
+        if end > len(data):
+            raise ShortError(end)
+    extended = _extended(packet, extensions) if packet and extensions else None
+    return Carriers(comment, packet, extended, tuple(texts))
+
+
+def edits(data: memoryview, parts: Parts) -> list[Edit]:
+    """New segments stand behind JFIF and Exif, so before the MPF segment, whose offsets count from itself."""
+    layout = _layout(data)
+    changes: list[Edit] = []
+    new = [b"", b"", b""]
+    if parts.comment is not None:
+        if layout.exif is None:
+            block = exif.fresh(parts.comment, layout.size, layout.density)
+            new[0] = _new("exif", APP1, exif.PREFIX + block)
+        else:
+            changes += _exif_edits(data, *layout.exif, parts.comment)
+    ours = parts.ours
+    extension: list[bytes] = []
+    if ours is not None:
+        if parts.extended is not None:
+            guid, extension = _extension(parts.extended)
+            ours = ours._replace(extended=guid)
+        if layout.xmp is None:
+            new[1] = _new("xmp", APP1, XMP + xmp.packet(ours), MAX_XMP + len(XMP))
+        else:
+            changes += _xmp_edits(data, *layout.xmp, ours)
+        new[1] += b"".join(extension)
+    if parts.text is not None:
+        new[2] = _new("text", COM, parts.text)
+    changes.append(Edit(layout.place, layout.place, b"".join(new)))
+    return _with_mpf(data, layout, joined(changes))
+
+
+def removal(data: memoryview) -> list[Edit]:
+    """Our comment, and what is ours in Exif and XMP; a segment that held nothing else goes wholly."""
+    layout = _layout(data)
+    changes: list[Edit] = []
+    guid = None
+    if layout.exif is not None and _is_ours(exif.comment(data[layout.exif[0] + 10 : layout.exif[1]])):
+        at, end = layout.exif
+        inner = exif.removal(data[at + 10 : end])
+        changes += [Edit(at, end, b"")] if inner is None else [_moved(edit, at + 10) for edit in inner]
+    if layout.xmp is not None:
+        at, end = layout.xmp
+        start = at + 4 + len(XMP)
+        packet = bytes(data[start:end])
+        if xmp.NAMESPACE.encode() in packet:
+            found = _extended(packet, [data[a + 39 : e] for a, e in layout.extensions])
+            if found is not None and xmp.NAMESPACE.encode() in found:
+                guid = xmp.extension(packet)
+            inner = xmp.removal(packet, guid)
+            changes += [Edit(at, end, b"")] if inner is None else _resized(data, at, start, inner)
+    for at, end in layout.extensions:
+        if guid is not None and data[at + 39 : at + 71] == guid:
+            changes.append(Edit(at, end, b""))
+    for marker, at, end in segments(data):
+        if marker == COM and payload.is_payload(bytes(data[at + 4 : end])):
+            changes.append(Edit(at, end, b""))
+    return _with_mpf(data, layout, joined(changes))
+
+
+def stream(data: memoryview) -> Iterator[tuple[int, int]]:
+    """All but the comments and the application segments, of which APP14 (Adobe) says what the colours are.
+
+    Ends with the first image: further pictures and trailers behind it are not counted.
+    """
+    begun = 0
+    for marker, at, end in segments(data):
+        if marker == COM or (APP0 <= marker < APP0 + 16 and marker != APP14):
+            if at > begun:
+                yield begun, at
+            begun = end
+        elif marker == SOS:
+            yield begun, _past_scans(data, end)
+        elif marker == EOI:
+            yield begun, end
+
+
 _SEGMENT = Struct(">BBH")
 _SIZE = Struct(">HH")
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
+_NEXT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""A marker behind a scan: within one, restart markers and stuffed zeros are all that follows FF."""
+_JFIF = Struct(">BHH")
+_LENGTH = Struct(">H")
+
+
+class _Layout(NamedTuple):
+    """Where the segments are that labels go into or must not disturb; (start, end) of each."""
+
+    place: int
+    """Of new segments."""
+    size: tuple[int, int]
+    """Stored width and height."""
+    density: tuple[int, int, int]
+    """Resolution as `exif.fresh` takes it."""
+    exif: tuple[int, int] | None
+    xmp: tuple[int, int] | None
+    extensions: list[tuple[int, int]]
+    mpf: tuple[int, int] | None
+
+
+def _layout(data: memoryview) -> _Layout:
+    size, density, found_exif, found_xmp, mpf = (0, 0), (2, 72, 72), None, None, None
+    extensions = []
+    place = end = 2
+    leading = True
+    for marker, at, end in segments(data):
+        if end > len(data):
+            raise ValueError(f"a segment at byte {at} ends behind the file")
+        start = bytes(data[at + 4 : at + 39])
+        if marker in FRAMES:
+            height, width = _SIZE.unpack_from(data, at + 5)
+            size = width, height
+        elif marker == APP0 and start.startswith(b"JFIF\0") and end - at >= 16:
+            unit, across, down = _JFIF.unpack_from(data, at + 11)
+            if unit in (1, 2) and across and down:
+                density = (unit + 1, across, down)
+        elif marker == APP1 and start.startswith(exif.PREFIX) and found_exif is None:
+            found_exif = (at, end)
+        elif marker == APP1 and start.startswith(XMP) and found_xmp is None:
+            found_xmp = (at, end)
+        elif marker == APP1 and start == EXTENSION:
+            extensions.append((at, end))
+        elif marker == APP2 and start.startswith(MPF) and mpf is None:
+            mpf = (at, end)
+        leading = leading and marker in (APP0, APP1) and not start.startswith((XMP, EXTENSION))
+        if leading:
+            place = end
+    return _Layout(place, size, density, found_exif, found_xmp, extensions, mpf)
+
+
+def _new(carrier: str, marker: int, content: bytes, most: int = MAX_SEGMENT) -> bytes:
+    if len(content) > most:
+        raise NoRoomError(carrier, f"a segment of {len(content):,} bytes, a JPEG's holds {most:,}")
+    return b"\xff%c%b%b" % (marker, _LENGTH.pack(len(content) + 2), content)
+
+
+def _exif_edits(data: memoryview, at: int, end: int, comment: bytes) -> list[Edit]:
+    try:
+        inner = exif.edits(data[at + 10 : end], comment)
+    except (ValueError, LookupError) as error:
+        raise NoRoomError("exif", f"the file's EXIF is broken and left alone: {error}") from None
+    return _resized(data, at, at + 10, inner, "exif", end, MAX_SEGMENT)
+
+
+def _xmp_edits(data: memoryview, at: int, end: int, ours: xmp.Ours) -> list[Edit]:
+    start = at + 4 + len(XMP)
+    try:
+        inner = xmp.edits(bytes(data[start:end]), ours)
+    except ValueError as error:
+        raise NoRoomError("xmp", f"the file's XMP is left alone: {error}") from None
+    return _resized(data, at, start, inner, "xmp", end, MAX_XMP + len(XMP))
+
+
+def _resized(
+    data: memoryview,
+    at: int,
+    start: int,
+    inner: list[Edit],
+    carrier: str = "",
+    end: int = 0,
+    most: int = MAX_SEGMENT,
+) -> list[Edit]:
+    """Edits of a segment's content, which begins at byte `start`, with its length made right."""
+    (length,) = _LENGTH.unpack_from(data, at + 2)
+    length += sum(len(edit.data) - (edit.stop - edit.start) for edit in inner)
+    if length - 2 > most:
+        raise NoRoomError(carrier, f"a segment of {length - 2:,} bytes, a JPEG's holds {most:,}")
+    return [Edit(at + 2, at + 4, _LENGTH.pack(length)), *(_moved(edit, start) for edit in inner)]
+
+
+def _moved(edit: Edit, by: int) -> Edit:
+    return Edit(edit.start + by, edit.stop + by, edit.data)
+
+
+def _is_ours(comment: tuple[bytes, str] | None) -> bool:
+    return comment is not None and payload.is_payload(comment[0][8:])
+
+
+def _extended(packet: bytes | None, segments: list[memoryview]) -> bytes | None:
+    """The Extended XMP that a packet names, put together of its segments; None where some are missing."""
+    guid = None
+    if packet and b"HasExtendedXMP" in packet:
+        try:
+            guid = xmp.extension(packet)
+        except ValueError:
+            return None
+    pieces = {}
+    total = 0
+    for segment in segments:
+        if guid is not None and len(segment) >= 40 and segment[:32] == guid:
+            total, offset = _PLACE.unpack_from(segment, 32)
+            pieces[offset] = bytes(segment[40:])
+    whole = b"".join(pieces[offset] for offset in sorted(pieces))
+    return whole if guid is not None and len(whole) == total else None
+
+
+_PLACE = Struct(">II")
+
+
+def _extension(document: bytes) -> tuple[bytes, list[bytes]]:
+    """The GUID of a packet with a document, and the segments that hold it."""
+    whole = xmp.packet(xmp.Ours(document=document))
+    guid = hashlib.md5(whole, usedforsecurity=False).hexdigest().upper().encode()
+    pieces = []
+    for offset in range(0, len(whole), MAX_EXTENSION):
+        piece = whole[offset : offset + MAX_EXTENSION]
+        content = EXTENSION + guid + _PLACE.pack(len(whole), offset) + piece
+        pieces.append(_new("extended xmp", APP1, content))
+    return guid, pieces
+
+
+def _with_mpf(data: memoryview, layout: _Layout, changes: list[Edit]) -> list[Edit]:
+    """The edits, and with them the offsets to further images, where bytes move between these and the MPF."""
+    if layout.mpf is None:
+        return changes
+    at, end = layout.mpf
+    zero = at + 4 + len(MPF)  # offsets count from here
+    block = data[zero:end]
+    try:
+        form = ifd.form_of(block)
+        fields, _ = ifd.directory(form, block, ifd.first(form, block))
+        entries = fields.get(_MP_ENTRY)
+    except (ValueError, LookupError):
+        return changes
+    if entries is None or entries.at + entries.values > len(block):
+        return changes
+    patches = []
+    for entry in range(entries.at, entries.at + entries.values - 15, 16):
+        (offset,) = form.offset.unpack_from(block, entry + 8)
+        shift = sum(
+            len(edit.data) - (edit.stop - edit.start)
+            for edit in changes
+            if end <= edit.start <= zero + offset
+        )
+        if offset and shift:
+            place = zero + entry + 8
+            patches.append(Edit(place, place + 4, form.offset.pack(offset + shift)))
+    return joined([*changes, *patches])
+
+
+_MP_ENTRY = 0xB002
+
+
+def _past_scans(data: memoryview, at: int) -> int:
+    """Behind the end-of-image marker of the image whose first scan begins at byte `at`, or of the file."""
+    if data[-2:] == END and _count_end(data, at) == 1:
+        return len(data)
+    while (found := _NEXT.search(data, at)) is not None:
+        if data[found.start() + 1] == EOI:
+            return found.end()
+        (length,) = unpack(_LENGTH, data, found.end())  # a table or the next scan's header
+        at = found.end() + length
+    return len(data)
+
+
+def _count_end(data: memoryview, at: int) -> int:
+    """How often the bytes of an end-of-image marker stand behind byte `at`; a tenth of a search's time."""
+    import numpy as np
+
+    return sum(
+        np.count_nonzero(np.frombuffer(data, "<u2", (len(data) - start) // 2, start) == 0xD9FF)
+        for start in (at, at + 1)
+        if start + 2 <= len(data)
+    )
 
 
 def segments(data: memoryview) -> Iterator[tuple[int, int, int]]:

@@ -1,0 +1,172 @@
+"""Labels in the bytes of an image file: get, put, remove. No pixel and no foreign metadata is changed.
+
+How a container is changed is in its module; how the document is fitted in, and which copy counts, is here.
+"""
+
+from typing import NamedTuple, cast
+
+from xlabel import images
+from xlabel.images import Buffer, Carriers, NoRoomError, Parts, exif, payload, splice, xmp
+from xlabel.images.payload import Wrapped
+
+CODE = exif.ASCII
+
+
+class Copy(NamedTuple):
+    """A payload that was found: where, and what it holds or what is wrong with it."""
+
+    carrier: str
+    """exif, xmp, extended xmp or text."""
+    wrapped: Wrapped | None
+    fault: str | None
+
+
+class Found(NamedTuple):
+    """What an image file holds of labels."""
+
+    copies: list[Copy]
+    carriers: Carriers
+
+    @property
+    def newest(self) -> Wrapped | None:
+        """The whole copy of the highest revision."""
+        whole = [copy.wrapped for copy in self.copies if copy.wrapped is not None]
+        return max(whole, key=lambda wrapped: wrapped.revision, default=None)
+
+    def faults(self) -> list[str]:
+        """What is wrong with copies, and where they disagree."""
+        newest = self.newest
+        found = [f"{copy.carrier}: {copy.fault}" for copy in self.copies if copy.fault]
+        for copy in self.copies:
+            if newest and copy.wrapped and copy.wrapped.document != newest.document:
+                found.append(
+                    f"{copy.carrier}: holds revision {copy.wrapped.revision}, "
+                    f"another copy revision {newest.revision} with other labels"
+                )
+        return found
+
+
+class Put(NamedTuple):
+    """How an image file is to be changed."""
+
+    pieces: list[Buffer]
+    """Of the new file, in order."""
+    forms: dict[str, str]
+    """By carrier: plain, packed, or why it was left out."""
+    used: int
+    """Bytes of the largest payload."""
+
+
+def support(data: Buffer) -> images.Carrying | None:
+    """The module of a file's container, where labels can be put into it."""
+    container = images.container(data)
+    return cast(images.Carrying, container) if hasattr(container, "edits") else None
+
+
+def get(data: Buffer) -> Found:
+    """The labels in a file by its beginning, or by all of it.
+
+    Raises ShortError where more of the file is needed, ValueError where it is no image that holds labels.
+    """
+    container = support(data)
+    if container is None:
+        raise ValueError("no container that xlabel reads labels from")
+    with memoryview(data) as view:
+        carriers = container.find(view)
+    copies: list[Copy] = []
+    if carriers.comment is not None and payload.is_payload(text := carriers.comment[0][len(CODE) :]):
+        copies.append(_copy("exif", text))
+    if carriers.xmp is not None and xmp.NAMESPACE.encode() in carriers.xmp:
+        try:
+            held = xmp.document(carriers.xmp)
+        except ValueError as error:
+            copies.append(Copy("xmp", None, str(error)))
+        else:
+            copies += [] if held is None else [_copy("xmp", held)]
+    if carriers.extended is not None and xmp.NAMESPACE.encode() in carriers.extended:
+        held = xmp.document(carriers.extended)
+        copies += [] if held is None else [_copy("extended xmp", held)]
+    copies += [_copy("text", text) for text in carriers.texts if payload.is_payload(text)]
+    return Found(copies, carriers)
+
+
+def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = b"") -> Put:
+    """Put a document into a file that holds none.
+
+    Each carrier that holds the document takes it plain, else packed, else not at all. Raises ValueError with
+    the numbers of bytes where no carrier takes it.
+    """
+    container = support(data)
+    if container is None:
+        raise ValueError("no container that labels can be put into")
+    plan = {name: "plain" for name in container.DOCUMENT_IN}
+    ours = xmp.Ours(regions, faces)
+    packing = payload.Packing()
+    original = splice.digest([data])
+    undo = splice.Undo(original, ())
+    extended = False
+    left_out: dict[str, str] = {}
+    with memoryview(data) as view:
+        while True:
+            made = payload.forms(Wrapped(wrapped.document, wrapped.revision, wrapped.time, undo), packing)
+            texts = {name: made.plain() if form == "plain" else made.packed() for name, form in plan.items()}
+            inside = ours._replace(document=texts.get("xmp"))
+            parts = Parts(
+                comment=CODE + texts["exif"] if "exif" in plan else None,
+                ours=None if "xmp" in left_out else inside,
+                text=texts.get("text"),
+                extended=made.packed() if extended else None,
+            )
+            try:
+                edits = container.edits(view, parts)
+            except NoRoomError as error:
+                name = error.carrier
+                if plan.get(name) == "plain":
+                    plan[name] = "packed"
+                    continue
+                if name == "xmp" and (ours.regions or ours.faces):
+                    left_out["regions"] = str(error)
+                    ours = xmp.Ours()
+                    continue
+                if name == "extended xmp":
+                    raise ValueError(_refusal(container, len(made.packed()), left_out)) from None
+                left_out[name] = str(error)
+                if plan.pop(name, None) and not plan:
+                    if not container.EXTENDED or "xmp" in left_out:
+                        raise ValueError(_refusal(container, len(made.packed()), left_out)) from None
+                    extended = True
+                continue
+            again = splice.undo(view, edits, original)
+            if again == undo:
+                break
+            undo = again
+        pieces = splice.apply(data, edits)
+    done = plan | ({"extended xmp": "packed"} if extended else {}) | left_out
+    return Put(pieces, done, max(map(len, texts.values()), default=len(made.packed())))
+
+
+def restore(data: Buffer, wrapped: Wrapped) -> list[Buffer] | None:
+    """The pieces of the file as it was before, or None where that cannot be proved."""
+    return None if wrapped.undo is None else splice.undone(data, wrapped.undo)
+
+
+def remove(data: Buffer) -> list[Buffer]:
+    """The pieces of a file without what is ours, where its original bytes cannot be proved."""
+    container = support(data)
+    if container is None:
+        raise ValueError("no container that xlabel reads labels from")
+    with memoryview(data) as view:
+        edits = container.removal(view)
+    return splice.apply(data, edits)
+
+
+def _copy(carrier: str, text: bytes) -> Copy:
+    try:
+        return Copy(carrier, payload.unwrap(text), None)
+    except ValueError as error:
+        return Copy(carrier, None, str(error))
+
+
+def _refusal(container: images.Carrying, size: int, left_out: dict[str, str]) -> str:
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+    return f"the labels are {size:,} bytes when packed, more than this {container.MIME} takes ({reasons})"

@@ -1,0 +1,105 @@
+"""Edits: how a file is changed without copying what stays, and how the change is undone.
+
+The undo record of a file says what to cut out and what to put back, and the hash of the file as it was. It is
+stored in what the edits insert, so its length must not depend on the numbers in it: those have fixed widths.
+"""
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from xxhash import xxh3_128
+
+from xlabel.images import Buffer
+
+
+class Edit(NamedTuple):
+    """Bytes [start, stop) of a file give way to `data`. Edits are sorted and do not overlap."""
+
+    start: int
+    stop: int
+    data: bytes
+
+
+class Undo(msgspec.Struct, frozen=True):
+    """How to get the original file back.
+
+    `edits` are like `0000000014+0000000123=AAAA`: where in the changed file, how many bytes, both as ten
+    hexadecimal digits, and in base64 what stood there before; nothing behind `=` where nothing did.
+    """
+
+    original: str
+    """xxh3-128 of the original file, 32 hexadecimal digits."""
+    edits: tuple[str, ...]
+
+
+def apply(data: Buffer, edits: Iterable[Edit]) -> list[Buffer]:
+    """The pieces of the changed file, in their order; those that stay are views of `data`."""
+    view = memoryview(data)
+    pieces: list[Buffer] = []
+    at = 0
+    for start, stop, new in edits:
+        if start > at:
+            pieces.append(view[at:start])
+        if new:
+            pieces.append(new)
+        at = stop
+    if at < len(view):
+        pieces.append(view[at:])
+    return pieces
+
+
+def undo(data: Buffer, edits: Sequence[Edit], original: str) -> Undo:
+    """The record that undoes `edits` of `data`, whose hash is `original`."""
+    view = memoryview(data)
+    shift = 0
+    lines = []
+    for start, stop, new in edits:
+        old = b64encode(view[start:stop]).decode() if stop > start else ""
+        lines.append(f"{start + shift:010x}+{len(new):010x}={old}")
+        shift += len(new) - (stop - start)
+    return Undo(original, tuple(lines))
+
+
+def undone(data: Buffer, record: Undo) -> list[Buffer] | None:
+    """The pieces of the original file, or None where the bytes are not those that the record was made for."""
+    edits = []
+    end = 0
+    for line in record.edits:
+        found = _LINE.fullmatch(line)
+        if found is None:
+            return None
+        start, size = int(found[1], 16), int(found[2], 16)
+        if start < end or start + size > len(data):
+            return None
+        end = start + size
+        try:
+            edits.append(Edit(start, end, b64decode(found[3], validate=True)))
+        except ValueError:
+            return None
+    pieces = apply(data, edits)
+    return pieces if digest(pieces) == record.original else None
+
+
+def digest(pieces: Iterable[Buffer]) -> str:
+    """xxh3-128 of pieces in a row, as 32 hexadecimal digits."""
+    hasher = xxh3_128()
+    for piece in pieces:
+        hasher.update(piece)
+    return hasher.hexdigest()
+
+
+def joined(edits: Iterable[Edit]) -> list[Edit]:
+    """Edits in order; those that touch become one."""
+    done: list[Edit] = []
+    for edit in sorted(edits, key=lambda edit: edit[:2]):
+        if done and done[-1].stop == edit.start:
+            before = done.pop()
+            edit = Edit(before.start, edit.stop, before.data + edit.data)
+        done.append(edit)
+    return done
+
+
+_LINE = re.compile(r"([0-9a-f]{10})\+([0-9a-f]{10})=([A-Za-z0-9+/=]*)")

@@ -1,0 +1,289 @@
+"""XMP packets: our labels in them, beside whatever else they hold. XMP Specification Part 1 (ISO 16684-1).
+
+A packet is changed by what is inserted before its end; nothing in it moves but by that. What is taken out
+again is found by namespace and by the ids of our regions, since other tools write packets anew.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from xml.parsers import expat
+from xml.sax.saxutils import escape
+
+from xlabel.images.splice import Edit, joined
+
+NAMESPACE = "urn:uuid:7a1cbe3e-5d0f-4c1e-9a52-0f6d6f4b8c11#"
+"""Of xlabel's own properties; made by chance, so that it is nobody's domain."""
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+NOTE = "http://ns.adobe.com/xmp/note/"
+MWG = "http://www.metadataworkinggroup.com/schemas/regions/"
+REGION = "xlabel-"
+"""What the ids of our regions begin with."""
+
+
+class Ours(NamedTuple):
+    """What goes into a packet."""
+
+    regions: bytes = b""
+    """IPTC image regions, an `rdf:li` each."""
+    faces: bytes = b""
+    """A whole `mwg-rs:Regions` element, where faces are wanted."""
+    document: bytes | None = None
+    extended: bytes | None = None
+    """GUID of the Extended XMP that belongs to this packet."""
+
+
+def packet(ours: Ours) -> bytes:
+    """A packet of its own."""
+    return b"%b%b%b" % (_HEAD, _description(ours, bag=True), _TAIL)
+
+
+def edits(packet: bytes, ours: Ours) -> list[Edit]:
+    """What to insert into a packet that holds nothing of ours.
+
+    ValueError where it is not UTF-8, not well formed or has no `rdf:RDF`, or an Extended XMP or face regions
+    of its own where ours needs some.
+    """
+    tree = parse(packet)
+    rdf = next((node for node in walk(tree) if node.name == (RDF, "RDF")), None)
+    if rdf is None:
+        raise ValueError("no rdf:RDF element with an end in the XMP packet")
+    if ours.faces and any(node.name == (MWG, "Regions") for node in walk(rdf)):
+        raise ValueError("the XMP packet has face regions of its own")
+    if ours.extended and any((NOTE, "HasExtendedXMP") in (node.name, *node.attributes) for node in walk(rdf)):
+        raise ValueError("the XMP packet has an extension of its own")
+    found = []
+    bag = _bag(rdf) if ours.regions else None
+    if bag is not None:
+        at = _inside_end(packet, bag)
+        found.append(Edit(at, at, _with_prefixes(ours.regions)))
+    at = _inside_end(packet, rdf)
+    found.append(Edit(at, at, _description(ours, bag=bag is None)))
+    return sorted(found)
+
+
+def document(packet: bytes) -> bytes | None:
+    """Our document in a packet, or None."""
+    return _text(packet, (NAMESPACE, "Document"))
+
+
+def extension(packet: bytes) -> bytes | None:
+    """The GUID of the Extended XMP that a packet names."""
+    return _text(packet, (NOTE, "HasExtendedXMP"))
+
+
+def removal(packet: bytes, guid: bytes | None = None) -> list[Edit] | None:
+    """The edits that take out what is ours; None where nothing else is in the packet.
+
+    `guid` is the Extended XMP's that goes too.
+    """
+    tree = parse(packet)
+    ours = list(_ours(packet, tree, guid))
+    others = [
+        node
+        for node in walk(tree)
+        if node.name != (RDF, "RDF")
+        and any(parent.name == (RDF, "RDF") for parent in node.above[-1:])
+        and not any(edit.start <= node.start and node.end <= edit.stop for edit in ours)
+    ]
+    if ours and not others:
+        return None
+    return joined(ours)
+
+
+class Node:
+    """An element, and where it stands in the packet."""
+
+    __slots__ = ("above", "attributes", "children", "end", "inner", "name", "start", "text")
+
+    def __init__(self, name: "Name", attributes: dict["Name", str], start: int, above: list["Node"]) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.start = start
+        self.inner = start
+        """Where the end tag begins; `start` in an element without one."""
+        self.end = start
+        self.above = above
+        self.children: list[Node] = []
+        self.text = ""
+
+
+Name = tuple[str, str]
+
+
+def parse(packet: bytes) -> Node:
+    """The elements of a packet; ValueError where it is not well formed, or has a document type."""
+    if packet[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in packet[:8]:
+        raise ValueError("the XMP packet is not UTF-8")
+    parser = expat.ParserCreate("utf-8", namespace_separator="\n")
+    stack: list[Node] = []
+    roots: list[Node] = []
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        node = Node(
+            _name(name),
+            {_name(key): value for key, value in attributes.items()},
+            parser.CurrentByteIndex,
+            stack[:],
+        )
+        (stack[-1].children if stack else roots).append(node)
+        stack.append(node)
+
+    def end(_: str) -> None:
+        node = stack.pop()
+        node.inner = parser.CurrentByteIndex
+        node.end = packet.index(b">", node.inner) + 1 if node.inner > node.start else _tag_end(packet, node)
+
+    def text(piece: str) -> None:
+        stack[-1].text += piece
+
+    def doctype(*_: object) -> None:
+        raise ValueError("a document type in the XMP packet")
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
+    parser.StartDoctypeDeclHandler = doctype
+    parser.buffer_text = True
+    try:
+        parser.Parse(packet.rstrip(b"\0 \r\n\t"), True)
+    except expat.ExpatError as error:
+        raise ValueError(f"the XMP packet is not well formed: {error}") from None
+    return roots[0]
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """An element and all below it."""
+    yield node
+    for child in node.children:
+        yield from walk(child)
+
+
+_HEAD = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="xlabel">'
+    f'<rdf:RDF xmlns:rdf="{RDF}">'
+).encode()
+_TAIL = b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+_DESCRIPTION = (
+    f'<rdf:Description rdf:about="" xmlns:rdf="{RDF}" xmlns:xlabel="{NAMESPACE}"'
+    f' xmlns:Iptc4xmpExt="{EXT}" xmlns:xmp="http://ns.adobe.com/xap/1.0/"><xlabel:Version>1</xlabel:Version>'
+).encode()
+_PREFIXES = f' xmlns:rdf="{RDF}" xmlns:xlabel="{NAMESPACE}" xmlns:Iptc4xmpExt="{EXT}"'.encode()
+_XMP_PREFIX = b' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+
+
+def _description(ours: Ours, *, bag: bool) -> bytes:
+    parts = [_DESCRIPTION]
+    if ours.document is not None:
+        parts.append(b"<xlabel:Document>%b</xlabel:Document>" % escape(ours.document.decode()).encode())
+    if ours.extended is not None:
+        parts.append(
+            b'<xmpNote:HasExtendedXMP xmlns:xmpNote="%b">%b</xmpNote:HasExtendedXMP>'
+            % (NOTE.encode(), ours.extended)
+        )
+    if ours.regions and bag:
+        parts.append(
+            b"<Iptc4xmpExt:ImageRegion><rdf:Bag>%b</rdf:Bag></Iptc4xmpExt:ImageRegion>" % ours.regions
+        )
+    parts += (ours.faces, b"</rdf:Description>")
+    return b"".join(parts)
+
+
+def _with_prefixes(regions: bytes) -> bytes:
+    """Regions for a bag whose packet may have other prefixes, or none, for our namespaces."""
+    return regions.replace(b"<rdf:li>", b"<rdf:li%b%b>" % (_PREFIXES, _XMP_PREFIX))
+
+
+def _bag(rdf: Node) -> Node | None:
+    """The bag of image regions that others wrote."""
+    for node in walk(rdf):
+        if node.name == (RDF, "Bag") and node.above[-1].name == (EXT, "ImageRegion"):
+            return node
+    return None
+
+
+def _inside_end(packet: bytes, node: Node) -> int:
+    if node.inner == node.start:
+        raise ValueError(f"an empty element {node.name[1]} in the XMP packet")
+    return node.inner
+
+
+def _text(packet: bytes, name: Name) -> bytes | None:
+    """The text of a property, which is an element or an attribute."""
+    if name[0].encode() not in packet:
+        return None
+    for node in walk(parse(packet)):
+        if node.name == name:
+            return node.text.encode()
+        if name in node.attributes:
+            return node.attributes[name].encode()
+    return None
+
+
+def _ours(packet: bytes, tree: Node, guid: bytes | None) -> Iterator[Edit]:
+    """What is ours, as edits that delete it: the widest element that holds nothing else."""
+    own = {id(node) for node in walk(tree) if _is_ours(node) or _names(node, guid)}
+    for node in sorted(walk(tree), key=lambda node: -len(node.above)):
+        if node.name in _WRAPPERS and node.children and all(id(child) in own for child in node.children):
+            own.add(id(node))
+    for node in walk(tree):
+        if id(node) in own:
+            if not (node.above and id(node.above[-1]) in own):
+                yield Edit(node.start, node.end, b"")
+        elif any(name[0] == NAMESPACE for name in node.attributes) and not any(
+            id(parent) in own for parent in node.above
+        ):
+            yield from _attributes(packet, node)
+
+
+_WRAPPERS = {(RDF, "Bag"), (EXT, "ImageRegion"), (RDF, "Description"), (MWG, "Regions"), (MWG, "RegionList")}
+
+
+def _is_ours(node: Node) -> bool:
+    if node.name[0] == NAMESPACE:
+        return True
+    if node.name == (RDF, "li"):
+        return any(
+            below.text.startswith(REGION)
+            if below.name == (EXT, "rId")
+            else below.attributes.get((EXT, "rId"), "").startswith(REGION)
+            for below in walk(node)
+        )
+    if node.name == (RDF, "Description") and not node.children:
+        return (
+            bool(node.attributes)
+            and all(name[0] == NAMESPACE or name == (RDF, "about") for name in node.attributes)
+            and any(name[0] == NAMESPACE for name in node.attributes)
+        )
+    return False
+
+
+def _names(node: Node, guid: bytes | None) -> bool:
+    return guid is not None and node.name == (NOTE, "HasExtendedXMP") and node.text.encode() == guid
+
+
+def _attributes(packet: bytes, node: Node) -> Iterator[Edit]:
+    """Our properties that another tool wrote as attributes."""
+    tag = packet[node.start : _tag_end(packet, node)]
+    prefixes = re.findall(rb"xmlns:(\w+)\s*=\s*[\"']%b[\"']" % re.escape(NAMESPACE.encode()), packet)
+    for prefix in set(prefixes):
+        for found in re.finditer(rb"\s+%b:[\w.-]+\s*=\s*(?:\"[^\"]*\"|'[^']*')" % re.escape(prefix), tag):
+            yield Edit(node.start + found.start(), node.start + found.end(), b"")
+
+
+def _tag_end(packet: bytes, node: Node) -> int:
+    """Behind the start tag; a `>` may stand in an attribute."""
+    found = _TAG.match(packet, node.start)
+    if found is None:
+        raise ValueError(f"a tag without end at byte {node.start} of the XMP packet")
+    return found.end()
+
+
+_TAG = re.compile(rb"<(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
+
+
+def _name(text: str) -> Name:
+    space, _, name = text.rpartition("\n")
+    return space, name
