@@ -345,7 +345,7 @@ def _count_end(data: memoryview, at: int) -> int:
     import numpy as np
 
     return sum(
-        np.count_nonzero(np.frombuffer(data, "<u2", (len(data) - start) // 2, start) == 0xD9FF)
+        int(np.count_nonzero(np.frombuffer(data, "<u2", (len(data) - start) // 2, start) == 0xD9FF))
         for start in (at, at + 1)
         if start + 2 <= len(data)
     )
