@@ -26,7 +26,7 @@ RUN = 1 << 17
 TEXT_SUFFIXES = frozenset(
     (
         "txt xml json jsonl yaml yml csv tsv md rst log py sh ini cfg toml html htm pdf "
-        "zip tar gz mp4 db npy npz pt"
+        "zip tar gz mp4 db npy npz pt xlabel xlabel-tmp"
     ).split()
 )
 """Endings of files that are not opened to see whether they are images."""
