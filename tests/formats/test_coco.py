@@ -851,6 +851,93 @@ def test_one_bad_record_or_file_leaves_the_rest() -> None:
     assert len(labels.samples[0].annotations) == 4
 
 
+def test_numbers_that_are_none_are_problems_of_their_records_and_pycocotools_has_the_same_labels(
+    tmp_path: Path,
+) -> None:
+    odd = float("nan")
+    source = document([box(1, area=odd), box(2, 2), box(3, bbox=[1, 2, odd, 4]), box(4, score=float("-inf"))])
+    source["images"][0]["exposure"] = odd
+    source["categories"][0]["weight"] = float("inf")
+    source["info"] = {"note": 'NaN, "Infinity" and [', "mean": odd}
+    (tmp_path / "nan.json").write_text(json.dumps(source))
+    labels = coco.read(folder(tmp_path))
+    assert [(p.where.rpartition(": ")[2], p.code) for p in labels.problems] == [
+        ("categories[0]", "bad-category"), ("images[0]", "bad-image"),
+        ("annotations[0]", "bad-annotation"), ("annotations[2]", "bad-annotation"),
+        ("annotations[2]", "bad-bbox"), ("annotations[3]", "bad-annotation"), ("info", "bad-field"),
+    ]  # fmt: skip
+    assert labels.problems[0].message == (
+        "expected a number, got Infinity, which is no JSON; it is read as null, write that in its place"
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        others = COCO(str(tmp_path / "nan.json"))
+    ours = {a.id: a for sample in labels.samples for a in sample.annotations}
+    assert ours.keys() == others.anns.keys()
+    assert [labels.samples[n].image.key for n in (0, 1)] == [others.imgs[n]["file_name"] for n in (1, 2)]
+    for identity, label in ours.items():
+        if identity != 3:
+            assert list(label.bbox or ()) == others.anns[identity]["bbox"]
+    assert (ours[1].area, ours[3].bbox, ours[4].score) == (None, None, None)
+    again = written(dataset(labels))["nan.json"]
+    assert again["info"] == {"note": source["info"]["note"], "mean": None}
+    assert [record["id"] for record in again["annotations"]] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (rb'"\udcff.jpg"', "half of a surrogate pair"),
+        (rb'"\ud83d"', "half of a surrogate pair"),
+        (rb'"C:\images"', "escape"),
+        (b'"a\nb"', "invalid character"),
+        (b"01", "invalid number"),
+        (b"nan", "invalid character"),
+        (b"[1, 2,]", "trailing comma"),
+        (b"[" * 100_000 + b"]" * 100_000, "recursion"),
+        (b'"a" "b"', "expected"),
+    ],
+)
+def test_what_json_parsers_refuse_takes_its_own_record_alone(text: bytes, said: str) -> None:
+    good = json.dumps(document([box(1), box(2, note=77), box(3, 2)])).encode()
+    with pytest.raises((ValueError, RecursionError)):
+        json.dumps(json.loads(good.replace(b"77", text)), ensure_ascii=False).encode()
+    labels = coco.read(Memory({"a.json": good.replace(b"77", text)}))
+    assert [(p.where, p.code) for p in labels.problems] == [
+        ("labels/a.json: annotations[1]", "bad-annotation")
+    ]
+    assert said in labels.problems[0].message
+    assert labels.problems[0].message.endswith("it is left out, correct it")
+    assert [a.id for sample in labels.samples for a in sample.annotations] == [1, 3]
+    found = json.dumps([*RESULTS[:2], RESULTS[3] | {"caption": 77}]).encode().replace(b"77", text)
+    assert sum(len(s.annotations) for s in coco.read(Memory({"r.json": found})).samples) == 2
+
+
+@pytest.mark.parametrize("text", [b'{"id": NaN', b'{"id": NaN]', b'{"id": "NaN}', b"NaN]", b'NaN, "a'])
+def test_a_document_whose_brackets_or_quotes_do_not_close_is_refused(text: bytes) -> None:
+    good = json.dumps(document([77, box(1)])).encode()
+    with pytest.raises(InputError, match=r"labels/a.json"):
+        coco.read(Memory({"a.json": good.replace(b"77", text)}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"x": NaN},' * 100_000 + b"1",
+        b"NaN," * 200_000 + b"1",
+        b"NaN" + b"[" * 5_000_000,
+        b"NaN" + b"[1" * 2_000_000 + b"]" * 2_000_000,
+        b"NaN" + b'"a' * 2_000_000,
+        b"NaN" + b"\\" * 5_000_000,
+        b'NaN,"' + b"\\n" * 5_000_000 + b'"',
+    ],
+)
+def test_damage_takes_time_by_the_size_of_the_file_alone(text: bytes) -> None:
+    began = time.process_time()
+    with contextlib.suppress(InputError):
+        coco.read(Memory({"a.json": b'{"images": [], "annotations": [' + text + b"]}"}))
+    assert time.process_time() - began < 10
+
+
 def test_other_json_beside_it_is_left_alone() -> None:
     tree = Memory({"a.json": json.dumps(document([])), "b.json": '{"shapes": []}', "c.txt": "x"})
     assert coco.sniff(tree) == "a.json with images, annotations, categories"

@@ -304,6 +304,24 @@ def test_an_edit_by_hand_is_read() -> None:
     ]
 
 
+def test_a_record_that_json_parsers_refuse_is_a_problem_and_the_rest_is_read() -> None:
+    document = json.loads(packed(everything()))
+    document["annotations"][1]["area"] = float("nan")
+    document["images"][2]["note"] = float("inf")
+    document["annotations"][6]["caption"] = "\udc80"
+    found = unified.read(json.dumps(document).encode(), "u.json")
+    assert [problem.where for problem in found.problems] == [
+        "u.json: images[2]", "u.json: annotations[1]", "u.json: annotations[6]",
+    ]  # fmt: skip
+    before, after = everything().samples, found.dataset.samples
+    assert [sample.image.key for sample in after] == [sample.image.key for sample in before]
+    assert len(found.frames or ()) == len(before)
+    labels = after[0].annotations
+    assert (labels[1].area, labels[1].bbox) == (None, (1.5, 2, 3, 4))
+    assert labels[2:6] == before[0].annotations[2:6]
+    assert labels[6:] == before[0].annotations[7:]
+
+
 @pytest.mark.parametrize(
     "text",
     [b"", b"{}", b"[]", b'{"images":[]}', b'{"images":{},"xlabel":{}}', b'{"images":[],"xlabel":5}',

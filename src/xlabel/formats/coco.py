@@ -18,10 +18,12 @@ import msgspec
 from msgspec.structs import replace
 
 from xlabel.errors import InputError
-from xlabel.formats import coco_reading, coco_writing, unified
+from xlabel.formats import coco_json, coco_reading, coco_writing, unified
+from xlabel.formats.coco_joining import doubled, extra_of
 from xlabel.formats.coco_layout import NAME as NAME
 from xlabel.formats.coco_layout import File, files_of, kept, origin_of, places, split_of, starts
 from xlabel.formats.coco_records import complete, record_of, spelling
+from xlabel.formats.coco_state import Reading
 from xlabel.formats.labels import DocumentLabels, Ref, settle
 from xlabel.formats.losses import FIELDS
 from xlabel.formats.names import spread
@@ -135,15 +137,15 @@ def sniff(tree: "Tree") -> str | None:
         if b'"images"' not in data and b'"annotations"' not in data and b'"image_id"' not in data:
             continue
         try:
-            top = coco_reading.parse(data, path)
+            top = coco_json.parse(data, path)
         except InputError:
             if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and b'"category_id"' in data:
                 return f"{path}, JSON with category_id, damaged"
             continue
-        if coco_reading.is_document(top):
+        if coco_json.is_document(top):
             names = [key for key in ("images", "annotations", "categories") if key in top]
             return f"{path} with {', '.join(names)}"
-        if coco_reading.is_results(top):
+        if coco_json.is_results(top):
             return f"{path}, a list of {len(top):,} results"
     return None
 
@@ -154,7 +156,7 @@ def read(tree: "Tree", variant: str | None = None) -> CocoLabels:
     Results lists come last, so that they find the images and categories that the documents name. A file that
     cannot be read is a problem where there are others. Raises InputError where none can be read.
     """
-    state = coco_reading.Reading(where=tree.root, several=False)
+    state = Reading(where=tree.root, several=False)
     found = _kinds(tree, _paths(tree), state.problems)
     bundled = [path for path, kind in found.items() if kind == "unified"]
     if bundled and len(found) > 1:
@@ -168,18 +170,18 @@ def read(tree: "Tree", variant: str | None = None) -> CocoLabels:
     where = tree.root if state.several else _where(tree, next(iter(found)))
     for path in sorted(found, key=lambda path: found[path]):
         state.where = _where(tree, path)
-        top = coco_reading.parse(tree.read(path), state.where)
+        top = coco_json.parse(tree.read(path), state.where)
         if isinstance(top, list):
             coco_reading.read_results(state, path, top)
         else:
             coco_reading.read_document(state, path, top)
     samples = coco_reading.samples(state)
-    extra = coco_reading.extra_of(state.files)
+    extra = extra_of(state.files)
     if not state.several:
         state.files[0].extra = None
     origin = origin_of(state.files)
     labels = CocoLabels(where, samples, state.categories, origin, extra, state.problems)
-    labels.notes += coco_reading.doubled(state)
+    labels.notes += doubled(state)
     return labels
 
 
@@ -221,7 +223,7 @@ def _kinds(tree: "Tree", paths: list[str], problems: list[Problem]) -> dict[str,
     errors: list[InputError] = []
     for path in paths:
         try:
-            top = coco_reading.parse(tree.read(path), _where(tree, path))
+            top = coco_json.parse(tree.read(path), _where(tree, path))
         except FileNotFoundError:
             continue
         except InputError as error:
@@ -229,9 +231,9 @@ def _kinds(tree: "Tree", paths: list[str], problems: list[Problem]) -> dict[str,
             where, _, what = str(error).partition(": ")
             problems.append(Problem(where, "unreadable", what))
             continue
-        if coco_reading.is_document(top):
+        if coco_json.is_document(top):
             found[path] = "unified" if unified.is_ours(top) else "document"
-        elif coco_reading.is_results(top) or (top == [] and len(paths) == 1):
+        elif coco_json.is_results(top) or (top == [] and len(paths) == 1):
             found[path] = "results"
     if not found:
         if errors:

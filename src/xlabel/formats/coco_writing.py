@@ -11,8 +11,9 @@ from msgspec import UNSET, Struct, field
 from msgspec.structs import replace
 
 from xlabel.formats.coco_images import category_of, category_record, image_of, image_record, is_id, rewritten
+from xlabel.formats.coco_joining import extra_of, joined_category
 from xlabel.formats.coco_layout import FILE, LISTS, File, Place, files_of, places, split_of, starts
-from xlabel.formats.coco_reading import baseline_of, extra_of, joined_category
+from xlabel.formats.coco_reading import baseline_of
 from xlabel.formats.coco_records import DERIVED, Record, Spelling, box_record, complete, record_of, spelling
 from xlabel.formats.pairing import stem
 from xlabel.model import Annotation, Category, Dataset, Sample

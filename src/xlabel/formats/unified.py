@@ -6,17 +6,18 @@ in the objects `xlabel` of images and annotations, and of the whole, which is th
 """
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
+from msgspec.structs import replace
 
 from xlabel.errors import CorruptError, InputError
-from xlabel.formats.coco_images import KNOWN, category_of, category_record, image_of
-from xlabel.formats.coco_layout import LISTS
-from xlabel.formats.coco_reading import BAD, baseline_of, parse, shortened_raw
+from xlabel.formats.coco_images import KNOWN, category_record, image_of, is_id
+from xlabel.formats.coco_json import BAD, beginning, parse, records, value_of
+from xlabel.formats.coco_layout import LISTS, File
+from xlabel.formats.coco_reading import closer, label_of, object_at, read_categories
 from xlabel.formats.coco_records import (
     Record,
     Said,
@@ -28,7 +29,7 @@ from xlabel.formats.coco_records import (
     said_of,
     take_back,
 )
-from xlabel.formats.untrusted import is_deep
+from xlabel.formats.coco_state import Reading
 from xlabel.model import Annotation, Category, Dataset, Image, OrientedBox, Problem, Sample
 from xlabel.model.dataset import Origin
 from xlabel.model.geometry import bbox_of
@@ -41,7 +42,6 @@ _OURS = frozenset({"pack_id", "bundle", "frames"})
 
 _encoder = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(Record).decode
-_anything = msgspec.json.Decoder().decode
 _BOX = ("area",)
 _NEW_BOX = ("id", "area")
 
@@ -135,10 +135,7 @@ def is_ours(top: object) -> bool:
     """
     if not isinstance(top, dict) or "xlabel" not in top:
         return False
-    try:
-        section = _anything(top["xlabel"])
-    except BAD:
-        return False
+    section, _ = value_of(top["xlabel"])
     return isinstance(section, dict) and (
         type(section.get("version")) is int or not _OURS.isdisjoint(section)
     )
@@ -151,28 +148,29 @@ def read(data: bytes, where: str) -> Unified:
         raise InputError(
             f'{where}: expected an annotation file of xlabel, with "images" and "xlabel"; pack again'
         )
-    problems: list[Problem] = []
+    state, file = Reading(where=where, several=False), File(path=where)
     section = _section(top["xlabel"], where)
-    categories = _categories(top.get("categories"), where, problems)
-    by_id = {category.id: category for category in reversed(categories)}
-    images, frames, index = _images(top["images"], where, problems)
-    _annotations(top.get("annotations"), where, problems, images, index, by_id)
+    lists = {key: _list(top, key, where) for key in LISTS}
+    categories = read_categories(state, file, lists["categories"])
+    samples, frames, index = _images(state, file, lists["images"])
+    groups: list[list[Annotation]] = [[] for _ in samples]
+    _annotations(state, file, lists["annotations"], index, categories, groups)
     samples = [
-        msgspec.structs.replace(sample, annotations=tuple(group)) if group else sample
-        for sample, group in images
+        replace(sample, annotations=tuple(group)) if group else sample
+        for sample, group in zip(samples, groups, strict=True)
     ]
     extra = {key: _field(raw, key, where) for key, raw in top.items() if key not in (*LISTS, "xlabel")}
     extra |= section.get("extra") or {}
     unmatched = [
         found
         for at, item in enumerate(section.get("unmatched") or ())
-        if (found := _as_sample(item, by_id, f"{where}: xlabel.unmatched[{at}]", problems)) is not None
+        if (found := _as_sample(state, file, f"xlabel.unmatched[{at}]", item, categories)) is not None
     ]
     if unmatched:
         section["unmatched"] = unmatched
-    origin = _origin(section.get("origin"), where, problems)
-    dataset = Dataset(samples=samples, categories=categories, extra=extra or None, origin=origin)
-    return Unified(dataset, frames, section, unmatched, problems)
+    origin = _origin(state, section.get("origin"))
+    dataset = Dataset(samples=samples, categories=state.categories, extra=extra or None, origin=origin)
+    return Unified(dataset, frames, section, unmatched, state.problems)
 
 
 def _lines(records: Iterable[Any]) -> bytes:
@@ -240,19 +238,16 @@ def _unmatched(sample: Sample) -> dict[str, Any]:
 
 
 def _field(raw: Raw, key: str, where: str) -> Any:
-    try:
-        value = _anything(raw)
-    except BAD as error:
-        raise InputError(f"{where}: {key}: {error}; pack again") from None
-    if isinstance(value, (dict, list)) and is_deep(value):
-        raise InputError(f"{where}: {key}: nested too deeply; pack again")
-    return value
+    found, wrong = value_of(raw)
+    if found is UNSET:
+        raise InputError(f"{where}: {key}: {wrong}; or pack again")
+    return found
 
 
 def _section(raw: Raw, where: str) -> dict[str, Any]:
     section = _field(raw, "xlabel", where)
     if not isinstance(section, dict):
-        raise InputError(f"{where}: expected an object as xlabel, got {shortened_raw(raw)}; pack again")
+        raise InputError(f"{where}: expected an object as xlabel, got {beginning(raw)}; pack again")
     version = section.get("version", VERSION)
     if type(version) is not int or version > VERSION:
         raise CorruptError(
@@ -264,85 +259,56 @@ def _section(raw: Raw, where: str) -> dict[str, Any]:
     return section
 
 
-def _origin(raw: Any, where: str, problems: list[Problem]) -> Origin | None:
+def _origin(state: Reading, raw: Any) -> Origin | None:
     if raw is None:
         return None
     try:
         return msgspec.convert(raw, Origin)
     except msgspec.ValidationError as error:
-        problems.append(Problem(f"{where}: xlabel.origin", "bad-origin", f"{error}; it is left out"))
+        state.problem("xlabel.origin", "bad-origin", f"{error}; it is left out")
         return None
 
 
-def _records(raw: Raw | None, key: str, where: str) -> list[Raw]:
-    if raw is None:
-        return []
-    try:
-        return msgspec.json.decode(raw, type=list[Raw])
-    except BAD:
-        raise InputError(f"{where}: {key}: expected a list, got {shortened_raw(raw)}; pack again") from None
-
-
-def _object(raw: Raw, at: str, where: str, problems: list[Problem]) -> dict[str, Any] | None:
-    try:
-        value = _anything(raw)
-        if isinstance(value, dict) and not is_deep(value):
-            return value
-    except BAD:
-        pass
-    message = f"expected an object, got {shortened_raw(raw)}; it is left out"
-    problems.append(Problem(f"{where}: {at}", "bad-record", message))
-    return None
-
-
-def _categories(raw: Raw | None, where: str, problems: list[Problem]) -> list[Category]:
-    categories = []
-    for at, text in enumerate(_records(raw, "categories", where)):
-        value = _object(text, f"categories[{at}]", where, problems)
-        category, wrong = (None, None) if value is None else category_of(value)
-        if wrong is not None:
-            problems.append(Problem(f"{where}: categories[{at}]", "bad-category", wrong))
-        if category is not None:
-            categories.append(category)
-    return categories
+def _list(top: Mapping[str, Raw], key: str, where: str) -> list[Raw]:
+    found = records(top[key]) if key in top else []
+    if found is None:
+        raise InputError(f"{where}: {key}: expected a list, got {beginning(top[key])}; pack again")
+    return found
 
 
 def _images(
-    raw: Raw, where: str, problems: list[Problem]
-) -> tuple[list[tuple[Sample, list[Annotation]]], list[Frame] | None, dict[Any, list[Annotation]]]:
-    """The images with room for their annotations, their frames, and that room by the images' ids."""
-    images: list[tuple[Sample, list[Annotation]]] = []
-    frames: list[Frame] | None = []
-    index: dict[Any, list[Annotation]] = {}
-    for at, text in enumerate(_records(raw, "images", where)):
-        value = _object(text, f"images[{at}]", where, problems)
-        if value is None:
+    state: Reading, file: File, raws: list[Raw]
+) -> tuple[list[Sample], list[Frame] | None, dict[Any, int]]:
+    """The images, their frames, and their positions by the ids that the file gives them."""
+    samples: list[Sample] = []
+    frames: list[Frame | None] = []
+    index: dict[Any, int] = {}
+    for at, raw in enumerate(raws):
+        found = object_at(state, file, "images", at, raw)
+        if found is None:
             continue
-        sample, wrong = _sample(value)
-        problems += [Problem(f"{where}: images[{at}]", code, message) for code, message in wrong]
-        group: list[Annotation] = []
-        images.append((sample, group))
-        if isinstance(value.get("id"), (int, str)):
-            index.setdefault(value["id"], group)
-        frame = None if frames is None else _frame(value, sample.image)
-        if frame is None or frames is None:
-            frames = None
-        else:
-            frames.append(frame)
-    return images, frames or None, index
+        sample, wrong = _sample(found)
+        for code, message in wrong:
+            state.problem(f"images[{at}]", code, message)
+        if is_id(found.get("id")):
+            index.setdefault(found["id"], len(samples))
+        samples.append(sample)
+        frames.append(_frame(found, sample.image))
+    every = [frame for frame in frames if frame is not None]
+    return samples, every if every and len(every) == len(frames) else None, index
 
 
-def _sample(value: dict[str, Any]) -> tuple[Sample, list[tuple[str, str]]]:
-    said = value.get("xlabel")
+def _sample(found: dict[str, Any]) -> tuple[Sample, list[tuple[str, str]]]:
+    said = found.get("xlabel")
     said = said if isinstance(said, dict) else {}
-    bare = {key: item for key, item in value.items() if key not in PLACED or "frame_index" not in value}
+    bare = {key: item for key, item in found.items() if key not in PLACED or "frame_index" not in found}
     image, split, problems = image_of(bare)
     identity = said.get("id", image.id)
     derived = said.get("derived")
     if (isinstance(derived, list) and "id" in derived) or not isinstance(identity, (int, str)):
         identity = None
     if identity != image.id:
-        image = msgspec.structs.replace(image, id=identity)
+        image = replace(image, id=identity)
     drawn, named = said.get("drawn"), said.get("named")
     pair = isinstance(drawn, list) and len(drawn) == 2 and all(type(side) is int for side in drawn)
     sample = Sample(
@@ -355,21 +321,21 @@ def _sample(value: dict[str, Any]) -> tuple[Sample, list[tuple[str, str]]]:
     return sample, problems
 
 
-def _frame(value: dict[str, Any], image: Image) -> Frame | None:
-    said = value.get("xlabel")
+def _frame(found: dict[str, Any], image: Image) -> Frame | None:
+    said = found.get("xlabel")
     said = said if isinstance(said, dict) else {}
-    if "frame_index" not in value:
+    if "frame_index" not in found:
         return None
     try:
         frame = msgspec.convert(
             {
-                "index": value["frame_index"],
+                "index": found["frame_index"],
                 "key": image.key,
-                "offset": value.get("offset"),
-                "size": value.get("size"),
+                "offset": found.get("offset"),
+                "size": found.get("size"),
                 "width": image.width,
                 "height": image.height,
-                "sha256": value.get("sha256"),
+                "sha256": found.get("sha256"),
                 "mime": said.get("mime", "application/octet-stream"),
                 "orientation": image.orientation,
                 "placeholder": said.get("placeholder", False),
@@ -378,66 +344,62 @@ def _frame(value: dict[str, Any], image: Image) -> Frame | None:
             Frame,
         )
         base64.b64decode(frame.name_bytes or "", validate=True)
-    except (msgspec.ValidationError, binascii.Error, ValueError):
+    except (msgspec.ValidationError, ValueError):
         return None
     return frame
 
 
 def _annotations(
-    raw: Raw | None,
-    where: str,
-    problems: list[Problem],
-    images: Sequence[Any],
-    index: Mapping[Any, list[Annotation]],
-    categories: Mapping[Any, Category],
+    state: Reading,
+    file: File,
+    raws: list[Raw],
+    index: dict[Any, int],
+    categories: dict[Any, Category],
+    groups: Sequence[list[Annotation]],
 ) -> None:
-    """Put the annotations where they belong."""
-    for at, text in enumerate(_records(raw, "annotations", where)):
+    """Put the annotations into the groups of their images."""
+    for at, raw in enumerate(raws):
         try:
-            record: Record | None = _decode(text)
+            record: Record | None = _decode(raw)
         except BAD:
             record = None
+        annotation, position = None, -1
+        bbox: Any = None
+        outline: Any = None
         if record is not None and (record.xlabel is UNSET or record.xlabel.shape is UNSET):
-            group = index.get(record.image_id)
-            category = categories.get(record.category_id) if record.category_id is not None else None
-            if group is not None and (category is not None or record.category_id is None):
-                bbox, said = record.bbox, record.xlabel
+            category = categories.get(record.category_id)
+            if category is not None or record.category_id is None:
+                position = index.get(record.image_id, -1)
+            if position >= 0:
+                bbox = record.bbox
                 annotation = _annotation(record, category)
-                if annotation is not None:
-                    derived = () if said is UNSET else said.derived
-                    if derived and "bbox" in derived and bbox:
-                        _tell_ignored(bbox, None, annotation, f"{where}: annotations[{at}]", problems)
-                    group.append(annotation)
-                    continue
-        value = _object(text, f"annotations[{at}]", where, problems)
-        if value is None:
-            continue
-        found = value.get("image_id")
-        group = index.get(found) if isinstance(found, (int, str)) else None
-        if group is None:
-            message = f"expected the id of an image as image_id, got {found!r:.60}; it is left out"
-            problems.append(Problem(f"{where}: annotations[{at}]", "unknown-image", message))
-            continue
-        place = f"{where}: annotations[{at}]"
-        annotation = _loose(value, categories, place, problems)
-        said_there = value.get("xlabel")
-        named = said_there.get("derived") if isinstance(said_there, dict) else None
-        if isinstance(named, list):
-            stated = [value.get(name) if name in named else None for name in ("bbox", "segmentation")]
-            _tell_ignored(stated[0], stated[1], annotation, place, problems)
-        group.append(annotation)
+        if record is None or annotation is None:
+            looked = closer(state, file, at, raw, index, categories)
+            if looked is None:
+                continue
+            position, annotation, record, _ = looked
+            annotation = _with_origin(annotation, record)
+            bbox, outline = record.bbox, record.segmentation
+        named = () if record.xlabel is UNSET else record.xlabel.derived
+        if named and ("bbox" in named or "segmentation" in named):
+            _tell_ignored(
+                state,
+                f"annotations[{at}]",
+                annotation,
+                bbox if "bbox" in named else None,
+                outline if "segmentation" in named else None,
+            )
+        groups[position].append(annotation)
 
 
-def _tell_ignored(
-    bbox: Any, segmentation: Any, annotation: Annotation, place: str, problems: list[Problem]
-) -> None:
+def _tell_ignored(state: Reading, at: str, annotation: Annotation, bbox: Any, segmentation: Any) -> None:
     """List a derived box or outline that is not what its geometry makes: it was edited, and is not read."""
     changed = []
     made = bbox_of(annotation)
-    if bbox is not None and made is not None and not _alike(bbox, made):
+    if bbox and made is not None and not _alike(bbox, made):
         changed.append("bbox")
-    if segmentation is not None and isinstance(annotation.shape, OrientedBox):
-        outline = segmentation[0] if isinstance(segmentation, list) and segmentation else None
+    if segmentation and isinstance(annotation.shape, OrientedBox):
+        outline = segmentation[0] if isinstance(segmentation, tuple) else ()
         if not _alike(outline, annotation.shape.corners):
             changed.append("segmentation")
     if changed:
@@ -445,14 +407,13 @@ def _tell_ignored(
             f"{' and '.join(changed)} is not what the geometry makes of it, from which it is derived; edit "
             "that, or take the name out of xlabel.derived"
         )
-        problems.append(Problem(place, "derived-changed", message))
+        state.problem(at, "derived-changed", message)
 
 
-def _alike(ours: Any, theirs: Sequence[Any]) -> bool:
-    numbers = isinstance(ours, (list, tuple)) and all(isinstance(n, (int, float)) for n in ours)
-    if not numbers or len(ours) != len(theirs):
-        return False
-    return all(abs(a - b) <= 1e-6 * max(1, abs(b)) for a, b in zip(ours, theirs, strict=True))
+def _alike(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
+    return len(ours) == len(theirs) and all(
+        abs(a - b) <= 1e-6 * max(1, abs(b)) for a, b in zip(ours, theirs, strict=True)
+    )
 
 
 def _annotation(record: Record, category: Category | None) -> Annotation | None:
@@ -461,9 +422,10 @@ def _annotation(record: Record, category: Category | None) -> Annotation | None:
     if said is UNSET:
         return annotation_of(record, category, None, None) if is_clean(record) else None
     record.xlabel = UNSET
-    if said.mask is not UNSET or not is_clean(record):
-        return None
+    clean = said.mask is UNSET and is_clean(record)
     record.xlabel = said
+    if not clean:
+        return None
     take_back(record)
     origin = None if said.origin is UNSET else said.origin
     annotation = annotation_of(record, category, None, origin)
@@ -472,31 +434,24 @@ def _annotation(record: Record, category: Category | None) -> Annotation | None:
     return said_of(annotation, said)
 
 
-def _loose(
-    value: dict[str, Any], categories: Mapping[Any, Category], where: str, problems: list[Problem]
-) -> Annotation:
-    named = value.get("category_id")
-    category = categories.get(named) if isinstance(named, int) else None
-    if named is not None and category is None:
-        message = f"expected the id of a category as category_id, got {named!r:.60}; it is read without one"
-        problems.append(Problem(where, "unknown-category", message))
-    annotation, record, wrong = baseline_of(value, category, None)
-    problems += [Problem(where, code, message) for code, message in wrong]
-    if record.xlabel is not UNSET and record.xlabel.origin is not UNSET:
-        annotation = msgspec.structs.replace(annotation, origin=record.xlabel.origin)
-    return annotation
+def _with_origin(annotation: Annotation, record: Record) -> Annotation:
+    if record.xlabel is UNSET or record.xlabel.origin is UNSET:
+        return annotation
+    return replace(annotation, origin=record.xlabel.origin)
 
 
 def _as_sample(
-    item: Any, categories: Mapping[Any, Category], where: str, problems: list[Problem]
+    state: Reading, file: File, at: str, item: Any, categories: dict[Any, Category]
 ) -> Sample | None:
     """A sample out of its records in the section."""
     image = item.get("image") if isinstance(item, dict) else None
     inside = item.get("annotations", []) if isinstance(item, dict) else None
     if not isinstance(image, dict) or not isinstance(inside, list):
-        problems.append(Problem(where, "bad-record", "expected an image and annotations; it is left out"))
+        state.problem(at, "bad-record", "expected an image and annotations; it is left out")
         return None
     sample, wrong = _sample(image)
-    problems += [Problem(where, code, message) for code, message in wrong if code != "bad-id"]
-    annotations = [_loose(value, categories, where, problems) for value in inside if isinstance(value, dict)]
-    return msgspec.structs.replace(sample, annotations=tuple(annotations))
+    for code, message in wrong:
+        if code != "bad-id":
+            state.problem(at, code, message)
+    looked = [label_of(state, file, at, raw, categories) for raw in inside if isinstance(raw, dict)]
+    return replace(sample, annotations=tuple(_with_origin(*pair) for pair in looked))
