@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 from xml.parsers import expat
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from xlabel.images.splice import Edit, joined
 
@@ -20,6 +20,10 @@ NOTE = "http://ns.adobe.com/xmp/note/"
 MWG = "http://www.metadataworkinggroup.com/schemas/regions/"
 REGION = "xlabel-"
 """What the ids of our regions begin with."""
+
+
+MAX_DEPTH = 100
+"""Elements within one another; others' packets have about ten, hostile ones thousands."""
 
 
 class Ours(NamedTuple):
@@ -34,9 +38,19 @@ class Ours(NamedTuple):
     """GUID of the Extended XMP that belongs to this packet."""
 
 
+Name = tuple[str, str]
+"""Namespace and local name."""
+
+
+class Attribute(NamedTuple):
+    value: str
+    prefix: str
+    """As written in this place."""
+
+
 def packet(ours: Ours) -> bytes:
     """A packet of its own."""
-    return b"%b%b%b" % (_HEAD, _description(ours, bag=True), _TAIL)
+    return b"%b%b%b" % (_HEAD, _description(ours, b'""', bag=True), _TAIL)
 
 
 def edits(packet: bytes, ours: Ours) -> list[Edit]:
@@ -59,13 +73,13 @@ def edits(packet: bytes, ours: Ours) -> list[Edit]:
         at = _inside_end(packet, bag)
         found.append(Edit(at, at, _with_prefixes(ours.regions)))
     at = _inside_end(packet, rdf)
-    found.append(Edit(at, at, _description(ours, bag=bag is None)))
+    found.append(Edit(at, at, _description(ours, _about(rdf), bag=bag is None)))
     return sorted(found)
 
 
 def document(packet: bytes) -> bytes | None:
     """Our document in a packet, or None."""
-    return _text(packet, (NAMESPACE, "Document"))
+    return _text(packet, (NAMESPACE, "Document")) if b":Document" in packet else None
 
 
 def extension(packet: bytes) -> bytes | None:
@@ -80,40 +94,50 @@ def removal(packet: bytes, guid: bytes | None = None) -> list[Edit] | None:
     """
     tree = parse(packet)
     ours = list(_ours(packet, tree, guid))
-    others = [
-        node
-        for node in walk(tree)
-        if node.name != (RDF, "RDF")
-        and any(parent.name == (RDF, "RDF") for parent in node.above[-1:])
+    others = any(
+        node.parent is not None
+        and node.parent.name == (RDF, "RDF")
         and not any(edit.start <= node.start and node.end <= edit.stop for edit in ours)
-    ]
-    if ours and not others:
-        return None
-    return joined(ours)
+        for node in walk(tree)
+    )
+    return None if ours and not others else joined(ours)
 
 
 class Node:
     """An element, and where it stands in the packet."""
 
-    __slots__ = ("above", "attributes", "children", "end", "inner", "name", "start", "text")
+    __slots__ = ("attributes", "children", "end", "inner", "name", "parent", "pieces", "start")
 
-    def __init__(self, name: "Name", attributes: dict["Name", str], start: int, above: list["Node"]) -> None:
+    def __init__(
+        self, name: "Name", attributes: dict["Name", Attribute], start: int, parent: "Node | None"
+    ) -> None:
         self.name = name
         self.attributes = attributes
         self.start = start
         self.inner = start
         """Where the end tag begins; `start` in an element without one."""
         self.end = start
-        self.above = above
+        self.parent = parent
         self.children: list[Node] = []
-        self.text = ""
+        self.pieces: list[str] = []
 
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
-Name = tuple[str, str]
+    def above(self) -> Iterator["Node"]:
+        """The elements that it stands in, the nearest first."""
+        node = self.parent
+        while node is not None:
+            yield node
+            node = node.parent
 
 
 def parse(packet: bytes) -> Node:
-    """The elements of a packet; ValueError where it is not well formed, or has a document type."""
+    """The elements of a packet.
+
+    ValueError where it is not well formed, is nested deeper than any XMP, or has a document type.
+    """
     if packet[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in packet[:8]:
         raise ValueError("the XMP packet is not UTF-8")
     parser = expat.ParserCreate("utf-8", namespace_separator="\n")
@@ -121,12 +145,10 @@ def parse(packet: bytes) -> Node:
     roots: list[Node] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        node = Node(
-            _name(name),
-            {_name(key): value for key, value in attributes.items()},
-            parser.CurrentByteIndex,
-            stack[:],
-        )
+        if len(stack) == MAX_DEPTH:
+            raise ValueError(f"the XMP packet is nested more than {MAX_DEPTH} deep")
+        named = {_name(key): Attribute(value, _prefix(key)) for key, value in attributes.items()}
+        node = Node(_name(name), named, parser.CurrentByteIndex, stack[-1] if stack else None)
         (stack[-1].children if stack else roots).append(node)
         stack.append(node)
 
@@ -136,7 +158,7 @@ def parse(packet: bytes) -> Node:
         node.end = packet.index(b">", node.inner) + 1 if node.inner > node.start else _tag_end(packet, node)
 
     def text(piece: str) -> None:
-        stack[-1].text += piece
+        stack[-1].pieces.append(piece)
 
     def doctype(*_: object) -> None:
         raise ValueError("a document type in the XMP packet")
@@ -145,6 +167,7 @@ def parse(packet: bytes) -> Node:
     parser.EndElementHandler = end
     parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = doctype
+    parser.namespace_prefixes = True
     parser.buffer_text = True
     try:
         parser.Parse(packet.rstrip(b"\0 \r\n\t"), True)
@@ -154,7 +177,7 @@ def parse(packet: bytes) -> Node:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """An element and all below it."""
+    """An element and all below it, in their order."""
     yield node
     for child in node.children:
         yield from walk(child)
@@ -167,15 +190,15 @@ _HEAD = (
 ).encode()
 _TAIL = b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 _DESCRIPTION = (
-    f'<rdf:Description rdf:about="" xmlns:rdf="{RDF}" xmlns:xlabel="{NAMESPACE}"'
+    f' xmlns:rdf="{RDF}" xmlns:xlabel="{NAMESPACE}"'
     f' xmlns:Iptc4xmpExt="{EXT}" xmlns:xmp="http://ns.adobe.com/xap/1.0/"><xlabel:Version>1</xlabel:Version>'
 ).encode()
 _PREFIXES = f' xmlns:rdf="{RDF}" xmlns:xlabel="{NAMESPACE}" xmlns:Iptc4xmpExt="{EXT}"'.encode()
 _XMP_PREFIX = b' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
 
 
-def _description(ours: Ours, *, bag: bool) -> bytes:
-    parts = [_DESCRIPTION]
+def _description(ours: Ours, about: bytes, *, bag: bool) -> bytes:
+    parts = [b"<rdf:Description rdf:about=", about, _DESCRIPTION]
     if ours.document is not None:
         parts.append(b"<xlabel:Document>%b</xlabel:Document>" % escape(ours.document.decode()).encode())
     if ours.extended is not None:
@@ -191,6 +214,15 @@ def _description(ours: Ours, *, bag: bool) -> bytes:
     return b"".join(parts)
 
 
+def _about(rdf: Node) -> bytes:
+    """What the packet is about, in quotes: all its descriptions have to say the same.
+
+    Old packets have `about` without a prefix.
+    """
+    stated = (child.attributes.get((space, "about")) for child in rdf.children for space in (RDF, ""))
+    return quoteattr(next((about.value for about in stated if about and about.value), "")).encode()
+
+
 def _with_prefixes(regions: bytes) -> bytes:
     """Regions for a bag whose packet may have other prefixes, or none, for our namespaces."""
     return regions.replace(b"<rdf:li>", b"<rdf:li%b%b>" % (_PREFIXES, _XMP_PREFIX))
@@ -199,7 +231,7 @@ def _with_prefixes(regions: bytes) -> bytes:
 def _bag(rdf: Node) -> Node | None:
     """The bag of image regions that others wrote."""
     for node in walk(rdf):
-        if node.name == (RDF, "Bag") and node.above[-1].name == (EXT, "ImageRegion"):
+        if node.name == (RDF, "Bag") and node.parent is not None and node.parent.name == (EXT, "ImageRegion"):
             return node
     return None
 
@@ -218,24 +250,26 @@ def _text(packet: bytes, name: Name) -> bytes | None:
         if node.name == name:
             return node.text.encode()
         if name in node.attributes:
-            return node.attributes[name].encode()
+            return node.attributes[name].value.encode()
     return None
 
 
 def _ours(packet: bytes, tree: Node, guid: bytes | None) -> Iterator[Edit]:
     """What is ours, as edits that delete it: the widest element that holds nothing else."""
-    own = {id(node) for node in walk(tree) if _is_ours(node) or _names(node, guid)}
-    for node in sorted(walk(tree), key=lambda node: -len(node.above)):
-        if node.name in _WRAPPERS and node.children and all(id(child) in own for child in node.children):
-            own.add(id(node))
-    for node in walk(tree):
+    nodes = list(walk(tree))
+    own = {id(node) for node in nodes if _is_ours(node) or _names(node, guid)}
+    for node in reversed(nodes):  # so that what is within a wrapper comes before it
+        if node.name in _WRAPPERS and not _says_more(node, guid):
+            rest = [child for child in node.children if child.name != (MWG, "AppliedToDimensions")]
+            if rest and all(id(child) in own for child in rest):
+                own.add(id(node))
+    for node in nodes:
+        if any(id(parent) in own for parent in node.above()):
+            continue
         if id(node) in own:
-            if not (node.above and id(node.above[-1]) in own):
-                yield Edit(node.start, node.end, b"")
-        elif any(name[0] == NAMESPACE for name in node.attributes) and not any(
-            id(parent) in own for parent in node.above
-        ):
-            yield from _attributes(packet, node)
+            yield Edit(node.start, node.end, b"")
+        else:
+            yield from _attributes(packet, node, guid)
 
 
 _WRAPPERS = {(RDF, "Bag"), (EXT, "ImageRegion"), (RDF, "Description"), (MWG, "Regions"), (MWG, "RegionList")}
@@ -246,31 +280,41 @@ def _is_ours(node: Node) -> bool:
         return True
     if node.name == (RDF, "li"):
         return any(
-            below.text.startswith(REGION)
-            if below.name == (EXT, "rId")
-            else below.attributes.get((EXT, "rId"), "").startswith(REGION)
+            below.name == (EXT, "rId") and below.text.startswith(REGION) for below in walk(node)
+        ) or any(
+            below.attributes[(EXT, "rId")].value.startswith(REGION)
             for below in walk(node)
+            if (EXT, "rId") in below.attributes
         )
     if node.name == (RDF, "Description") and not node.children:
-        return (
-            bool(node.attributes)
-            and all(name[0] == NAMESPACE or name == (RDF, "about") for name in node.attributes)
-            and any(name[0] == NAMESPACE for name in node.attributes)
-        )
+        return any(name[0] == NAMESPACE for name in node.attributes) and not _says_more(node, None)
     return False
 
 
+def _says_more(node: Node, guid: bytes | None) -> bool:
+    """Whether an element has attributes that are neither ours nor RDF's."""
+    return any(
+        name[0] not in (NAMESPACE, RDF) and not _is_note(name, attribute.value, guid)
+        for name, attribute in node.attributes.items()
+    )
+
+
 def _names(node: Node, guid: bytes | None) -> bool:
-    return guid is not None and node.name == (NOTE, "HasExtendedXMP") and node.text.encode() == guid
+    return not node.children and _is_note(node.name, node.text, guid)
 
 
-def _attributes(packet: bytes, node: Node) -> Iterator[Edit]:
+def _is_note(name: Name, value: str, guid: bytes | None) -> bool:
+    return guid is not None and name == (NOTE, "HasExtendedXMP") and value.encode() == guid
+
+
+def _attributes(packet: bytes, node: Node, guid: bytes | None) -> Iterator[Edit]:
     """Our properties that another tool wrote as attributes."""
-    tag = packet[node.start : _tag_end(packet, node)]
-    prefixes = re.findall(rb"xmlns:(\w+)\s*=\s*[\"']%b[\"']" % re.escape(NAMESPACE.encode()), packet)
-    for prefix in set(prefixes):
-        for found in re.finditer(rb"\s+%b:[\w.-]+\s*=\s*(?:\"[^\"]*\"|'[^']*')" % re.escape(prefix), tag):
-            yield Edit(node.start + found.start(), node.start + found.end(), b"")
+    for name, (value, prefix) in node.attributes.items():
+        if name[0] == NAMESPACE or _is_note(name, value, guid):
+            written = re.escape(f"{prefix}:{name[1]}".encode())
+            tag = packet[node.start : _tag_end(packet, node)]
+            for found in re.finditer(rb"\s+%b\s*=\s*(?:\"[^\"]*\"|'[^']*')" % written, tag):
+                yield Edit(node.start + found.start(), node.start + found.end(), b"")
 
 
 def _tag_end(packet: bytes, node: Node) -> int:
@@ -281,9 +325,15 @@ def _tag_end(packet: bytes, node: Node) -> int:
     return found.end()
 
 
-_TAG = re.compile(rb"<(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
+_TAG = re.compile(rb"<[^>\"']*(?:(?:\"[^\"]*\"|'[^']*')[^>\"']*)*>")
 
 
 def _name(text: str) -> Name:
-    space, _, name = text.rpartition("\n")
-    return space, name
+    """Of what expat gives: namespace, local name and prefix, or a name without namespace."""
+    parts = text.split("\n")
+    return (parts[0], parts[1]) if len(parts) > 1 else ("", text)
+
+
+def _prefix(text: str) -> str:
+    parts = text.split("\n")
+    return parts[2] if len(parts) > 2 else ""
