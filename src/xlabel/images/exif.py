@@ -117,9 +117,8 @@ def edits(block: memoryview, comment: bytes | None, xmp: bytes | None = None) ->
             }
             entries[EXIF] = ifd.pointer(form, EXIF, place(ifd.directory_of(form, names)))
         else:
-            old = ifd.number(form, block, fields, EXIF)
-            new = place(ifd.changed(form, block, old, {USER_COMMENT: own}))
-            if xmp is None:
+            new = place(ifd.changed(form, block, _exif_at(form, block, fields), {USER_COMMENT: own}))
+            if xmp is None and link.kind != SHORT:
                 width = ifd.SIZES[link.kind]
                 patches.append(Edit(link.at, link.at + width, new.to_bytes(width, ifd.byte_order(form))))
             else:
@@ -132,19 +131,19 @@ def edits(block: memoryview, comment: bytes | None, xmp: bytes | None = None) ->
     return [*patches, Edit(end, end, bytes(added))]
 
 
-def removal(block: memoryview, *, xmp: bool = False) -> list[Edit] | None:
-    """The edits that take the UserComment (and a TIFF file's XMP) out of a block; the bytes become zero.
+def removal(block: memoryview, tags: frozenset[int] = frozenset({USER_COMMENT})) -> list[Edit] | None:
+    """The edits that take the UserComment out of a block, or the XMP of a TIFF file, or both, by their tags.
 
-    None where nothing would be left but what `fresh` writes.
+    Their bytes become zero. None where nothing would be left but what `fresh` writes.
     """
     form = ifd.form_of(block)
     first = ifd.first(form, block)
     fields, _ = ifd.directory(form, block, first)
     changes: list[Edit] = []
-    gone = {XMP} if xmp and XMP in fields else set()
+    gone = {XMP} & tags & fields.keys()
     exif: ifd.Fields = {}
-    if EXIF in fields:
-        at = ifd.number(form, block, fields, EXIF)
+    if USER_COMMENT in tags and EXIF in fields:
+        at = _exif_at(form, block, fields)
         exif, _ = ifd.directory(form, block, at)
         if USER_COMMENT in exif:
             if exif.keys() <= {USER_COMMENT, EXIF_VERSION}:
@@ -158,8 +157,7 @@ def removal(block: memoryview, *, xmp: bool = False) -> list[Edit] | None:
         if fields.keys() <= _FRESH and exif.keys() <= _FRESH_EXIF | {USER_COMMENT}:
             return None
         gone.add(SOFTWARE)
-    if USER_COMMENT in fields:
-        gone.add(USER_COMMENT)
+    gone |= {USER_COMMENT} & tags & fields.keys()
     for tag in gone - {EXIF}:
         if fields[tag].values * ifd.SIZES[fields[tag].kind] > form.offset.size:
             changes.append(_blank(fields[tag]))
@@ -230,6 +228,13 @@ def _template() -> tuple[bytes, dict[int, int]]:
 
 
 _TEMPLATE, _PLACES = _template()
+
+
+def _exif_at(form: ifd.Form, block: memoryview, fields: ifd.Fields) -> int:
+    at = ifd.number(form, block, fields, EXIF)
+    if not at:
+        raise ValueError("the pointer to the Exif directory is none")
+    return at
 
 
 def _without(form: ifd.Form, block: memoryview, at: int, tags: set[int]) -> Edit:

@@ -47,8 +47,8 @@ FORMS = {
     )
 }
 
-_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
-"""The types of whole numbers: BYTE, SHORT, LONG, LONG8."""
+_CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+"""The types of whole numbers: BYTE, SHORT, LONG, IFD, LONG8, IFD8."""
 SIZES = {
     **dict.fromkeys((1, 2, 6, 7), 1),
     **dict.fromkeys((3, 8), 2),
