@@ -105,7 +105,7 @@ def value_at(state: Reading, raw: Raw, at: str, code: str) -> Any:
 
 def object_at(state: Reading, file: File, key: str, at: int, raw: Raw) -> dict[str, Any] | None:
     """The record `at` of images or annotations; None, and a problem, where it is none."""
-    place, code = _place(file, key, at), f"bad-{key.removesuffix('s')}"
+    place, code = _place(file, key, at), "bad-image" if key == "images" else "bad-annotation"
     found = value_at(state, raw, place, code)
     if isinstance(found, dict):
         return found
@@ -319,13 +319,13 @@ def _annotations(
     forms: dict[int, dict[str, str] | None] = {}
     shared: dict[int, dict[str, Any] | None] = {}
     seen: set[Any] = set()
-    last = -1
+    last = 0
     for at, raw in enumerate(raws):
         try:
             record = _decode(raw)
         except BAD:
             record = None
-        position, category, odd = -1, None, None
+        position, odd = -1, None
         if record is not None and is_clean(record):
             category = categories.get(record.category_id)
             if category is not None or record.category_id is UNSET or record.category_id is None:
@@ -333,14 +333,14 @@ def _annotations(
         if position < 0:
             odd = _odd(state, file, at, raw, index, categories)
             position = -1 if odd is None else odd[0]
-        if (position < 0 or position < last) and not numbered:
-            _number(pictures, start)
-            numbered = True
-        if position < 0:
-            continue
+        if position < last:
+            if not numbered:
+                _number(pictures, start)
+                numbered = True
+            if position < 0:
+                continue
         last = position
-        if odd is None:
-            assert record is not None
+        if record is not None and odd is None:
             code = absent(record)
             if code not in forms:
                 forms[code] = form = _form(file, words(code))
@@ -351,7 +351,7 @@ def _annotations(
                 form = forms[code]
                 origin = {"at": start + at, "form": form} if form else start + at
             annotation = annotation_of(record, category, status, origin)
-        else:
+        elif odd is not None:
             _, annotation, place = odd
             place.at = start + at if numbered else None
             annotation = replace(annotation, origin=kept(place))

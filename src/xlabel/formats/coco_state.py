@@ -8,7 +8,7 @@ from xlabel.formats.coco_layout import File, Place
 from xlabel.model import Annotation, Category, Image, Problem
 
 
-class Picture(Struct):
+class Picture(Struct, gc=False):
     """An image while its labels are read."""
 
     image: Image

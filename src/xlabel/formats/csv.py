@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 NAME = "csv"
 TITLE = "CSV, one row an annotation"
 IMAGES = "images"
-VARIANTS = ("csv-tensorflow", "csv-retinanet", "csv-classes", "csv-xywh", "csv-xyxy", "csv-cxcywh")
+VARIANTS: tuple[str, ...] = (
+    "csv-tensorflow",
+    "csv-retinanet",
+    "csv-classes",
+    "csv-xywh",
+    "csv-xyxy",
+    "csv-cxcywh",
+)
 HOLDS = frozenset(FIELDS) - {"info"}
 
 _NARROW = {

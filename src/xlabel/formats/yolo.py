@@ -24,7 +24,7 @@ from xlabel.model.dataset import Origin
 if TYPE_CHECKING:
     from xlabel.formats import Tree
 
-__all__ = ["HOLDS", "NAME", "TITLE", "VARIANTS", "YoloLabels", "losses", "read", "sniff", "write"]
+__all__ = ["HOLDS", "IMAGES", "NAME", "TITLE", "VARIANTS", "YoloLabels", "losses", "read", "sniff", "write"]
 
 NAME = "yolo"
 TITLE = "YOLO: one .txt an image (Ultralytics, Darknet)"

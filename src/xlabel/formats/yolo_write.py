@@ -21,7 +21,7 @@ from xlabel.formats.yolo_yaml import image_folder, label_path
 from xlabel.model import Annotation, Category, Dataset, Loss, Number, OrientedBox, Points, Sample
 from xlabel.model.geometry import bbox_of
 
-VARIANTS = ("yolo-detect", "yolo-segment", "yolo-pose", "yolo-obb")
+VARIANTS: tuple[str, ...] = ("yolo-detect", "yolo-segment", "yolo-pose", "yolo-obb")
 HOLDS = frozenset({"bbox", "polygons", "keypoints", "oriented_box", "score", "unlabelled", "split"})
 
 _GEOMETRY = frozenset(

@@ -1,0 +1,60 @@
+"""Modules that a table names have what their folder's protocol asks for.
+
+A new module gets a line in `NAMES`. Where it lacks a function, or has one of other types, `mypy` says which.
+"""
+
+from types import ModuleType
+from typing import cast
+
+import pytest
+
+from xlabel import bundles, formats, images
+from xlabel.bundles import Kind, mp4, tar, zip
+from xlabel.formats import Format, coco, csv, embedded, labelme, voc, yolo
+from xlabel.images import Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
+
+
+def as_format(module: Format) -> str:
+    return cast(ModuleType, module).__name__
+
+
+def as_container(module: Container) -> str:
+    return cast(ModuleType, module).__name__
+
+
+def as_kind(module: Kind) -> str:
+    return cast(ModuleType, module).__name__
+
+
+NAMES = {
+    "formats": [
+        as_format(coco),
+        as_format(yolo),
+        as_format(voc),
+        as_format(labelme),
+        as_format(csv),
+        as_format(embedded),
+    ],
+    "containers": [
+        as_container(jpeg),
+        as_container(png),
+        as_container(webp),
+        as_container(tiff),
+        as_container(heif),
+        as_container(gif),
+        as_container(bmp),
+        as_container(jxl),
+        as_container(jp2),
+    ],
+    "kinds of bundles": [as_kind(mp4), as_kind(tar), as_kind(zip)],
+}
+TABLES = {
+    "formats": [row.module for row in (formats.FORMATS | formats.INSIDE).values()],
+    "containers": [f"xlabel.images.{name}" for name in images.SIGNATURES],
+    "kinds of bundles": list(bundles.KINDS.values()),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_types_of_each_module_in_a_table_are_checked(name: str) -> None:
+    assert NAMES[name] == TABLES[name], f"give each of the {name} in the table its line in NAMES above"
