@@ -1,13 +1,17 @@
 """Trees of label files for the tests: in memory, on disk, and the real sets beside the checkout."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from xlabel.errors import InputError
+from xlabel.images import Buffer
 from xlabel.model.dataset import IMAGE_SUFFIXES
+
+T = TypeVar("T")
 
 REAL = Path(__file__).parents[1].parent / "shared" / "real"
 
@@ -28,6 +32,13 @@ class Memory:
             return self._files[path]
         except KeyError:
             raise FileNotFoundError(path) from None
+
+    @property
+    def pictures(self) -> list[str]:
+        return []
+
+    def look(self, path: str, read: Callable[[Buffer], T]) -> T:
+        return read(self.read(path))
 
 
 def folder(path: Path) -> Memory:

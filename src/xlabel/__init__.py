@@ -17,6 +17,8 @@ _HOME = {
     "Bundle": "xlabel.jobs.bundle",
     "Annotation": "xlabel.model",
     "Category": "xlabel.model",
+    "embed": "xlabel.jobs.embed",
+    "strip": "xlabel.jobs.strip",
     "Dataset": "xlabel.model",
     "Image": "xlabel.model",
     "Sample": "xlabel.model",
@@ -48,9 +50,11 @@ __all__ = [
     "__version__",
     "annotate",
     "convert",
+    "embed",
     "open_bundle",
     "pack",
     "read",
+    "strip",
     "unpack",
     "verify",
     "write",
@@ -61,7 +65,9 @@ if TYPE_CHECKING:
     from xlabel.jobs.annotate import annotate
     from xlabel.jobs.bundle import Bundle, open_bundle
     from xlabel.jobs.convert import convert, read, write
+    from xlabel.jobs.embed import embed
     from xlabel.jobs.pack import pack
+    from xlabel.jobs.strip import strip
     from xlabel.jobs.unpack import unpack
     from xlabel.jobs.verify import verify
     from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Report, Sample

@@ -56,6 +56,23 @@ class Making:
     """Processes to use. If not given: one a core, up to 8, and one for few images. The result is the same."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Putting:
+    """How labels are put into images."""
+
+    sidecar: Annotated[bool, Flag] = False
+    """Labels of an image that cannot hold them go into a file NAME.xlabel beside it."""
+    mwg: Annotated[bool, Flag] = False
+    """People are also MWG face regions, which photo software shows; it takes each for a person by name."""
+    fingerprint: Literal["pixels"] | None = None
+    """Decode the images and store fingerprints of their pixels too, for xlabel validate and repair."""
+    keep_time: Annotated[bool, Flag] = False
+    """Keep the files' times."""
+    workers: int | None = None
+    """Processes to use. If not given: one a core, up to 8, and one for few images."""
+
+
 @app.command
 def pack(
     images: Path,
@@ -182,6 +199,81 @@ def convert(
     from xlabel.jobs.convert import convert as job
 
     return job(src, dest, to=to, format=from_, images=images, on_loss=on_loss, overwrite=overwrite)
+
+
+@app.command
+def embed(
+    images: Path,
+    labels: Path | None = None,
+    /,
+    *,
+    output: Path | None = None,
+    choice: Choice = Choice(),
+    putting: Putting = Putting(),
+    overwrite: Annotated[bool, Flag] = False,
+    dry_run: Annotated[bool, Flag] = False,
+) -> Any:
+    """Put labels into the image files themselves, in place or into copies.
+
+    Parameters
+    ----------
+    images
+        Folder of images, one image, or a glob in quotes.
+    labels
+        Folder or file of labels. If not given: those inside or beside IMAGES.
+    output
+        Folder for copies with labels; the images themselves then stay as they are.
+    overwrite
+        Replace a UserComment that holds somebody else's text.
+    dry_run
+        Say what would be done, and write nothing.
+    """
+    from xlabel.jobs.embed import embed as job
+
+    return _with_progress(
+        job,
+        images,
+        labels,
+        output=output,
+        format=choice.from_,
+        pattern=choice.pattern,
+        skip_missing_images=choice.skip_missing_images,
+        sidecar=putting.sidecar,
+        mwg=putting.mwg,
+        fingerprint=putting.fingerprint,
+        keep_time=putting.keep_time,
+        workers=putting.workers,
+        overwrite=overwrite,
+        dry_run=dry_run,
+    )
+
+
+@app.command
+def strip(
+    *images: Path,
+    pattern: str | None = None,
+    keep_time: Annotated[bool, Flag] = False,
+    dry_run: Annotated[bool, Flag] = False,
+    workers: int | None = None,
+) -> Any:
+    """Take out of image files exactly what xlabel put into them.
+
+    Parameters
+    ----------
+    images
+        Folders of images, image files, or globs in quotes.
+    pattern
+        Only images whose path fits this glob.
+    keep_time
+        Keep the files' times.
+    dry_run
+        Say what would be done, and write nothing.
+    workers
+        Processes to use. If not given: one a core, up to 8, and one for few images.
+    """
+    from xlabel.jobs.strip import strip as job
+
+    return _with_progress(job, images, pattern=pattern, keep_time=keep_time, dry_run=dry_run, workers=workers)
 
 
 @app.command

@@ -5,14 +5,17 @@ tests look the same to it. Adding one is a new module and a row in `FORMATS`; ot
 entry-point group `xlabel.formats`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 from xlabel.errors import InputError
 from xlabel.formats.labels import Labels
+from xlabel.images import Buffer
 from xlabel.model import Dataset, Loss
+
+T = TypeVar("T")
 
 
 class Row(NamedTuple):
@@ -29,9 +32,11 @@ FORMATS = {
     "labelme": Row("xlabel.formats.labelme", (".json",)),
     "csv": Row("xlabel.formats.csv", (".csv", ".tsv")),
 }
+INSIDE = {"embedded": Row("xlabel.formats.embedded")}
+"""The format of labels inside the images, which is asked where there are no label files."""
 
 
-class Tree(Protocol):
+class Tree(Hashable, Protocol):
     """The files below a root, by posix path; a single file is a tree of one."""
 
     root: str
@@ -43,6 +48,16 @@ class Tree(Protocol):
 
     def read(self, path: str) -> bytes:
         """A whole file; FileNotFoundError where there is none, InputError where it cannot be read."""
+
+    @property
+    def pictures(self) -> Sequence[str]:
+        """Paths below the root of the images, sorted by their UTF-8 bytes."""
+
+    def look(self, path: str, read: Callable[[Buffer], T]) -> T:
+        """What `read` makes of an image's beginning, or of all of it where it raises ShortError.
+
+        FileNotFoundError where there is none, InputError where it cannot be read.
+        """
 
 
 class Format(Protocol):
@@ -78,7 +93,7 @@ class Format(Protocol):
 
 def table() -> dict[str, Row]:
     """Names of all formats, ours first, with their modules."""
-    return FORMATS | _others()
+    return FORMATS | INSIDE | _others()
 
 
 @cache
@@ -115,7 +130,11 @@ def detect(tree: Tree) -> str | None:
     Formats of other packages are asked where none of ours fits: looking for them takes time.
     """
     endings = {path[path.rfind(".") :].lower() for path in tree.files}
-    found = _fitting(FORMATS, tree, endings) or _fitting(_others(), tree, endings)
+    found = (
+        _fitting(FORMATS, tree, endings)
+        or _fitting(_others(), tree, endings)
+        or _fitting(INSIDE, tree, endings)
+    )
     if len(found) > 1:
         readings = "; ".join(f"{name} ({why})" for name, why in found.items())
         raise InputError(f"{tree.root}: labels in more than one format: {readings}. Say which with --from")

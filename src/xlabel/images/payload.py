@@ -70,6 +70,12 @@ def forms(wrapped: Wrapped, packing: Packing) -> Forms:
     return Forms(head, wrapped.document, packing)
 
 
+def sidecar(wrapped: Wrapped, why: str) -> bytes:
+    """The text of a file beside an image that cannot hold its labels, and why it cannot."""
+    text = forms(wrapped, Packing()).plain()
+    return b'%b"why":%b,%b\n' % (START[:1], _encoder.encode(why), text[1:])
+
+
 def is_payload(text: bytes) -> bool:
     """Whether a text is meant to be a payload."""
     return text[:64].lstrip(b" \r\n\t").startswith(START)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 from pathlib import Path
-from typing import overload
+from typing import TypeVar, overload
 
 import msgspec
 
@@ -19,6 +19,9 @@ from xlabel import images
 from xlabel.errors import InputError
 from xlabel.model import Problem
 from xlabel.model.dataset import IMAGE_SUFFIXES
+from xlabel.stores.rewrite import look
+
+T = TypeVar("T")
 
 RUN = 1 << 17
 """Names that are sorted at a time."""
@@ -168,6 +171,7 @@ class Folder:
         place = Path(path)
         self._only = only
         self._files: Paths | None = None
+        self._pictures: Paths | None = None
         if place.is_file():
             self.root = str(place.parent)
             self._files = Paths([os.fsencode(place.name)])
@@ -191,6 +195,24 @@ class Folder:
                 if not _has_image_suffix(name) and (only is None or only(key_of(name)))
             )
         return self._files
+
+    @property
+    def pictures(self) -> Paths:
+        if self._pictures is None:
+            root = os.fsencode(self.root)
+            if self._alone is not None:
+                self._pictures = Paths(name for name in [os.fsencode(self._alone)] if _is_image(root, name))
+            else:
+                self._pictures = Paths(name for name in _walk(root, self.problems) if _is_image(root, name))
+        return self._pictures
+
+    def look(self, path: str, read: Callable[[images.Buffer], T]) -> T:
+        try:
+            return look(self._place + path.encode(), read)
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(path) from None
+        except OSError as error:
+            raise InputError(f"{self.root}/{path}: cannot be read: {error.strerror}") from None
 
     def read(self, path: str) -> bytes:
         if self._alone is not None and path != self._alone:

@@ -40,7 +40,8 @@ class Seen(NamedTuple):
 def look(path: bytes, read: Callable[[Buffer], T]) -> T:
     """What `read` makes of a file's beginning, or of the whole where it asks for more (ShortError).
 
-    The buffer is gone afterwards. Raises OSError where the system refuses.
+    The buffer is gone afterwards. Raises OSError where the system refuses, ShortError where the file is cut
+    off.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -80,8 +81,8 @@ def opened(path: bytes) -> Iterator[tuple[Buffer, Seen]]:
 def replace(seen: Seen, pieces: list[Buffer], *, keep_time: bool = False) -> None:
     """Put `pieces` in a file's place: same mode, same owner where that is allowed, and its times if wanted.
 
-    Raises InputError where another process is writing it or has changed it since it was read, StoreError where
-    the disk is full, another OSError where the system refuses. The file is then as it was.
+    Raises InputError where another process is writing it or has changed it since it was read, StoreError
+    where the disk is full, OSError where the system refuses. The file is then as it was.
     """
     with _temporary(seen.path, pieces, seen.info, keep_time):
         if _identity(os.stat(seen.path)) != _identity(seen.info):

@@ -1,0 +1,185 @@
+"""Labels inside the image files, as one more format: each image is its own label file.
+
+Reading takes the newest whole copy of the document in an image; see docs/embedding_spec.md. Writing is
+`xlabel embed`, since it needs the images: as a format of label files there is nothing to write.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from xlabel.errors import InputError
+from xlabel.formats.labels import Ref
+from xlabel.formats.losses import FIELDS
+from xlabel.images import Buffer, Carriers, embedding, payload
+from xlabel.images.embedding import Copy, Found
+from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Sample
+from xlabel.model import document as documents
+from xlabel.model.dataset import Origin
+from xlabel.model.report import counted
+
+if TYPE_CHECKING:
+    from xlabel.formats import Tree
+
+NAME = "embedded"
+TITLE = "Labels inside the images (EXIF, XMP, comments)"
+IMAGES = ""
+VARIANTS: tuple[str, ...] = ()
+HOLDS = frozenset(FIELDS)
+
+SIDECAR = ".xlabel"
+"""What the name of an image ends with beside which its labels stand, where it cannot hold them."""
+LOOKED = 300
+"""So many images, from all over, tell whether images hold labels."""
+
+
+def sniff(tree: "Tree") -> str | None:
+    """How many images hold labels, of those that are looked at."""
+    keys = tree.pictures
+    some = [keys[at * len(keys) // LOOKED] for at in range(LOOKED)] if len(keys) > LOOKED else list(keys)
+    labelled = sum(_holds(tree, key) for key in some)
+    return (
+        f"{counted(len(keys), 'images')}, {labelled:,} of {len(some):,} with labels inside"
+        if labelled
+        else None
+    )
+
+
+def read(tree: "Tree", variant: str | None = None) -> "EmbeddedLabels":
+    return EmbeddedLabels(tree)
+
+
+def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Nothing where the labels came out of the images, which hold them still; else InputError."""
+    if dataset.origin is None or dataset.origin.format != NAME:
+        raise InputError("labels go into images by `xlabel embed IMAGES LABELS`, not as files")
+    return iter(())
+
+
+def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
+    return iter(())
+
+
+class EmbeddedLabels:
+    """The labels of images, read when asked for."""
+
+    needs_sizes = False
+
+    def __init__(self, tree: "Tree") -> None:
+        self.tree = tree
+        self.origin = Origin(format=NAME)
+        self.extra: dict[str, object] | None = None
+        self.categories: list[Category] = []
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+        self._named: dict[tuple[str, str | None], Category] = {}
+        self._ids: set[int] = set()
+
+    def bind(self, keys: Sequence[str]) -> None:
+        """Each image is its own record."""
+
+    def find(self, key: str) -> str:
+        return key
+
+    def load(self, ref: Ref, image: Image) -> Sample | None:
+        try:
+            found = self.tree.look(str(ref), embedding.get)
+        except FileNotFoundError:
+            return None
+        except ValueError:  # no image, or one that cannot hold labels
+            return self._beside(str(ref), image)
+        return self._sample(found, image)
+
+    def load_from(self, data: Buffer, image: Image) -> Sample | None:
+        """The same out of the image's own bytes."""
+        try:
+            return self._sample(embedding.get(data), image)
+        except ValueError:
+            return self._beside(image.key, image)
+
+    def _beside(self, key: str, image: Image) -> Sample | None:
+        """The labels in the file beside an image that cannot hold them."""
+        try:
+            wrapped = payload.unwrap(self.tree.read(key + SIDECAR))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            where = f"{self.tree.root}/{key}{SIDECAR}"
+            self.problems.append(Problem(where, "unreadable-labels", f"{error}; embed the labels again"))
+            return None
+        return self._sample(Found([Copy("sidecar", wrapped, None)], Carriers()), image)
+
+    def refs(self) -> Iterator[str]:
+        return iter(self.tree.pictures)
+
+    def image(self, ref: Ref) -> Image:
+        return Image(key=str(ref))
+
+    def _sample(self, found: Found, image: Image) -> Sample | None:
+        where = f"{self.tree.root}/{image.key}"
+        newest = found.newest
+        for fault in found.faults():
+            code = "copies-disagree" if newest else "unreadable-labels"
+            self.problems.append(Problem(where, code, f"{fault}; embed its labels again"))
+        if newest is None:
+            return None
+        try:
+            document = documents.decode(newest.document)
+        except msgspec.ValidationError as error:
+            self.problems.append(Problem(where, "unreadable-labels", f"{error}; embed its labels again"))
+            return None
+        sample = documents.sample(document, image.key)
+        stated = sample.image
+        if image.width is not None and _turn_of(stated) != _turn_of(image):
+            self.problems.append(
+                Problem(
+                    where,
+                    "stale-labels",
+                    f"labelled at {_described(stated)}, the image is {_described(image)} now; "
+                    "coordinates are kept as they are, see xlabel validate",
+                )
+            )
+        merged = msgspec.structs.replace(
+            stated,
+            width=image.width or stated.width,
+            height=image.height or stated.height,
+            orientation=image.orientation if image.width else stated.orientation,
+        )
+        return msgspec.structs.replace(
+            sample,
+            image=merged,
+            annotations=tuple(self._joined(annotation) for annotation in sample.annotations),
+            origin={"revision": newest.revision, "time": newest.time},
+        )
+
+    def _joined(self, annotation: Annotation) -> Annotation:
+        """An annotation with the category that images share, known by its name."""
+        category = annotation.category
+        if category is None:
+            return annotation
+        key = category.name, category.supercategory
+        known = self._named.get(key)
+        if known is None:
+            number = category.id if category.id not in self._ids else max(self._ids) + 1
+            known = category if number == category.id else msgspec.structs.replace(category, id=number)
+            self._named[key] = known
+            self._ids.add(number)
+            self.categories.append(known)
+        return annotation if known is category else msgspec.structs.replace(annotation, category=known)
+
+
+def _holds(tree: "Tree", key: str) -> bool:
+    try:
+        return bool(tree.look(key, embedding.get).copies)
+    except (ValueError, FileNotFoundError):
+        return False
+
+
+def _turn_of(image: Image) -> tuple[int | None, int | None, int]:
+    return image.width, image.height, image.orientation
+
+
+def _described(image: Image) -> str:
+    turned = f" (orientation {image.orientation})" if image.orientation != 1 else ""
+    return f"{image.width}x{image.height}{turned}"

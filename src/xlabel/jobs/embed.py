@@ -1,0 +1,313 @@
+"""Embed: labels go into the image files themselves, in place or into copies."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from xlabel import images
+from xlabel.errors import ExistsError, InputError, StoreError
+from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
+from xlabel.formats.labels import Ref
+from xlabel.images import Buffer, embedding, fingerprint, payload, regions
+from xlabel.images.embedding import Put
+from xlabel.images.payload import Wrapped
+from xlabel.jobs import labels as labelling
+from xlabel.jobs import notes
+from xlabel.jobs.labels import Found
+from xlabel.jobs.selection import select
+from xlabel.jobs.spread import spread
+from xlabel.model import Annotation, Image, Problem, Report, Sample
+from xlabel.model import document as documents
+from xlabel.model.document import Picture
+from xlabel.model.report import counted
+from xlabel.stores import rewrite
+from xlabel.stores.local import Scan, key_of
+
+Progress = Callable[[int, int], None]
+FINGERPRINTS = ("pixels",)
+
+
+class How(msgspec.Struct, frozen=True):
+    """What is done to each image."""
+
+    overwrite: bool = False
+    """A UserComment of somebody else gives way."""
+    sidecar: bool = False
+    """Labels of an image that cannot hold them go into a file beside it."""
+    mwg: bool = False
+    """People are MWG face regions too."""
+    pixels: bool = False
+    """The fingerprints that need decoding are taken too."""
+    keep_time: bool = False
+    dry_run: bool = False
+
+
+class Done(msgspec.Struct):
+    """What became of a range of images."""
+
+    counts: Counter[str]
+    problems: list[Problem]
+    forms: Counter[str]
+    turned: list[str]
+    used: int
+    unread: list[Ref]
+    bytes: int
+
+
+def embed(
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | Iterable[Annotation] | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    pattern: str | None = None,
+    overwrite: bool = False,
+    skip_missing_images: bool = False,
+    sidecar: bool = False,
+    mwg: bool = False,
+    fingerprint: str | None = None,
+    keep_time: bool = False,
+    dry_run: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Put labels into image files, in place or into copies below `output`; gives a report.
+
+    `images` is a folder, a file or a glob. `labels` is a file or a folder in any format that xlabel reads; or
+    annotations, where `images` is one file. Without it they are those inside or beside the folder. Images
+    without labels are left alone, and equal labels write nothing. `overwrite` replaces a UserComment that
+    holds somebody else's text. `fingerprint="pixels"` decodes the images and stores those fingerprints too.
+
+    >>> xlabel.embed("images/a.jpg", [xlabel.Annotation(bbox=(10, 20, 30, 40))]).done
+    {'images': 1, 'labelled': 1, 'annotations': 1}
+    """
+    began = time.perf_counter()
+    if fingerprint not in (None, *FINGERPRINTS):
+        raise InputError(f"expected a fingerprint out of {', '.join(FINGERPRINTS)}, got {fingerprint!r}")
+    selected = select(images, pattern)
+    if labels is None or isinstance(labels, str | os.PathLike):
+        found = labelling.find(selected, None if labels is None else Path(labels), format)
+        if found is None or isinstance(found.labels, EmbeddedLabels):
+            raise InputError(f"{images}: expected labels inside or beside it, found none; say where they are")
+    else:
+        found = _given(selected, tuple(labels))
+    found.labels.bind(selected.keys)
+    how = How(overwrite, sidecar, mwg, fingerprint == "pixels", keep_time, dry_run)
+    target = None if output is None else _target(output, selected)
+    worker = _Worker(selected, found, target, how)
+    report = Report(job="embed", problems=[*selected.problems, *found.labels.problems])
+    found.labels.problems.clear()
+    total = Counter[str]()
+    forms = Counter[str]()
+    used, unread, turned = 0, list[Ref](), list[str]()
+    for done in spread(worker, len(selected.keys), workers):
+        total += done.counts
+        forms += done.forms
+        report.problems += done.problems
+        report.bytes += done.bytes
+        used += done.used
+        unread += done.unread
+        turned += done.turned
+        if progress:
+            progress(report.bytes, sum(selected.sizes))
+    if found.root:
+        labelling.leftovers(found, selected.keys, used, unread, report, wanted=not skip_missing_images)
+    report.done = {"images": len(selected.keys)}
+    report.done |= {word: total[word] for word in ("labelled", "unchanged", "sidecars") if total[word]}
+    report.done["annotations"] = total["annotations"]
+    notes.note_turned(report, turned)
+    notes.note_unlabelled(report, total["without"])
+    report.notes += [f"{what} in {counted(number, 'images')}" for what, number in sorted(forms.items())]
+    if dry_run:
+        report.notes.append("nothing was written: --dry-run")
+    report.problems.sort()
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+class _Worker:
+    """Embeds a range of images; one a process."""
+
+    def __init__(self, selected: Scan, found: Found, target: bytes | None, how: How) -> None:
+        self._selected = selected
+        self._root = os.fsencode(selected.root) + b"/"
+        self._labels = found.labels
+        self._target = target
+        self._how = how
+
+    def __call__(self, start: int, stop: int) -> Done:
+        done = Done(Counter(), [], Counter(), [], 0, [], 0)
+        for name in self._selected.keys.raw(start, stop):
+            key = key_of(name)
+            where = f"{self._selected.root}/{key}"
+            try:
+                self._image(name, key, where, done)
+            except StoreError:
+                raise
+            except OSError as error:
+                done.problems.append(Problem(where, "not-written", f"{error.strerror}; it is as it was"))
+            except InputError as error:
+                done.problems.append(Problem(where, "not-written", str(error).removeprefix(f"{where}: ")))
+            done.problems += self._labels.problems
+            self._labels.problems.clear()
+        return done
+
+    def _image(self, name: bytes, key: str, where: str, done: Done) -> None:
+        with rewrite.opened(self._root + name) as (data, seen):
+            done.bytes += len(data)
+            try:
+                header = images.header(data)
+            except ValueError as error:
+                done.problems.append(Problem(where, "undecodable", f"{error}; no labels put into it"))
+                return
+            image = Image(key=key)
+            if header is not None:
+                width, height = header.displayed
+                image = Image(key=key, width=width, height=height, orientation=header.orientation)
+            sample, unread = labelling.load(self._labels, image)
+            done.used += sample.origin is not None
+            done.unread += [] if unread is None else [unread]
+            if sample.origin is None:
+                done.counts["without"] += 1
+                return
+            if sample.turned:
+                done.turned.append(key)
+            self._put(data, seen, sample, name, where, done)
+
+    def _put(
+        self, data: Buffer, seen: rewrite.Seen, sample: Sample, name: bytes, where: str, done: Done
+    ) -> None:
+        how = self._how
+        try:
+            change = embedded(data, sample, how)
+        except ValueError as error:
+            self._beside(data, seen, sample, name, where, done, str(error))
+            return
+        done.counts["annotations"] += len(sample.annotations)
+        if change is None and self._target is None:
+            done.counts["unchanged"] += 1
+            return
+        done.counts["labelled"] += 1
+        for carrier, form in change.forms.items() if change else ():
+            if form == "packed":
+                done.forms[f"{carrier} packed, to save room,"] += 1
+            elif form != "plain":
+                done.forms[f"{carrier} left out ({form})"] += 1
+        if how.dry_run:
+            return
+        pieces: list[Buffer] = [data] if change is None else change.pieces
+        if self._target is not None:
+            rewrite.create(self._target + name, pieces, seen.info, keep_time=how.keep_time)
+        else:
+            rewrite.replace(seen, pieces, keep_time=how.keep_time)
+            if seen.info.st_nlink > 1:
+                done.forms["another name (hard link) keeps the file without labels:"] += 1
+
+    def _beside(
+        self, data: Buffer, seen: rewrite.Seen, sample: Sample, name: bytes, where: str, done: Done, why: str
+    ) -> None:
+        if not self._how.sidecar:
+            message = f"{why}; its labels go into a file beside it with --sidecar"
+            done.problems.append(Problem(where, "no-room", message))
+            return
+        done.counts["sidecars"] += 1
+        done.counts["annotations"] += len(sample.annotations)
+        if not self._how.dry_run:
+            path = (self._target or self._root) + name
+            if self._target is not None:
+                rewrite.create(path, [data], seen.info, keep_time=self._how.keep_time)
+            document = documents.encode(documents.document(sample, picture(data, sample, self._how.pixels)))
+            text = payload.sidecar(Wrapped(document, 1, _now()), why)
+            rewrite.create(path + SIDECAR.encode(), [text], seen.info)
+
+
+def embedded(data: Buffer, sample: Sample, how: How) -> Put | None:
+    """How a file is changed to hold the labels of `sample`; None where it holds equal ones.
+
+    ValueError where it cannot hold them. What is ours in it gives way; the revision goes up by one.
+    """
+    found = embedding.get(data)
+    newest = found.newest
+    clean, base = data, newest
+    if found.copies:
+        restored = embedding.restore(data, newest) if newest else None
+        clean = b"".join(restored if restored is not None else embedding.remove(data))
+    shown = picture(clean, sample, how.pixels)
+    before = _picture_of(base)
+    if before is not None and before.stream == shown.stream and shown.pixels is None:
+        shown = msgspec.structs.replace(shown, pixels=before.pixels, perceptual=before.perceptual)
+    document = documents.encode(documents.document(sample, shown))
+    if newest is not None and newest.document == document and not found.faults():
+        return None
+    image = sample.image
+    size = (image.width or 0, image.height or 0)
+    projected = regions.iptc(sample.annotations, *size, image.orientation) if all(size) else b""
+    faces = regions.faces(sample.annotations, *size, image.orientation) if how.mwg and all(size) else b""
+    wrapped = Wrapped(document, newest.revision + 1 if newest else 1, _now())
+    return embedding.put(clean, wrapped, regions=projected, faces=faces)
+
+
+def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
+    """What a document says of its image; `pixels` adds the fingerprints that need decoding."""
+    image = sample.image
+    return Picture(
+        width=image.width,
+        height=image.height,
+        orientation=image.orientation,
+        stream=fingerprint.stream(data),
+        pixels=fingerprint.pixels(data) if pixels else None,
+        perceptual=fingerprint.perceptual(data) if pixels else None,
+        id=image.id,
+        split=sample.split,
+        extra=image.extra,
+    )
+
+
+class _Given:
+    """Annotations for one image, in the shape of a format's labels."""
+
+    needs_sizes = False
+
+    def __init__(self, annotations: tuple[Annotation, ...]) -> None:
+        self._annotations = annotations
+        self.problems: list[Problem] = []
+
+    def bind(self, keys: object) -> None:
+        pass
+
+    def find(self, key: str) -> str:
+        return key
+
+    def load(self, ref: Ref, image: Image) -> Sample:
+        return Sample(image=image, annotations=self._annotations, origin={})
+
+
+def _given(selected: Scan, annotations: tuple[Annotation, ...]) -> Found:
+    if len(selected.keys) != 1:
+        raise InputError(f"{selected.root}: annotations are of one image, found {len(selected.keys):,}")
+    return Found(_Given(annotations), "", labelling.Layout())  # type: ignore[arg-type]
+
+
+def _target(output: str | os.PathLike[str], selected: Scan) -> bytes:
+    target = Path(output)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ExistsError(f"{target}: expected a new or empty folder for the copies")
+    if target.resolve().is_relative_to(Path(selected.root).resolve()) and target.resolve() != Path.cwd():
+        raise InputError(f"{target}: lies inside {selected.root}; give a folder outside")
+    return os.fsencode(target) + b"/"
+
+
+def _picture_of(wrapped: Wrapped | None) -> Picture | None:
+    try:
+        return documents.decode(wrapped.document).image if wrapped else None
+    except msgspec.ValidationError:
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

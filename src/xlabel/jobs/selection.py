@@ -1,0 +1,75 @@
+"""Which images a command is about: folders, files and globs."""
+
+import os
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from xlabel.errors import InputError
+from xlabel.model.report import counted
+from xlabel.stores.local import Paths, Scan, scan
+
+MAGIC = frozenset("*?[")
+
+
+Place = str | os.PathLike[str]
+
+
+def select_all(places: Place | Iterable[Place], pattern: str | None = None) -> list[Scan]:
+    """The images in each of several places; see `select`."""
+    if isinstance(places, str | os.PathLike):
+        places = [places]
+    found = [select(place, pattern) for place in places]
+    if not found:
+        raise InputError("expected a folder of images, an image or a glob, got none")
+    return found
+
+
+def select(place: Place, pattern: str | None = None) -> Scan:
+    """The images in a folder, a single image, or those that fit a glob; `pattern` narrows a folder's.
+
+    Raises InputError where there is none.
+    """
+    path = os.fspath(place)
+    if not os.path.exists(path) and MAGIC.intersection(path):
+        root, pattern = _split(path)
+        found = scan(root, pattern)
+        if "/" not in pattern:
+            found = _at_top(found)
+    elif os.path.isfile(path):
+        folder, name = os.path.split(path)
+        size = os.stat(path).st_size
+        found = Scan(
+            root=folder or ".",
+            keys=Paths([os.fsencode(name)]),
+            sizes=array("Q", [size]),
+            others=0,
+            problems=[],
+            empty=[],
+        )
+    else:
+        found = scan(path, pattern)
+    if not len(found.keys):
+        matched = f" that fit {pattern!r}" if pattern else ""
+        others = f", only {counted(found.others, 'other files')}" if found.others else ""
+        raise InputError(f"{path}: expected images{matched}, found none{others}")
+    return found
+
+
+def _at_top(found: Scan) -> Scan:
+    """Only the images that lie in no folder: a glob without a slash matches no others."""
+    kept = [
+        (name, size) for name, size in zip(found.keys.names(), found.sizes, strict=True) if b"/" not in name
+    ]
+    keys = Paths(name for name, _ in kept)
+    return msgspec.structs.replace(found, keys=keys, sizes=array("Q", [size for _, size in kept]))
+
+
+def _split(path: str) -> tuple[str, str]:
+    """The folder above the first part with a wildcard, and the glob below it."""
+    parts = Path(path).parts
+    at = next(i for i, part in enumerate(parts) if MAGIC.intersection(part))
+    below = "/".join(parts[at:])
+    return str(Path(*parts[:at])) if at else ".", below

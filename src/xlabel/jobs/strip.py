@@ -1,0 +1,123 @@
+"""Strip: take out of image files exactly what xlabel put into them."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from xlabel.errors import InputError, StoreError
+from xlabel.formats.embedded import SIDECAR
+from xlabel.images import embedding
+from xlabel.jobs.selection import Place, select_all
+from xlabel.jobs.spread import spread
+from xlabel.model import Problem, Report
+from xlabel.stores import rewrite
+from xlabel.stores.local import Scan, key_of
+
+Progress = Callable[[int, int], None]
+
+
+class Done(msgspec.Struct):
+    """What became of a range of images."""
+
+    counts: Counter[str]
+    problems: list[Problem]
+    bytes: int
+
+
+def strip(
+    images: Place | Iterable[Place],
+    *,
+    pattern: str | None = None,
+    keep_time: bool = False,
+    dry_run: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Remove the labels from image files; gives a report.
+
+    `images` is a folder, a file or a glob, or several. A file that nobody changed since it was labelled is
+    byte for byte what it was before. Where somebody did, only what is ours is taken out, and the file is listed, since its
+    original bytes cannot be proved.
+
+    >>> xlabel.strip("images/a.jpg").done
+    {'images': 1, 'restored': 1}
+    """
+    began = time.perf_counter()
+    places = select_all(images, pattern)
+    size = sum(sum(place.sizes) for place in places)
+    report = Report(job="strip")
+    total = Counter[str]()
+    for place in places:
+        report.problems += place.problems
+        for done in spread(_Worker(place, keep_time, dry_run), len(place.keys), workers):
+            total += done.counts
+            report.problems += done.problems
+            report.bytes += done.bytes
+            if progress:
+                progress(report.bytes, size)
+    images_met = sum(len(place.keys) for place in places)
+    report.done = {"images": images_met, "restored": total["restored"]}
+    report.done |= {word: total[word] for word in ("cleaned", "sidecars", "without labels") if total[word]}
+    if dry_run:
+        report.notes.append("nothing was written: --dry-run")
+    report.problems.sort()
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+class _Worker:
+    """Strips a range of images."""
+
+    def __init__(self, selected: Scan, keep_time: bool, dry_run: bool) -> None:
+        self._selected = selected
+        self._root = os.fsencode(selected.root) + b"/"
+        self._keep_time = keep_time
+        self._dry_run = dry_run
+
+    def __call__(self, start: int, stop: int) -> Done:
+        done = Done(Counter(), [], 0)
+        for name in self._selected.keys.raw(start, stop):
+            where = f"{self._selected.root}/{key_of(name)}"
+            try:
+                self._image(self._root + name, where, done)
+            except StoreError:
+                raise
+            except OSError as error:
+                done.problems.append(Problem(where, "not-written", f"{error.strerror}; it is as it was"))
+            except InputError as error:
+                done.problems.append(Problem(where, "not-written", str(error).removeprefix(f"{where}: ")))
+        return done
+
+    def _image(self, path: bytes, where: str, done: Done) -> None:
+        beside = path + SIDECAR.encode()
+        if os.path.isfile(beside):
+            done.counts["sidecars"] += 1
+            if not self._dry_run:
+                os.unlink(beside)
+            return
+        try:
+            labelled = bool(rewrite.look(path, embedding.get).copies)
+        except ValueError:  # no image, or one that cannot hold labels
+            labelled = False
+        if not labelled:
+            done.counts["without labels"] += 1
+            return
+        with rewrite.opened(path) as (data, seen):
+            done.bytes += len(data)
+            newest = embedding.get(data).newest
+            pieces = embedding.restore(data, newest) if newest else None
+            if pieces is not None:
+                done.counts["restored"] += 1
+            else:
+                pieces = embedding.remove(data)
+                done.counts["cleaned"] += 1
+                message = (
+                    "another tool has changed the file since it was labelled: what xlabel put there is gone, "
+                    "but that these are the original bytes cannot be proved"
+                )
+                done.problems.append(Problem(where, "not-provable", message))
+            if not self._dry_run:
+                rewrite.replace(seen, pieces, keep_time=self._keep_time)
