@@ -1,12 +1,27 @@
-"""GIF: size from the logical screen. GIF89a Specification, sections 17 to 27."""
+"""GIF: size, and labels in a comment and in XMP.
 
+GIF89a Specification, sections 17 to 27; XMP Specification Part 3, 1.1.2.
+"""
+
+from collections.abc import Iterator
 from struct import Struct
 
-from xlabel.images import Header, unpack
+from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, packets, payload, unpack, xmp
+from xlabel.images.splice import Edit, joined, moved
 
 MIME = "image/gif"
+DOCUMENT_IN = ("text", "xmp")
+EXTENDED = False
 
+MAX_BLOCK = 1_000_000
+"""Bytes in a comment or a packet of ours; ImageMagick takes minutes over much larger ones."""
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
+COMMENT, APPLICATION = 0xFE, 0xFF
+XMP = b"\x0bXMP DataXMP"
+LOOPS = (b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0")
+"""Extensions that say how often an animation plays."""
+MAGIC = b"\1" + bytes(range(255, -1, -1)) + b"\0"
+"""Stands behind a packet, so that whoever takes its text for sub-blocks comes out at the extension's end."""
 
 
 def header(data: memoryview) -> Header:
@@ -17,22 +32,120 @@ def header(data: memoryview) -> Header:
 
 def cut(data: memoryview) -> str | None:
     """Complete with a trailer behind the last block; bytes behind it are let be."""
-    at = 13 + _table(data[10])
-    while at < len(data):
-        kind = data[at]
-        if kind == TRAILER:
-            return None
-        if kind == EXTENSION:
-            at = _past_blocks(data, at + 2)
-        elif kind == IMAGE:
-            at = _past_blocks(data, at + 11 + _table(unpack(_FLAGS, data, at + 9)[0]))
+    for _ in blocks(data):
+        pass
+    return None
+
+
+def find(data: memoryview) -> Carriers:
+    """The XMP and the comments before the first image.
+
+    A comment counts by its lines: readers join several comments by line ends, and write them so.
+    """
+    packet = None
+    texts: list[bytes] = []
+    for kind, at, end in blocks(data):
+        if kind == IMAGE:
+            break
+        if kind == COMMENT:
+            texts += filter(payload.is_payload, _unblocked(data, at + 2).split(b"\n"))
+        elif kind == APPLICATION and packet is None:
+            packet = _packet(data, at, end)
+    return Carriers(xmp=packet, texts=tuple(texts))
+
+
+def edits(data: memoryview, parts: Parts) -> list[Edit]:
+    """New extensions stand before the first image, behind a loop extension that some readers want first.
+
+    A file of version 87a, which knows no extensions, becomes one of 89a.
+    """
+    header(data)
+    place = _first(data)
+    own = None
+    leading = True
+    for kind, at, end in blocks(data):
+        leading = leading and kind == APPLICATION and _is_loop(data, at)
+        if leading:
+            place = end
+        if kind == APPLICATION and own is None and data[at + 2 : at + 14] == XMP:
+            own = at, end
+    changes: list[Edit] = []
+    new = b""
+    if parts.ours is not None:
+        if own is None:
+            packet = xmp.packet(parts.ours)
+            _fits(len(packet), "xmp")
+            new += b"".join((bytes([EXTENSION, APPLICATION]), XMP, packet, MAGIC))
         else:
-            return f"expected a block at byte {at}, found {kind:02X}"
-    return "no trailer behind the last block"
+            changes += _xmp_edits(data, *own, parts.ours)
+    if parts.text is not None:
+        _fits(len(parts.text), "text")
+        new += _comment(parts.text)
+    if data[4] == ord("7"):
+        changes.append(Edit(4, 5, b"9"))
+    return joined([*changes, Edit(place, place, new)])
+
+
+def removal(data: memoryview) -> list[Edit]:
+    """Comments and lines of comments that are payloads, and what is ours in XMP. The version stays."""
+    changes = []
+    for kind, at, end in blocks(data):
+        if kind == COMMENT:
+            lines = _unblocked(data, at + 2).split(b"\n")
+            kept = [line for line in lines if not payload.is_payload(line)]
+            if len(kept) < len(lines):
+                changes.append(Edit(at, end, _comment(b"\n".join(kept)) if kept else b""))
+        elif kind == APPLICATION and (packet := _packet(data, at, end)) is not None:
+            left = packets.without_ours(packet)
+            if left is None:
+                changes.append(Edit(at, end, b""))
+            elif left != packet:
+                changes.append(Edit(at + 14, end, left + MAGIC))
+    return changes
+
+
+def stream(data: memoryview) -> Iterator[tuple[int, int]]:
+    """All from the logical screen on but comments and application extensions, up to the trailer.
+
+    So how often an animation plays, which is such an extension, is not counted.
+    """
+    begun = 6
+    for kind, at, end in blocks(data):
+        if kind in (COMMENT, APPLICATION, TRAILER):
+            if at > begun:
+                yield begun, at
+            begun = end
+
+
+def blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
+    """Kind, place and end of each block up to the trailer; of an extension, the kind is its label.
+
+    Raises ShortError where they go on behind `data`.
+    """
+    at, kind = _first(data), 0
+    while kind != TRAILER:
+        (kind,) = unpack(_BYTE, data, at)
+        end = at + 1
+        if kind == EXTENSION:
+            (kind,) = unpack(_BYTE, data, at + 1)
+            if kind in (IMAGE, TRAILER):
+                raise ValueError(f"an extension labelled {kind:02X} at byte {at}")
+            end = _past_blocks(data, at + 2)
+        elif kind == IMAGE:
+            end = _past_blocks(data, at + 11 + _table(unpack(_BYTE, data, at + 9)[0]))
+        elif kind != TRAILER:
+            raise ValueError(f"expected a block at byte {at}, found {kind:02X}")
+        yield kind, at, end
+        at = end
 
 
 _SCREEN = Struct("<HH")
-_FLAGS = Struct("B")
+_BYTE = Struct("B")
+
+
+def _first(data: memoryview) -> int:
+    """Where the first block begins: behind the logical screen and its colour table."""
+    return 13 + _table(unpack(_BYTE, data, 10)[0])
 
 
 def _table(flags: int) -> int:
@@ -41,12 +154,50 @@ def _table(flags: int) -> int:
 
 
 def _past_blocks(data: memoryview, at: int) -> int:
-    """Where the sub-blocks from `at` end, or a place behind the file."""
-    while at < len(data):
+    """Where the sub-blocks from `at` end."""
+    whole = len(data)
+    while at < whole:
         size = data[at]
         at += 1 + size
         if not size:
-            break
-    else:
-        return len(data)
-    return at
+            return at
+    raise ShortError(at + 1)
+
+
+def _unblocked(data: memoryview, at: int) -> bytes:
+    """What is in the sub-blocks from `at`, whose end is known to be there."""
+    pieces = []
+    while size := data[at]:
+        pieces.append(data[at + 1 : at + 1 + size])
+        at += 1 + size
+    return b"".join(pieces)
+
+
+def _comment(text: bytes) -> bytes:
+    pieces = [text[at : at + 255] for at in range(0, len(text), 255)]
+    return b"".join((bytes([EXTENSION, COMMENT]), *(bytes([len(piece)]) + piece for piece in pieces), b"\0"))
+
+
+def _packet(data: memoryview, at: int, end: int) -> bytes | None:
+    """The packet of an extension with XMP that ends as the specification says."""
+    if data[at + 2 : at + 14] != XMP or end - at < 14 + len(MAGIC) or data[end - len(MAGIC) : end] != MAGIC:
+        return None
+    return bytes(data[at + 14 : end - len(MAGIC)])
+
+
+def _is_loop(data: memoryview, at: int) -> bool:
+    return bytes(data[at + 2 : at + 14]) in LOOPS
+
+
+def _xmp_edits(data: memoryview, at: int, end: int, ours: xmp.Ours) -> list[Edit]:
+    packet = _packet(data, at, end)
+    if packet is None:
+        raise NoRoomError("xmp", "the file's XMP does not end as it should and is left alone")
+    inner = packets.xmp_edits(packet, ours)
+    _fits(len(packet) + sum(len(edit.data) for edit in inner), "xmp")
+    return moved(inner, at + 14)
+
+
+def _fits(size: int, carrier: str) -> None:
+    if size > MAX_BLOCK:
+        raise NoRoomError(carrier, f"{size:,} bytes, more than the {MAX_BLOCK:,} that readers take")
