@@ -102,4 +102,9 @@ def joined(edits: Iterable[Edit]) -> list[Edit]:
     return done
 
 
+def moved(edits: Iterable[Edit], by: int) -> list[Edit]:
+    """Edits of a part that begins at byte `by` of a whole, as edits of the whole."""
+    return [Edit(start + by, stop + by, data) for start, stop, data in edits]
+
+
 _LINE = re.compile(r"([0-9a-f]{10})\+([0-9a-f]{10})=([A-Za-z0-9+/=]*)")
