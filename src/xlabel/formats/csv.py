@@ -12,9 +12,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from xlabel.errors import InputError
-from xlabel.formats import csv_write
+from xlabel.formats import csv_again, csv_categories, csv_new
 from xlabel.formats.csv_cells import EXPECTED, READ, READ_IMAGE, Categories, four, number
-from xlabel.formats.csv_layout import OWN, Plan, Table, body, dialect, names_of, plan_again, recognise
+from xlabel.formats.csv_layout import (
+    DIALECTS,
+    OURS,
+    OWN,
+    Plan,
+    Table,
+    body,
+    dialect,
+    names_of,
+    plan_again,
+    recognise,
+)
 from xlabel.formats.csv_rows import annotation_in, image_in, split_in
 from xlabel.formats.csv_text import plain
 from xlabel.formats.labels import DocumentLabels
@@ -30,21 +41,8 @@ if TYPE_CHECKING:
 NAME = "csv"
 TITLE = "CSV, one row an annotation"
 IMAGES = "images"
-VARIANTS: tuple[str, ...] = (
-    "csv-tensorflow",
-    "csv-retinanet",
-    "csv-classes",
-    "csv-xywh",
-    "csv-xyxy",
-    "csv-cxcywh",
-)
+VARIANTS = tuple(DIALECTS)
 HOLDS = frozenset(FIELDS) - {"info"}
-
-_NARROW = {
-    "csv-tensorflow": frozenset({"bbox", "split", "category extra"}),
-    "csv-retinanet": frozenset({"bbox", "split", "unlabelled"}),
-    "csv-classes": frozenset({"image labels", "split", "unlabelled", "category extra"}),
-}
 
 
 def sniff(tree: "Tree") -> str | None:
@@ -106,18 +104,20 @@ def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, I
     adds one at its right end.
     """
     if _is_again(dataset, variant):
-        return csv_write.again(dataset)
-    return csv_write.anew(dataset, variant)
+        return csv_again.write(dataset)
+    return csv_new.write(dataset, variant)
 
 
 def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
     """What `write` leaves out: next to nothing with our own columns, most with those of other tools."""
-    kind = variant or ""
-    if _is_again(dataset, variant):
-        kind = "csv-retinanet" if any(table.header is None for table in csv_write.tables_of(dataset)) else ""
-    yield from missing(dataset, _NARROW.get(kind, HOLDS))
-    if kind in _NARROW:
-        yield from csv_write.unheld(dataset, kind if kind == variant else None)
+    known = DIALECTS.get(variant or "", OURS)
+    again = _is_again(dataset, variant)
+    if again:
+        bare = any(table.header is None for table in csv_again.tables_of(dataset))
+        known = DIALECTS["csv-retinanet"] if bare else OURS
+    yield from missing(dataset, HOLDS if known.holds is None else known.holds)
+    if known.holds is not None:
+        yield from csv_new.unheld(dataset, OURS if again and variant is None else known)
 
 
 def _is_again(dataset: Dataset, variant: str | None) -> bool:
@@ -177,8 +177,8 @@ def _found(texts: dict[str, str]) -> str:
 def _listed(texts: dict[str, str], bare: bool) -> tuple[dict[str, str], list[Category]]:
     """The file that lists the categories, if there is one: path and text, and what it says."""
     for path, text in texts.items():
-        if path == csv_write.CATEGORIES or bare:
-            listed = csv_write.read_categories(text)
+        if path == csv_categories.NAME or bare:
+            listed = csv_categories.read(text)
             if listed is not None:
                 return {path: text}, listed
     return {}, []

@@ -6,8 +6,9 @@ have no header. What four numbers mean is never guessed: the header says it, or 
 row, or the table is refused.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -35,14 +36,40 @@ OWN_BOXES = {
 PREFIX = "xlabel_"
 """Of the name of one of our columns in another tool's table."""
 
-HEADERS = {
-    "csv-tensorflow": ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"),
-    "csv-retinanet": ("image", "x1", "y1", "x2", "y2", "class"),
-    "csv-classes": ("image", "label"),
-}
-"""Columns of the narrower dialects; keras-retinanet's are not written down in the table."""
 
-FORMS = {"csv-xywh": "xywh", "csv-xyxy": "xyxy", "csv-cxcywh": "cxcywh", "csv-retinanet": "xyxy"}
+class Dialect(NamedTuple):
+    """How the tables of a variant are written, where that is not as ours are."""
+
+    form: str | None = None
+    """What the numbers of a box are, where the columns' names leave it open."""
+    columns: tuple[str, ...] = ()
+    """All columns; empty: ours, as many as are used."""
+    header: bool = True
+    holds: frozenset[str] | None = None
+    """Of `xlabel.formats.losses.FIELDS` what rows can say; None: as ours."""
+
+
+DIALECTS = {
+    "csv-tensorflow": Dialect(
+        columns=("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"),
+        holds=frozenset({"bbox", "split", "category extra"}),
+    ),
+    "csv-retinanet": Dialect(
+        form="xyxy",
+        columns=("image", "x1", "y1", "x2", "y2", "class"),
+        header=False,
+        holds=frozenset({"bbox", "split", "unlabelled"}),
+    ),
+    "csv-classes": Dialect(
+        columns=("image", "label"),
+        holds=frozenset({"image labels", "split", "unlabelled", "category extra"}),
+    ),
+    "csv-xywh": Dialect("xywh"),
+    "csv-xyxy": Dialect("xyxy"),
+    "csv-cxcywh": Dialect("cxcywh"),
+}
+OURS = Dialect()
+
 _MEANINGS = {
     "xywh": "corner and size (x, y, w, h: --from csv-xywh)",
     "xyxy": "two corners (x1, y1, x2, y2: --from csv-xyxy)",
@@ -90,6 +117,7 @@ _BOXES = (
     (("x", "y", "w", "h"), ""),
     (("x", "y", "width", "height"), ""),
 )
+_BATCH = 2000
 # Tables without header: their columns, and what is seen in them (i: image, n: number, c: category).
 _BARE = (
     (("image", "x1", "y1", "x2", "y2", "class"), "innnnc"),
@@ -148,7 +176,7 @@ def recognise(text: str, path: str, variant: str | None, where: str, sure: bool 
     """
     bom = text.startswith("\ufeff")
     end = line_end(text)
-    form = FORMS.get(variant or "")
+    form = DIALECTS.get(variant or "", OURS).form
     for delimiter in sorted(",;\t", key=text.partition(end)[0].count, reverse=True):
         row = next(rows(text, int(bom), end, delimiter), None)
         if row is None or row[2] is None:
@@ -240,7 +268,7 @@ def dialect(tables: Sequence[Table]) -> str:
     kinds = set()
     for table in tables:
         names = names_of(table)
-        kinds.add(next((name for name, header in HEADERS.items() if names == header), "csv"))
+        kinds.add(next((name for name, known in DIALECTS.items() if names == known.columns), "csv"))
     return kinds.pop() if len(kinds) == 1 else "csv"
 
 
@@ -250,6 +278,21 @@ def body(text: str, table: Table) -> Iterator[Row]:
     if table.header is not None:
         next(found)
     return found
+
+
+def chunks(table: Table, lines: Iterable[str]) -> Iterator[bytes]:
+    """A table's bytes, some thousand rows at a time; `lines` are its rows."""
+    between = ""
+    if table.bom:
+        yield "\ufeff".encode()
+    if table.header is not None:
+        yield table.header.encode()
+        between = table.end
+    rest = iter(lines)
+    while batch := list(islice(rest, _BATCH)):
+        yield (between + table.end.join(batch)).encode()
+        between = table.end
+    yield (between if table.tail is None else table.tail).encode()
 
 
 def box_cells(cells: Sequence[str], plan: Plan) -> Box | None:

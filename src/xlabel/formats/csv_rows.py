@@ -3,9 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from xlabel.formats.csv_cells import Box, Categories, box, identity, read_object, size, split_name
+from xlabel.formats.csv_cells import (
+    Box,
+    Categories,
+    box,
+    identity,
+    identity_text,
+    json,
+    read_object,
+    size,
+    split_name,
+)
 from xlabel.formats.csv_layout import Plan, Table, box_cells
-from xlabel.model import Annotation, Category, Image
+from xlabel.model import Annotation, Category, Image, Sample
 
 Texts = tuple[str, str, str]
 """What a row calls its category: name, id and supercategory, empty where it says nothing."""
@@ -84,3 +94,22 @@ def box_in(cells: Sequence[str], plan: Plan) -> Box | None:
     """The box of a row."""
     numbers = box_cells(cells, plan)
     return None if numbers is None else box(numbers, plan.form)
+
+
+def image_texts(sample: Sample, name: str, split: str | None = None) -> dict[str, str]:
+    """What the columns of the image say; `split` is what the table's name says already."""
+    image = sample.image
+    width, height = stated_size(sample)
+    return {
+        "image": name,
+        "width": "" if width is None else str(width),
+        "height": "" if height is None else str(height),
+        "image_id": identity_text(image.id),
+        "split": sample.split if sample.split is not None and sample.split != split else "",
+        "image_extra": json(image.extra),
+    }
+
+
+def stated_size(sample: Sample) -> tuple[int | None, int | None]:
+    """The image's width and height as the source states them."""
+    return sample.drawn or (sample.image.width, sample.image.height)
