@@ -5,6 +5,8 @@ How a container is changed is in its module; how the document is fitted in, and 
 
 from typing import NamedTuple, cast
 
+import msgspec
+
 from xlabel import images
 from xlabel.images import Buffer, Carriers, NoRoomError, Parts, exif, payload, splice, xmp
 from xlabel.images.payload import Wrapped
@@ -26,6 +28,12 @@ class Found(NamedTuple):
 
     copies: list[Copy]
     carriers: Carriers
+
+    @property
+    def foreign(self) -> str | None:
+        """The text of an EXIF UserComment that is neither ours nor blank: others' words, maybe labels."""
+        comment = self.carriers.comment
+        return None if comment is None or exif.ours(comment) is not None else exif.text(*comment)
 
     @property
     def newest(self) -> Wrapped | None:
@@ -74,7 +82,7 @@ def get(data: Buffer) -> Found:
     with memoryview(data) as view:
         carriers = container.find(view)
     copies: list[Copy] = []
-    if carriers.comment is not None and payload.is_payload(text := carriers.comment[0][len(CODE) :]):
+    if (text := exif.ours(carriers.comment)) is not None:
         copies.append(_copy("exif", text))
     if carriers.xmp is not None and xmp.NAMESPACE.encode() in carriers.xmp:
         try:
@@ -93,8 +101,9 @@ def get(data: Buffer) -> Found:
 def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = b"") -> Put:
     """Put a document into a file that holds none.
 
-    Each carrier that holds the document takes it plain, else packed, else not at all. Raises ValueError with
-    the numbers of bytes where no carrier takes it.
+    A UserComment of others gives way, and is kept in the payload: whoever calls has asked `Found.foreign`
+    whether it may. Each carrier that holds the document takes it plain, else packed, else not at all. Raises
+    ValueError with the numbers of bytes where no carrier takes it.
     """
     container = support(data)
     if container is None:
@@ -107,8 +116,10 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
     extended = False
     left_out: dict[str, str] = {}
     with memoryview(data) as view:
+        comment = container.find(view).comment
         while True:
-            made = payload.forms(Wrapped(wrapped.document, wrapped.revision, wrapped.time, undo), packing)
+            replaced = comment[0] if comment is not None and "exif" in plan else None
+            made = payload.forms(msgspec.structs.replace(wrapped, undo=undo, replaced=replaced), packing)
             texts = {name: made.plain() if form == "plain" else made.packed() for name, form in plan.items()}
             inside = ours._replace(document=texts.get("xmp"))
             parts = Parts(
@@ -128,11 +139,10 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
                     left_out["regions"] = str(error)
                     ours = xmp.Ours()
                     continue
-                if name == "extended xmp":
-                    raise ValueError(_refusal(container, len(made.packed()), left_out)) from None
                 left_out[name] = str(error)
-                if plan.pop(name, None) and not plan:
-                    if not container.EXTENDED or "xmp" in left_out:
+                plan.pop(name, None)
+                if not plan:
+                    if extended or not container.EXTENDED or "xmp" in left_out:
                         raise ValueError(_refusal(container, len(made.packed()), left_out)) from None
                     extended = True
                 continue

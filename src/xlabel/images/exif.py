@@ -6,7 +6,7 @@ old directory. Nothing else moves, so that offsets which only the camera's maker
 
 from struct import Struct
 
-from xlabel.images import ifd
+from xlabel.images import ifd, payload
 from xlabel.images.splice import Edit
 
 PREFIX = b"Exif\0\0"
@@ -15,7 +15,7 @@ USER_COMMENT = 0x9286
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 XMP = 700
 """XMP in a TIFF file's own first directory."""
-SOFTWARE = 0x0131
+_DESCRIPTION, SOFTWARE, _XP_COMMENT = 0x010E, 0x0131, 0x9C9C
 MAKER = b"xlabel\0\0"
 """What a block says that held nothing before, so that it can go as a whole."""
 ASCII = b"ASCII\0\0\0"
@@ -88,8 +88,42 @@ def text(value: bytes, order: str) -> str | None:
     return found or None
 
 
-def edits(block: memoryview, comment: bytes | None, xmp: bytes | None = None) -> list[Edit]:
+def ours(comment: tuple[bytes, str] | None) -> bytes | None:
+    """The payload in a UserComment, whatever code a tool has given it; None where there is none."""
+    if comment is None:
+        return None
+    value, order = comment
+    plain = value.startswith(ASCII)
+    found = value[len(ASCII) :] if plain else (text(value, order) or "").encode()
+    return found if payload.is_payload(found) else None
+
+
+def described(block: memoryview) -> list[str]:
+    """What ImageDescription and XPComment of the first directory say; nothing where the block is broken."""
+    try:
+        form = ifd.form_of(block)
+        fields, _ = ifd.directory(form, block, ifd.first(form, block))
+        found = [
+            _decoded(bytes(ifd.value(block, fields[_DESCRIPTION])), "latin-1")
+            if _DESCRIPTION in fields
+            else "",
+            bytes(ifd.value(block, fields[_XP_COMMENT])).decode("utf-16-le") if _XP_COMMENT in fields else "",
+        ]
+    except (ValueError, LookupError):
+        return []
+    return [clean for one in found if (clean := (one or "").strip("\0 \t\r\n\ufeff"))]
+
+
+def edits(
+    block: memoryview,
+    comment: bytes | None,
+    xmp: bytes | None = None,
+    size: tuple[int, int] | None = None,
+) -> list[Edit]:
     """The edits that give a block a UserComment, and where it is a TIFF file, XMP.
+
+    `size`, of a JPEG as stored, goes into an Exif directory that has to be made, with all else that the
+    standard asks of one.
 
     All but the patch of one pointer stands behind the block's end. Raises ValueError where the block is
     broken, struct.error where it would need offsets that it cannot write.
@@ -111,11 +145,8 @@ def edits(block: memoryview, comment: bytes | None, xmp: bytes | None = None) ->
         own = ifd.entry(form, USER_COMMENT, ifd.UNDEFINED, len(comment), place(comment))
         link = fields.get(EXIF)
         if link is None:
-            names = {
-                USER_COMMENT: own,
-                EXIF_VERSION: ifd.entry(form, EXIF_VERSION, ifd.UNDEFINED, 4, b"0232"),
-            }
-            entries[EXIF] = ifd.pointer(form, EXIF, place(ifd.directory_of(form, names)))
+            own_directory = ifd.directory_of(form, {USER_COMMENT: own, **_required(form, size)})
+            entries[EXIF] = ifd.pointer(form, EXIF, place(own_directory))
         else:
             new = place(ifd.changed(form, block, _exif_at(form, block, fields), {USER_COMMENT: own}))
             if xmp is None and link.kind != SHORT:
@@ -134,7 +165,8 @@ def edits(block: memoryview, comment: bytes | None, xmp: bytes | None = None) ->
 def removal(block: memoryview, tags: frozenset[int] = frozenset({USER_COMMENT})) -> list[Edit] | None:
     """The edits that take the UserComment out of a block, or the XMP of a TIFF file, or both, by their tags.
 
-    Their bytes become zero. None where nothing would be left but what `fresh` writes.
+    Their bytes become zero. A comment that is not ours stays, and one that ours replaced comes back. None
+    where nothing would be left but what `fresh` writes.
     """
     form = ifd.form_of(block)
     first = ifd.first(form, block)
@@ -145,8 +177,12 @@ def removal(block: memoryview, tags: frozenset[int] = frozenset({USER_COMMENT}))
     if USER_COMMENT in tags and EXIF in fields:
         at = _exif_at(form, block, fields)
         exif, _ = ifd.directory(form, block, at)
-        if USER_COMMENT in exif:
-            if exif.keys() <= {USER_COMMENT, EXIF_VERSION}:
+        held = _held(form, block, exif)
+        if held is not None:
+            before = payload.replaced(held)
+            if before is not None and len(before) <= exif[USER_COMMENT].values:
+                return changes + _put_back(form, block, at, exif[USER_COMMENT], before)
+            if exif.keys() <= _FRESH_EXIF | {USER_COMMENT}:
                 gone.add(EXIF)
                 changes += [Edit(at, end := _end(form, block, at), bytes(end - at))]
             else:
@@ -157,7 +193,8 @@ def removal(block: memoryview, tags: frozenset[int] = frozenset({USER_COMMENT}))
         if fields.keys() <= _FRESH and exif.keys() <= _FRESH_EXIF | {USER_COMMENT}:
             return None
         gone.add(SOFTWARE)
-    gone |= {USER_COMMENT} & tags & fields.keys()
+    if USER_COMMENT in tags and _held(form, block, fields) is not None:
+        gone.add(USER_COMMENT)
     for tag in gone - {EXIF}:
         if fields[tag].values * ifd.SIZES[fields[tag].kind] > form.offset.size:
             changes.append(_blank(fields[tag]))
@@ -192,49 +229,47 @@ _FRESH_EXIF = frozenset(
 _SHORT, _LONG, _DENSITY = Struct("<H"), Struct("<I"), Struct("<4I")
 
 
-def _template() -> tuple[bytes, dict[int, int]]:
-    """All of a fresh block but the comment, and where the values and counts stand that `fresh` fills in."""
-    form = ifd.FORMS[b"II*\0"]
-    first = 8
-    values = first + 2 + 6 * 12 + 4
-    exif = values + len(MAKER) + 16
-    end = exif + 2 + 7 * 12 + 4
-    main = {
-        SOFTWARE: ifd.entry(form, SOFTWARE, ifd.ASCII, len(MAKER), values),
-        _X_RESOLUTION: ifd.entry(form, _X_RESOLUTION, ifd.RATIONAL, 1, values + len(MAKER)),
-        _Y_RESOLUTION: ifd.entry(form, _Y_RESOLUTION, ifd.RATIONAL, 1, values + len(MAKER) + 8),
-        _RESOLUTION_UNIT: ifd.entry(form, _RESOLUTION_UNIT, ifd.SHORT, 1, b""),
-        _YCBCR_POSITIONING: ifd.entry(form, _YCBCR_POSITIONING, ifd.SHORT, 1, b"\1\0"),
-        EXIF: ifd.pointer(form, EXIF, exif),
-    }
-    own = {
-        EXIF_VERSION: ifd.entry(form, EXIF_VERSION, ifd.UNDEFINED, 4, b"0232"),
-        COMPONENTS: ifd.entry(form, COMPONENTS, ifd.UNDEFINED, 4, b"\1\2\3\0"),
-        USER_COMMENT: ifd.entry(form, USER_COMMENT, ifd.UNDEFINED, 0, end),
-        FLASHPIX_VERSION: ifd.entry(form, FLASHPIX_VERSION, ifd.UNDEFINED, 4, b"0100"),
-        COLOR_SPACE: ifd.entry(form, COLOR_SPACE, ifd.SHORT, 1, b"\xff\xff"),
-        _IMAGE_WIDTH: ifd.entry(form, _IMAGE_WIDTH, ifd.LONG, 1, 0),
-        _IMAGE_HEIGHT: ifd.entry(form, _IMAGE_HEIGHT, ifd.LONG, 1, 0),
-    }
-    head = b"II*\0" + form.offset.pack(first) + ifd.directory_of(form, main) + MAKER + bytes(16)
-    head += ifd.directory_of(form, own)
-    assert len(head) == end
-    places = {_X_RESOLUTION: values + len(MAKER)}
-    places[_RESOLUTION_UNIT] = first + 2 + sorted(main).index(_RESOLUTION_UNIT) * 12 + 8
-    for tag in (_IMAGE_WIDTH, _IMAGE_HEIGHT):
-        places[tag] = exif + 2 + sorted(own).index(tag) * 12 + 8
-    places[USER_COMMENT] = exif + 2 + sorted(own).index(USER_COMMENT) * 12 + 4
-    return head, places
-
-
-_TEMPLATE, _PLACES = _template()
-
-
 def _exif_at(form: ifd.Form, block: memoryview, fields: ifd.Fields) -> int:
     at = ifd.number(form, block, fields, EXIF)
     if not at:
         raise ValueError("the pointer to the Exif directory is none")
     return at
+
+
+def _required(form: ifd.Form, size: tuple[int, int] | None) -> dict[int, bytes]:
+    """The entries that the standard asks of an Exif directory; of a JPEG's where there is a size."""
+    entries = {
+        EXIF_VERSION: ifd.entry(form, EXIF_VERSION, ifd.UNDEFINED, 4, b"0232"),
+        FLASHPIX_VERSION: ifd.entry(form, FLASHPIX_VERSION, ifd.UNDEFINED, 4, b"0100"),
+        COLOR_SPACE: ifd.entry(form, COLOR_SPACE, ifd.SHORT, 1, b"\xff\xff"),  # uncalibrated
+    }
+    if size is not None:
+        entries |= {
+            COMPONENTS: ifd.entry(form, COMPONENTS, ifd.UNDEFINED, 4, b"\1\2\3\0"),
+            _IMAGE_WIDTH: ifd.entry(form, _IMAGE_WIDTH, ifd.LONG, 1, size[0]),
+            _IMAGE_HEIGHT: ifd.entry(form, _IMAGE_HEIGHT, ifd.LONG, 1, size[1]),
+        }
+    return entries
+
+
+def _held(form: ifd.Form, block: memoryview, fields: ifd.Fields) -> bytes | None:
+    """Our payload in the UserComment of a directory."""
+    field = fields.get(USER_COMMENT)
+    return None if field is None else ours((bytes(ifd.value(block, field)), form.order))
+
+
+def _put_back(form: ifd.Form, block: memoryview, at: int, field: ifd.Field, before: bytes) -> list[Edit]:
+    """The comment that ours replaced, in the place of ours."""
+    size = field.values * ifd.SIZES[field.kind]
+    value = before if len(before) <= form.offset.size else field.at
+    own = ifd.entry(form, USER_COMMENT, ifd.UNDEFINED, len(before), value)
+    text = before if isinstance(value, int) else b""
+    return sorted(
+        [
+            Edit(at, _end(form, block, at), ifd.changed(form, block, at, {USER_COMMENT: own})),
+            Edit(field.at, field.at + size, text.ljust(size, b"\0")),
+        ]
+    )
 
 
 def _without(form: ifd.Form, block: memoryview, at: int, tags: set[int]) -> Edit:
@@ -277,6 +312,36 @@ def _utf16(data: bytes, order: str) -> str | None:
         if sum(character < "\x80" for character in reading) * 2 >= len(reading):
             return reading
     return _decoded(data, "latin-1") if not readings or data[:1] in (b"{", b"[") else readings[0]
+
+
+def _template() -> tuple[bytes, dict[int, int]]:
+    """All of a fresh block but the comment, and where the values and counts stand that `fresh` fills in."""
+    form = ifd.FORMS[b"II*\0"]
+    first = 8
+    values = first + 2 + 6 * 12 + 4
+    exif = values + len(MAKER) + 16
+    end = exif + 2 + 7 * 12 + 4
+    main = {
+        SOFTWARE: ifd.entry(form, SOFTWARE, ifd.ASCII, len(MAKER), values),
+        _X_RESOLUTION: ifd.entry(form, _X_RESOLUTION, ifd.RATIONAL, 1, values + len(MAKER)),
+        _Y_RESOLUTION: ifd.entry(form, _Y_RESOLUTION, ifd.RATIONAL, 1, values + len(MAKER) + 8),
+        _RESOLUTION_UNIT: ifd.entry(form, _RESOLUTION_UNIT, ifd.SHORT, 1, b""),
+        _YCBCR_POSITIONING: ifd.entry(form, _YCBCR_POSITIONING, ifd.SHORT, 1, b"\1\0"),
+        EXIF: ifd.pointer(form, EXIF, exif),
+    }
+    own = {USER_COMMENT: ifd.entry(form, USER_COMMENT, ifd.UNDEFINED, 0, end), **_required(form, (0, 0))}
+    head = b"II*\0" + form.offset.pack(first) + ifd.directory_of(form, main) + MAKER + bytes(16)
+    head += ifd.directory_of(form, own)
+    assert len(head) == end
+    places = {_X_RESOLUTION: values + len(MAKER)}
+    places[_RESOLUTION_UNIT] = first + 2 + sorted(main).index(_RESOLUTION_UNIT) * 12 + 8
+    for tag in (_IMAGE_WIDTH, _IMAGE_HEIGHT):
+        places[tag] = exif + 2 + sorted(own).index(tag) * 12 + 8
+    places[USER_COMMENT] = exif + 2 + sorted(own).index(USER_COMMENT) * 12 + 4
+    return head, places
+
+
+_TEMPLATE, _PLACES = _template()
 
 
 _ORDERS = {

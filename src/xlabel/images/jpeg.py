@@ -5,12 +5,24 @@ ITU-T T.81, B.1 and B.2; CIPA DC-008 (Exif), 4.7; XMP Specification Part 3, 1.1.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import NamedTuple
 
-from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, exif, ifd, payload, unpack, xmp
-from xlabel.images.splice import Edit, joined
+from xlabel.images import (
+    Carriers,
+    Header,
+    NoRoomError,
+    Parts,
+    ShortError,
+    exif,
+    ifd,
+    packets,
+    payload,
+    unpack,
+    xmp,
+)
+from xlabel.images.splice import Edit, joined, moved
 
 MIME = "image/jpeg"
 DOCUMENT_IN = ("exif", "text")
@@ -23,6 +35,8 @@ MAX_XMP = 65_502
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 MAX_EXTENSION = 65_400
 """Bytes of an Extended XMP in one segment."""
+MAX_EXTENDED = 10_000_000
+"""Bytes of an Extended XMP: whoever wants to see the picture has to read past it."""
 MPF = b"MPF\0"
 
 SOI, EOI, SOS, APP0, APP1, APP2, APP14, COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
@@ -94,21 +108,26 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
     changes: list[Edit] = []
     new = [b"", b"", b""]
     if parts.comment is not None:
-        if layout.exif is None:
+        if not layout.exif:
             block = exif.fresh(parts.comment, layout.size, layout.density)
             new[0] = _new("exif", APP1, exif.PREFIX + block)
         else:
-            changes += _exif_edits(data, *layout.exif, parts.comment)
+            at, end = layout.exif[0]
+            inner = packets.exif_edits(data[at + 4 : end], parts.comment, layout.size)
+            changes += _resized(data, at, at + 4, inner, "exif", MAX_SEGMENT)
     ours = parts.ours
     extension: list[bytes] = []
     if ours is not None:
         if parts.extended is not None:
             guid, extension = _extension(parts.extended)
             ours = ours._replace(extended=guid)
-        if layout.xmp is None:
+        if not layout.xmp:
             new[1] = _new("xmp", APP1, XMP + xmp.packet(ours), MAX_XMP + len(XMP))
         else:
-            changes += _xmp_edits(data, *layout.xmp, ours)
+            at, end = layout.xmp[0]
+            start = at + 4 + len(XMP)
+            inner = packets.xmp_edits(bytes(data[start:end]), ours)
+            changes += _resized(data, at, start, inner, "xmp", MAX_XMP + len(XMP))
         new[1] += b"".join(extension)
     if parts.text is not None:
         new[2] = _new("text", COM, parts.text)
@@ -121,12 +140,12 @@ def removal(data: memoryview) -> list[Edit]:
     layout = _layout(data)
     changes: list[Edit] = []
     guid = None
-    if layout.exif is not None and _is_ours(exif.comment(data[layout.exif[0] + 10 : layout.exif[1]])):
-        at, end = layout.exif
-        inner = exif.removal(data[at + 10 : end])
-        changes += [Edit(at, end, b"")] if inner is None else [_moved(edit, at + 10) for edit in inner]
-    if layout.xmp is not None:
-        at, end = layout.xmp
+    for at, end in layout.exif:
+        block = data[at + 10 : end]
+        if exif.ours(exif.comment(block)) is not None:
+            inner = exif.removal(block)
+            changes += [Edit(at, end, b"")] if inner is None else moved(inner, at + 10)
+    for at, end in layout.xmp:
         start = at + 4 + len(XMP)
         packet = bytes(data[start:end])
         if xmp.NAMESPACE.encode() in packet:
@@ -134,7 +153,7 @@ def removal(data: memoryview) -> list[Edit]:
             if found is not None and xmp.NAMESPACE.encode() in found:
                 guid = xmp.extension(packet)
             inner = xmp.removal(packet, guid)
-            changes += [Edit(at, end, b"")] if inner is None else _resized(data, at, start, inner)
+            changes += [Edit(at, end, b"")] if inner is None else _resized(data, at, start, inner, "xmp")
     for at, end in layout.extensions:
         if guid is not None and data[at + 39 : at + 71] == guid:
             changes.append(Edit(at, end, b""))
@@ -145,20 +164,20 @@ def removal(data: memoryview) -> list[Edit]:
 
 
 def stream(data: memoryview) -> Iterator[tuple[int, int]]:
-    """All but the comments and the application segments, of which APP14 (Adobe) says what the colours are.
+    """All segments but the comments and the application segments, of which APP14 (Adobe) says the colours.
 
-    Ends with the first image: further pictures and trailers behind it are not counted.
+    Fill bytes between segments are not counted, since tools drop them; the start-of-image marker is. Ends
+    with the first image: further pictures and trailers behind it are not counted.
     """
-    begun = 0
+    begun, stop = 0, 2
     for marker, at, end in segments(data):
         if marker == COM or (APP0 <= marker < APP0 + 16 and marker != APP14):
-            if at > begun:
-                yield begun, at
-            begun = end
-        elif marker == SOS:
-            yield begun, _past_scans(data, end)
-        elif marker == EOI:
-            yield begun, end
+            continue
+        if at != stop:
+            yield begun, stop
+            begun = at
+        stop = _past_scans(data, end) if marker == SOS else end
+    yield begun, stop
 
 
 _SEGMENT = Struct(">BBH")
@@ -179,15 +198,15 @@ class _Layout(NamedTuple):
     """Stored width and height."""
     density: tuple[int, int, int]
     """Resolution as `exif.fresh` takes it."""
-    exif: tuple[int, int] | None
-    xmp: tuple[int, int] | None
+    exif: list[tuple[int, int]]
+    xmp: list[tuple[int, int]]
     extensions: list[tuple[int, int]]
     mpf: tuple[int, int] | None
 
 
 def _layout(data: memoryview) -> _Layout:
-    size, density, found_exif, found_xmp, mpf = (0, 0), (2, 72, 72), None, None, None
-    extensions = []
+    size, density, mpf = (0, 0), (2, 72, 72), None
+    blocks, packets, extensions = [], [], []
     place = end = 2
     leading = True
     for marker, at, end in segments(data):
@@ -201,10 +220,10 @@ def _layout(data: memoryview) -> _Layout:
             unit, across, down = _JFIF.unpack_from(data, at + 11)
             if unit in (1, 2) and across and down:
                 density = (unit + 1, across, down)
-        elif marker == APP1 and start.startswith(exif.PREFIX) and found_exif is None:
-            found_exif = (at, end)
-        elif marker == APP1 and start.startswith(XMP) and found_xmp is None:
-            found_xmp = (at, end)
+        elif marker == APP1 and start.startswith(exif.PREFIX):
+            blocks.append((at, end))
+        elif marker == APP1 and start.startswith(XMP):
+            packets.append((at, end))
         elif marker == APP1 and start == EXTENSION:
             extensions.append((at, end))
         elif marker == APP2 and start.startswith(MPF) and mpf is None:
@@ -212,7 +231,7 @@ def _layout(data: memoryview) -> _Layout:
         leading = leading and marker in (APP0, APP1) and not start.startswith((XMP, EXTENSION))
         if leading:
             place = end
-    return _Layout(place, size, density, found_exif, found_xmp, extensions, mpf)
+    return _Layout(place, size, density, blocks, packets, extensions, mpf)
 
 
 def _new(carrier: str, marker: int, content: bytes, most: int = MAX_SEGMENT) -> bytes:
@@ -221,46 +240,20 @@ def _new(carrier: str, marker: int, content: bytes, most: int = MAX_SEGMENT) -> 
     return b"\xff%c%b%b" % (marker, _LENGTH.pack(len(content) + 2), content)
 
 
-def _exif_edits(data: memoryview, at: int, end: int, comment: bytes) -> list[Edit]:
-    try:
-        inner = exif.edits(data[at + 10 : end], comment)
-    except (ValueError, LookupError) as error:
-        raise NoRoomError("exif", f"the file's EXIF is broken and left alone: {error}") from None
-    return _resized(data, at, at + 10, inner, "exif", end, MAX_SEGMENT)
-
-
-def _xmp_edits(data: memoryview, at: int, end: int, ours: xmp.Ours) -> list[Edit]:
-    start = at + 4 + len(XMP)
-    try:
-        inner = xmp.edits(bytes(data[start:end]), ours)
-    except ValueError as error:
-        raise NoRoomError("xmp", f"the file's XMP is left alone: {error}") from None
-    return _resized(data, at, start, inner, "xmp", end, MAX_XMP + len(XMP))
-
-
 def _resized(
-    data: memoryview,
-    at: int,
-    start: int,
-    inner: list[Edit],
-    carrier: str = "",
-    end: int = 0,
-    most: int = MAX_SEGMENT,
+    data: memoryview, at: int, start: int, inner: list[Edit], carrier: str, most: int = MAX_SEGMENT
 ) -> list[Edit]:
     """Edits of a segment's content, which begins at byte `start`, with its length made right."""
     (length,) = _LENGTH.unpack_from(data, at + 2)
-    length += sum(len(edit.data) - (edit.stop - edit.start) for edit in inner)
+    length += _growth(inner)
     if length - 2 > most:
         raise NoRoomError(carrier, f"a segment of {length - 2:,} bytes, a JPEG's holds {most:,}")
-    return [Edit(at + 2, at + 4, _LENGTH.pack(length)), *(_moved(edit, start) for edit in inner)]
+    return [Edit(at + 2, at + 4, _LENGTH.pack(length)), *moved(inner, start)]
 
 
-def _moved(edit: Edit, by: int) -> Edit:
-    return Edit(edit.start + by, edit.stop + by, edit.data)
-
-
-def _is_ours(comment: tuple[bytes, str] | None) -> bool:
-    return comment is not None and payload.is_payload(comment[0][8:])
+def _growth(changes: Iterable[Edit]) -> int:
+    """By how many bytes edits make what they change longer."""
+    return sum(len(edit.data) - (edit.stop - edit.start) for edit in changes)
 
 
 def _extended(packet: bytes | None, segments: list[memoryview]) -> bytes | None:
@@ -287,6 +280,8 @@ _PLACE = Struct(">II")
 def _extension(document: bytes) -> tuple[bytes, list[bytes]]:
     """The GUID of a packet with a document, and the segments that hold it."""
     whole = xmp.packet(xmp.Ours(document=document))
+    if len(whole) > MAX_EXTENDED:
+        raise NoRoomError("extended xmp", f"{len(whole):,} bytes, more than {MAX_EXTENDED:,}")
     guid = hashlib.md5(whole, usedforsecurity=False).hexdigest().upper().encode()
     pieces = []
     for offset in range(0, len(whole), MAX_EXTENSION):
@@ -297,7 +292,7 @@ def _extension(document: bytes) -> tuple[bytes, list[bytes]]:
 
 
 def _with_mpf(data: memoryview, layout: _Layout, changes: list[Edit]) -> list[Edit]:
-    """The edits, and with them the offsets to further images, where bytes move between these and the MPF."""
+    """The edits, and with them the first image's size and the offsets to further ones that the MPF states."""
     if layout.mpf is None:
         return changes
     at, end = layout.mpf
@@ -306,22 +301,21 @@ def _with_mpf(data: memoryview, layout: _Layout, changes: list[Edit]) -> list[Ed
     try:
         form = ifd.form_of(block)
         fields, _ = ifd.directory(form, block, ifd.first(form, block))
-        entries = fields.get(_MP_ENTRY)
+        entries = ifd.value(block, fields[_MP_ENTRY])
     except (ValueError, LookupError):
         return changes
-    if entries is None or entries.at + entries.values > len(block):
+    if form.offset.size != 4:
         return changes
     patches = []
-    for entry in range(entries.at, entries.at + entries.values - 15, 16):
-        (offset,) = form.offset.unpack_from(block, entry + 8)
-        shift = sum(
-            len(edit.data) - (edit.stop - edit.start)
-            for edit in changes
-            if end <= edit.start <= zero + offset
-        )
-        if offset and shift:
-            place = zero + entry + 8
-            patches.append(Edit(place, place + 4, form.offset.pack(offset + shift)))
+    for entry in range(fields[_MP_ENTRY].at, fields[_MP_ENTRY].at + len(entries) - 15, 16):
+        size, offset = Struct(form.order + "II").unpack_from(block, entry + 4)
+        if not offset:
+            shift, place, value = _growth(changes), zero + entry + 4, size
+        else:
+            behind = (edit for edit in changes if end <= edit.start <= zero + offset)
+            shift, place, value = _growth(behind), zero + entry + 8, offset
+        if shift and 0 < value + shift <= len(data) + _growth(changes):
+            patches.append(Edit(place, place + 4, form.offset.pack(value + shift)))
     return joined([*changes, *patches])
 
 

@@ -2,7 +2,7 @@
 
 from struct import error as StructError
 
-from xlabel.images import NoRoomError, exif, payload, xmp
+from xlabel.images import NoRoomError, exif, xmp
 from xlabel.images.splice import Edit, apply, moved
 
 
@@ -11,11 +11,11 @@ def block_at(content: memoryview) -> int:
     return len(exif.PREFIX) if content[: len(exif.PREFIX)] == exif.PREFIX else 0
 
 
-def exif_edits(content: memoryview, comment: bytes) -> list[Edit]:
-    """The edits that give a chunk with EXIF a UserComment."""
+def exif_edits(content: memoryview, comment: bytes, size: tuple[int, int] | None = None) -> list[Edit]:
+    """The edits that give a chunk with EXIF a UserComment; `size` as `exif.edits` takes it."""
     at = block_at(content)
     try:
-        return moved(exif.edits(content[at:], comment), at)
+        return moved(exif.edits(content[at:], comment, size=size), at)
     except _BROKEN as error:
         raise NoRoomError("exif", f"the file's EXIF is broken and left alone: {error}") from None
 
@@ -31,8 +31,7 @@ def xmp_edits(packet: bytes, ours: xmp.Ours) -> list[Edit]:
 def without_comment(content: memoryview) -> bytes | None:
     """A chunk's EXIF without our UserComment, the same where it has none; None where nothing else is left."""
     at = block_at(content)
-    found = exif.comment(content[at:])
-    if found is None or not payload.is_payload(found[0][len(exif.ASCII) :]):
+    if exif.ours(exif.comment(content[at:])) is None:
         return bytes(content)
     inner = exif.removal(content[at:])
     return None if inner is None else b"".join(apply(content, moved(inner, at)))

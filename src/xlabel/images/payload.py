@@ -6,7 +6,7 @@ ASCII. Of several copies the newest that is whole counts.
 
 import zlib
 from base64 import b64decode, b64encode
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from xxhash import xxh3_64_hexdigest
@@ -28,6 +28,8 @@ class Wrapped(msgspec.Struct, frozen=True):
     time: str
     """When it was embedded, ISO 8601 in UTC."""
     undo: Undo | None = None
+    replaced: bytes | None = None
+    """The EXIF UserComment that stood where ours stands, its code included."""
 
 
 class Forms(NamedTuple):
@@ -59,13 +61,15 @@ class Packing:
 def forms(wrapped: Wrapped, packing: Packing) -> Forms:
     """The payload of a document."""
     undo = b"" if wrapped.undo is None else b'"undo":%b,' % _encoder.encode(wrapped.undo)
-    head = b'%b%d,"revision":%d,"time":"%b","check":"%b",%b' % (
+    before = b"" if wrapped.replaced is None else b'"replaced":"%b",' % b64encode(wrapped.replaced)
+    head = b'%b%d,"revision":%d,"time":"%b","check":"%b",%b%b' % (
         START,
         VERSION,
         wrapped.revision,
         wrapped.time.encode(),
         xxh3_64_hexdigest(wrapped.document).encode(),
         undo,
+        before,
     )
     return Forms(head, wrapped.document, packing)
 
@@ -86,7 +90,10 @@ def unwrap(text: bytes) -> Wrapped:
 
     A check that does not fit, because somebody edited the labels or bytes were lost, is such an error.
     """
-    stored = _decoder.decode(text.rstrip(b"\0 "))
+    try:
+        stored = _decoder.decode(text.rstrip(b"\0 "))
+    except RecursionError:
+        raise ValueError("the payload is nested deeper than any labels") from None
     if stored.xlabel > VERSION:
         raise ValueError(f"a payload of version {stored.xlabel}, this xlabel reads up to {VERSION}")
     document = bytes(stored.labels)
@@ -94,20 +101,34 @@ def unwrap(text: bytes) -> Wrapped:
         document = _unpacked(document[1:-1])
     if xxh3_64_hexdigest(document) != stored.check:
         raise ValueError("the labels are not those that were written: their check does not fit")
-    return Wrapped(document, stored.revision, stored.time, stored.undo)
+    return Wrapped(document, stored.revision, stored.time, stored.undo, stored.replaced)
+
+
+def replaced(text: bytes) -> bytes | None:
+    """The UserComment that a payload replaced, even where its labels are broken."""
+    try:
+        return _before.decode(text.rstrip(b"\0 ")).replaced
+    except (ValueError, RecursionError):
+        return None
 
 
 class _Stored(msgspec.Struct):
     xlabel: int
-    revision: int
+    revision: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
     check: str
     labels: msgspec.Raw
     time: str = ""
     undo: Undo | None = None
+    replaced: bytes | None = None
+
+
+class _Before(msgspec.Struct):
+    replaced: bytes | None = None
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Stored)
+_before = msgspec.json.Decoder(_Before)
 
 
 def _unpacked(text: bytes) -> bytes:
