@@ -491,6 +491,13 @@ def test_an_edit_that_the_table_has_no_column_for_adds_one() -> None:
     assert list(csv.losses(data)) == []
 
 
+def test_a_label_that_says_nothing_is_added_to_another_tools_table_as_one() -> None:
+    data = edited(dataset(TENSORFLOW), lambda s: replace(s, annotations=(*s.annotations, Annotation())))
+    rows = list(standard.DictReader(io.StringIO(written(data)["a.csv"])))
+    assert [row["xlabel_crowd"] for row in rows if row["filename"] == "a.jpg"] == ["", "", "0"]
+    assert [len(sample.annotations) for sample in dataset(written(data)).samples] == [3, 1]
+
+
 def test_an_edit_that_a_table_without_header_cannot_hold_is_a_loss() -> None:
     data = edited(
         dataset(RETINANET), lambda s: replace(s, annotations=(replace(s.annotations[0], score=0.5),))

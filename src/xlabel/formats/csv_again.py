@@ -255,10 +255,8 @@ def _row(
         role, extra = "extra", annotation.extra
         category, bbox = annotation.category, annotation.bbox
         texts.update((name, get(annotation)) for name, get in WRITE.items())
-    unknown = {name: "" for name in (plan.names[column] for column in plan.unknown)}
-    unknown |= {
-        name: text for name, text in (extra or {}).items() if name in unknown and isinstance(text, str)
-    }
+    said = {plan.names[column]: (extra or {}).get(plan.names[column]) for column in plan.unknown}
+    unknown = {name: text if isinstance(text, str) else "" for name, text in said.items()}
     if any(unknown.values()):
         left = {key: value for key, value in (extra or {}).items() if not unknown.get(key)}
         texts[role] = json(left or None)
