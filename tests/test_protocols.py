@@ -10,7 +10,7 @@ import pytest
 
 from xlabel import bundles, formats, images
 from xlabel.bundles import Kind, mp4, tar, zip
-from xlabel.formats import Format, coco, csv, embedded, labelme, voc, yolo
+from xlabel.formats import Format, coco, csv, embedded, labelme, native, voc, yolo
 from xlabel.images import Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
 
 
@@ -33,6 +33,7 @@ NAMES = {
         as_format(voc),
         as_format(labelme),
         as_format(csv),
+        as_format(native),
         as_format(embedded),
     ],
     "containers": [

@@ -31,6 +31,7 @@ FORMATS = {
     "voc": Row("xlabel.formats.voc", (".xml",)),
     "labelme": Row("xlabel.formats.labelme", (".json",)),
     "csv": Row("xlabel.formats.csv", (".csv", ".tsv")),
+    "json": Row("xlabel.formats.native", (".json",)),
 }
 INSIDE = {"embedded": Row("xlabel.formats.embedded")}
 """The format of labels inside the images, which is asked where there are no label files."""

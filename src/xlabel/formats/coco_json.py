@@ -90,6 +90,8 @@ def is_document(top: Top) -> bool:
     """Whether the top level is that of a COCO document."""
     if not isinstance(top, dict) or sum(key in top for key in LISTS) < 2:
         return False
+    if "annotations" not in top and "xlabel" in top and bytes(top["xlabel"]).isdigit():
+        return False  # xlabel's own JSON, whose annotations are in its records of images
     return any(begins_list(top[key]) for key in ("images", "annotations") if key in top)
 
 

@@ -118,7 +118,11 @@ def sample(document: Document, key: str) -> Sample:
 
 def encode(document: Document) -> bytes:
     """The document as ASCII JSON, the same bytes for the same labels."""
-    data = _encoder.encode(document)
+    return to_ascii(_encoder.encode(document))
+
+
+def to_ascii(data: bytes) -> bytes:
+    """The same JSON without any other character."""
     return data if data.isascii() else _NOT_ASCII.sub(_escaped, data.decode()).encode("ascii")
 
 
