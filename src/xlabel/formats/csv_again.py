@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from operator import itemgetter
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -37,7 +37,7 @@ _NOT_ADDED = frozenset({"width", "height", "supercategory"})
 """Columns that no edit adds to a table."""
 
 
-class _Row(NamedTuple):
+class _Row(Struct, gc=False):
     """A row of a table that is being filled."""
 
     place: int
@@ -71,7 +71,7 @@ def write(dataset: Dataset) -> Iterator[tuple[str, Iterable[bytes]]]:
     kept = [sheet for sheet in sheets if sheet.rows or not sheet.table.rows] or sheets[:1]
     kept.sort(key=lambda sheet: sheet.table.path.encode())
     for sheet in kept:
-        sheet.rows.sort(key=itemgetter(0))
+        sheet.rows.sort(key=attrgetter("place"))
         yield sheet.table.path, _chunks(sheet)
     yield from csv_categories.again(dataset, (row.named for sheet in kept for row in sheet.rows))
 

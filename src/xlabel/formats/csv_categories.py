@@ -72,7 +72,7 @@ def class_map(categories: Iterable[Category]) -> bytes:
 def _told(listed: Sequence[Category], named: Iterable[Texts]) -> list[Category]:
     """The categories as they are when a list and these rows are read."""
     known = Categories(listed)
-    for texts in named:
+    for texts in dict.fromkeys(named):
         if texts[0] or texts[1]:
             with suppress(ValueError):
                 known.get(*texts)
