@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from xlabel.errors import InputError
 from xlabel.formats import csv_categories
 from xlabel.formats.csv_cells import WRITE, Box, box_numbers, is_meant, json
-from xlabel.formats.csv_layout import OWN, PREFIX, Plan, Table, chunks, plan_again
+from xlabel.formats.csv_layout import EXIF, OWN, PREFIX, Plan, Table, chunks, plan_again
 from xlabel.formats.csv_rows import (
     Texts,
     annotation_in,
@@ -246,7 +246,9 @@ def _row(
     Without annotation it says that the image has none. `again`: a row before it has told of the image.
     """
     plan, table = sheet.plan, sheet.table
-    texts = image_texts(sample, (sample.named or sample.image.key).removeprefix(table.folder), table.split)
+    name = (sample.named or sample.image.key).removeprefix(table.folder)
+    apart = any(role.startswith(EXIF) for role in plan.roles)
+    texts = image_texts(sample, name, table.split, apart=apart)
     if again:
         texts["image_extra"] = ""
     role, extra, category, bbox = "image_extra", sample.image.extra, None, None

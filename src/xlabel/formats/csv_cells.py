@@ -79,6 +79,19 @@ def json(value: Any) -> str:
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
+def exif_text(value: Any) -> str:
+    """A field of EXIF in a cell: text as it is where it could be nothing else, anything else as JSON."""
+    return value if isinstance(value, str) and value and exif_value(value) == value else json(value)
+
+
+def exif_value(cell: str) -> Any:
+    """What `exif_text` wrote."""
+    try:
+        return msgspec.json.decode(cell)
+    except (ValueError, RecursionError):
+        return cell
+
+
 def box(numbers: Box, form: str) -> Box:
     """x, y, width and height of the four numbers of a box in a table."""
     a, b, c, d = numbers

@@ -35,6 +35,8 @@ OWN_BOXES = {
 }
 PREFIX = "xlabel_"
 """Of the name of one of our columns in another tool's table."""
+EXIF = "exif_"
+"""Of the names of columns with what the camera said: fields of the object `exif` of an image's extra."""
 
 
 class Dialect(NamedTuple):
@@ -224,8 +226,11 @@ def plan_of(names: tuple[str, ...], form: str | None = None) -> Plan | None:
             used.add(column)
     if "image" not in roles and "id" in roles:
         roles["image"] = roles.pop("id")
+    exif = {name: i for i, name in enumerate(names) if own and name.startswith(EXIF)}
+    roles |= exif
+    used.update(exif.values())
     says = columns or cell is not None or "category" in roles or "category_id" in roles
-    if "image" not in roles or not (says or (own and set(names) <= set(OWN))):
+    if "image" not in roles or not (says or (own and set(names) <= {*OWN, *exif})):
         return None
     if columns or cell is not None:
         said = form if cell is not None or form != "xyxy" else None  # no column called w is a corner

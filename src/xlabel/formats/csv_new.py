@@ -4,7 +4,18 @@ from collections.abc import Iterable, Iterator
 
 from xlabel.formats import csv_categories
 from xlabel.formats.csv_cells import WRITE, box_numbers, is_bare
-from xlabel.formats.csv_layout import DIALECTS, OURS, OWN, OWN_BOXES, Dialect, Plan, Table, chunks, plan_of
+from xlabel.formats.csv_layout import (
+    DIALECTS,
+    EXIF,
+    OURS,
+    OWN,
+    OWN_BOXES,
+    Dialect,
+    Plan,
+    Table,
+    chunks,
+    plan_of,
+)
 from xlabel.formats.csv_rows import category_texts, image_texts
 from xlabel.formats.csv_text import join
 from xlabel.formats.splits import NAMES
@@ -77,7 +88,8 @@ def _own_columns(used: set[str], form: str) -> tuple[str, ...]:
     box = dict(zip("xywh", OWN_BOXES[form], strict=True))
     also = {"category": ["category_id"], "bbox": list("xywh")}
     names = used.union(*(also[name] for name in used & also.keys()))
-    return tuple(box.get(name, name) for name in OWN if name in names)
+    camera = sorted(name for name in used if name.startswith(EXIF))
+    return (*(box.get(name, name) for name in OWN if name in names), *camera)
 
 
 def _lines(dataset: Dataset, path: str, plan: Plan, dialect: Dialect) -> Iterator[str]:

@@ -7,6 +7,8 @@ from xlabel.formats.csv_cells import (
     Box,
     Categories,
     box,
+    exif_text,
+    exif_value,
     identity,
     identity_text,
     json,
@@ -14,7 +16,7 @@ from xlabel.formats.csv_cells import (
     size,
     split_name,
 )
-from xlabel.formats.csv_layout import Plan, Table, box_cells
+from xlabel.formats.csv_layout import EXIF, Plan, Table, box_cells
 from xlabel.model import Annotation, Category, Image, Sample
 
 Texts = tuple[str, str, str]
@@ -59,7 +61,14 @@ def image_extra_in(cells: Sequence[str], plan: Plan, empty: bool) -> dict[str, A
     extra: dict[str, Any] | None = None
     if column is not None and cells[column]:
         extra = read_object(cells[column])
-    unknown = {plan.names[i]: cells[i] for i in plan.unknown if cells[i]} if empty else {}
+    unknown: dict[str, Any] = {plan.names[i]: cells[i] for i in plan.unknown if cells[i]} if empty else {}
+    camera = {
+        role.removeprefix(EXIF): exif_value(cells[i])
+        for role, i in plan.roles.items()
+        if role.startswith(EXIF) and cells[i]
+    }
+    if camera:
+        unknown["exif"] = camera
     return {**(extra or {}), **unknown} if unknown else extra
 
 
@@ -96,18 +105,31 @@ def box_in(cells: Sequence[str], plan: Plan) -> Box | None:
     return None if numbers is None else box(numbers, plan.form)
 
 
-def image_texts(sample: Sample, name: str, split: str | None = None) -> dict[str, str]:
-    """What the columns of the image say; `split` is what the table's name says already."""
+def image_texts(sample: Sample, name: str, split: str | None = None, *, apart: bool = True) -> dict[str, str]:
+    """What the columns of the image say; `split` is what the table's name says already.
+
+    `apart`: what the camera said has columns of its own, and is no part of `image_extra`.
+    """
     image = sample.image
     width, height = stated_size(sample)
+    extra = dict(image.extra) if image.extra else image.extra
+    camera = extra.pop("exif") if apart and extra and _is_flat(extra.get("exif")) else {}
     return {
         "image": name,
         "width": "" if width is None else str(width),
         "height": "" if height is None else str(height),
         "image_id": identity_text(image.id),
         "split": sample.split if sample.split is not None and sample.split != split else "",
-        "image_extra": json(image.extra),
+        "image_extra": json(extra or None if camera else extra),
+        **{EXIF + field: exif_text(value) for field, value in camera.items()},
     }
+
+
+def _is_flat(camera: object) -> bool:
+    """Whether columns hold all of it."""
+    return isinstance(camera, dict) and all(
+        isinstance(field, str) and field.isalnum() and value is not None for field, value in camera.items()
+    )
 
 
 def stated_size(sample: Sample) -> tuple[int | None, int | None]:
