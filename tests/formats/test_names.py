@@ -3,7 +3,7 @@
 import tracemalloc
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import overload
+from typing import TypeVar, overload
 
 import pytest
 from hypothesis import given
@@ -15,9 +15,11 @@ from xlabel.formats import coco, coco_layout, csv_layout, imagesets, labelme, vo
 from xlabel.formats.labels import FileLabels
 from xlabel.formats.names import Names, Seen, lines, repeated, spread
 from xlabel.formats.splits import SPLITS
+from xlabel.images import Buffer
 from xlabel.model import Annotation, Category, Dataset, Image, Sample
 
 MANY = 30_000
+T = TypeVar("T")
 
 
 class Numbered(Sequence[str]):
@@ -45,6 +47,7 @@ class Large:
     """A tree of many label files of one text."""
 
     root = "labels"
+    pictures: Sequence[str] = ()
 
     def __init__(self, files: Sequence[str], text: bytes, others: dict[str, bytes]) -> None:
         self.files = files
@@ -52,6 +55,9 @@ class Large:
 
     def read(self, path: str) -> bytes:
         return self._others.get(path, self._text)
+
+    def look(self, path: str, read: Callable[[Buffer], T]) -> T:
+        return read(self.read(path))
 
 
 VOC = b"<annotation><size><width>9</width><height>9</height></size></annotation>"

@@ -37,13 +37,15 @@ LOOKED = 300
 def sniff(tree: "Tree") -> str | None:
     """How many images hold labels, of those that are looked at."""
     keys = tree.pictures
-    some = [keys[at * len(keys) // LOOKED] for at in range(LOOKED)] if len(keys) > LOOKED else list(keys)
+    some = _some(keys)
     labelled = sum(_holds(tree, key) for key in some)
-    return (
-        f"{counted(len(keys), 'images')}, {labelled:,} of {len(some):,} with labels inside"
-        if labelled
-        else None
-    )
+    seen = f"{counted(len(keys), 'images')}, {labelled:,} of {len(some):,} with labels inside"
+    return seen if labelled else None
+
+
+def holds_some(tree: "Tree", keys: Sequence[str]) -> bool:
+    """Whether any of the images that are looked at holds labels."""
+    return any(_holds(tree, key) for key in _some(keys))
 
 
 def read(tree: "Tree", variant: str | None = None) -> "EmbeddedLabels":
@@ -169,10 +171,15 @@ class EmbeddedLabels:
         return annotation if known is category else msgspec.structs.replace(annotation, category=known)
 
 
+def _some(keys: Sequence[str]) -> list[str]:
+    """A few hundred images from all over, or all where there are no more."""
+    return [keys[at * len(keys) // LOOKED] for at in range(LOOKED)] if len(keys) > LOOKED else list(keys)
+
+
 def _holds(tree: "Tree", key: str) -> bool:
     try:
         return bool(tree.look(key, embedding.get).copies)
-    except (ValueError, FileNotFoundError):
+    except (ValueError, FileNotFoundError, InputError):
         return False
 
 

@@ -18,6 +18,7 @@ from xlabel.bundles import Kind, flatter
 from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
 from xlabel.formats import unified
+from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import Labels, Ref
 from xlabel.jobs.labels import Found, disagreement, load
 from xlabel.model import Category, Image, Problem, Sample
@@ -214,6 +215,7 @@ class Packer:
         prefix = self._kind.prefix(name, size, self._face)
         start = at + len(prefix)
         view = self._view
+        data = None
         try:
             if size > self._kind.MAX_SIZE:
                 raise ValueError(
@@ -244,9 +246,9 @@ class Packer:
         if problem:
             self._problem(key, problem[0], problem[1])
         self._check_name(name, key)
-        return _Item(name, key, size, at, len(prefix), digest, crc, header, self._sample(key, header))
+        return _Item(name, key, size, at, len(prefix), digest, crc, header, self._sample(key, header, data))
 
-    def _sample(self, key: str, header: images.Header | None) -> Sample:
+    def _sample(self, key: str, header: images.Header | None, data: memoryview | None) -> Sample:
         if header is None:
             image = Image(key=key)
         else:
@@ -254,24 +256,24 @@ class Packer:
             image = Image(key=key, width=width, height=height, orientation=header.orientation)
         if self._labels is None:
             return Sample(image=image)
-        sample, unread = load(self._labels, image)
+        sample, unread = load(self._labels, image, data)
         if unread is not None:
             self._unread.append(unread)
         self._used += sample.origin is not None
         if self._inside is not None:
-            self._compare(sample, self._inside)
+            self._compare(sample, self._inside, data)
         return sample
 
-    def _compare(self, sample: Sample, inside: Labels) -> None:
-        """List where labels inside the images' folder say something else."""
-        other, _ = load(inside, sample.image)
+    def _compare(self, sample: Sample, inside: Labels, data: memoryview | None) -> None:
+        """List where labels inside the images' folder, or inside the image, say something else."""
+        other, _ = load(inside, sample.image, data)
         inside.problems.clear()  # of labels that are not taken
+        place = "the image" if isinstance(inside, EmbeddedLabels) else "the images' folder"
         if other.origin is not None and (difference := disagreement(sample, other)):
             self._problem(
                 sample.image.key,
                 "labels-disagree",
-                f"the labels given and those inside the images' folder differ: {difference}; "
-                "those given are taken",
+                f"its label file and the labels inside {place} differ: {difference}; the label file is taken",
             )
 
     def _write(self, grant: Grant) -> list[int]:

@@ -10,8 +10,11 @@ import msgspec
 
 from xlabel import formats
 from xlabel.errors import InputError
+from xlabel.formats import embedded
+from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
 from xlabel.formats.pairing import LABEL_FOLDERS
+from xlabel.images import Buffer
 from xlabel.model import Annotation, Image, Number, Problem, Report, Sample
 from xlabel.model.geometry import bbox_of
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS
@@ -57,16 +60,17 @@ class Found(msgspec.Struct):
 def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
     """The labels of images: those that are given, else those inside or beside their folder.
 
-    `name` is a format's name; otherwise it is found out. Raises InputError where labels are given and none
-    are found, or where several places hold some.
+    `name` is a format's name; otherwise it is found out. Where there are no label files the images are asked
+    for their own labels. Raises InputError where labels are given and none are found, or where several places
+    hold some.
     """
     root = Path(images.root)
     if labels is not None:
         opened, tree = given(labels, name)
-        inside = _also_inside(root, labels) if images.others else None
-        return Found(opened, tree.root, layout(root, Path(tree.root)), inside)
+        return Found(opened, tree.root, layout(root, Path(tree.root)), _also_inside(images, labels))
     if images.others and (found := formats.open_labels(Folder(root, _is_no_pack), name)) is not None:
-        return Found(found, images.root, Layout())
+        inside = None if isinstance(found, EmbeddedLabels) else _embedded(images)
+        return Found(found, images.root, Layout(), inside)
     beside = {}
     for place, tree in _beside(root):
         found = formats.open_labels(tree, name)
@@ -81,7 +85,10 @@ def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
             f"{root}: labels in more than one place beside it: {', '.join(map(str, beside))}; "
             "give the right one as LABELS"
         )
-    return next(iter(beside.values()), None)
+    if beside:
+        (one,) = beside.values()
+        return msgspec.structs.replace(one, inside=_embedded(images))
+    return None if name else Found(EmbeddedLabels(Folder(root)), images.root, Layout())
 
 
 def given(labels: Path, name: str | None) -> tuple[Labels, Folder]:
@@ -125,10 +132,10 @@ def layout(images: Path, labels: Path) -> Layout:
     return Layout(images=image_root.name, labels=label_root.name)
 
 
-def load(labels: Labels, image: Image) -> tuple[Sample, Ref | None]:
+def load(labels: Labels, image: Image, data: Buffer | None = None) -> tuple[Sample, Ref | None]:
     """The labels of an image, and the record that should hold them where that could not be read.
 
-    Why it could not is in the problems of `labels`.
+    Why it could not is in the problems of `labels`. `data` is the image file, for labels that are in it.
     """
     ref = labels.find(image.key)
     if ref is None:
@@ -139,7 +146,10 @@ def load(labels: Labels, image: Image) -> tuple[Sample, Ref | None]:
         return Sample(image=image), ref
     before = len(labels.problems)
     try:
-        sample = labels.load(ref, image)
+        if data is not None and isinstance(labels, EmbeddedLabels):
+            sample = labels.load_from(data, image)
+        else:
+            sample = labels.load(ref, image)
     except InputError as error:
         labels.problems.append(Problem(_where(labels, ref), "unreadable-labels", str(error)))
         return Sample(image=image), ref
@@ -242,14 +252,24 @@ def _concern(labels: Labels, tree: Folder, keys: Paths) -> bool:
     return any(ref is not None and (not isinstance(ref, str) or ref in tree.files) for ref in refs)
 
 
-def _also_inside(images: Path, labels: Path) -> Labels | None:
-    """Labels in the images' folder besides those that were given."""
-    if labels.resolve().is_relative_to(images.resolve()) or images.resolve().is_relative_to(labels.resolve()):
-        return None
-    try:
-        return formats.open_labels(Folder(images, _is_no_pack))
-    except InputError:
-        return None  # nothing that could be compared
+def _also_inside(images: Images, labels: Path) -> Labels | None:
+    """Labels in the images' folder, or in the images, besides those that were given."""
+    root = Path(images.root).resolve()
+    apart = not (labels.resolve().is_relative_to(root) or root.is_relative_to(labels.resolve()))
+    if apart and images.others:
+        try:
+            opened = formats.open_labels(Folder(images.root, _is_no_pack))
+        except InputError:
+            return None  # nothing that could be compared
+        if opened is not None:
+            return opened
+    return _embedded(images)
+
+
+def _embedded(images: Images) -> Labels | None:
+    """The labels in the images, where some of those that are looked at hold any."""
+    folder = Folder(images.root)
+    return EmbeddedLabels(folder) if embedded.holds_some(folder, images.keys) else None
 
 
 def _gist(annotation: Annotation) -> tuple[str | None, tuple[Number, ...] | None]:

@@ -13,6 +13,7 @@ import msgspec
 
 from xlabel import bundles
 from xlabel.errors import ExistsError, InputError
+from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.jobs import frames, notes, workers
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import Assembly, Names, fps_number
@@ -229,6 +230,9 @@ def _finish(
     report = Report(job="pack", bytes=packed.bytes)
     report.done = {"images": packed.frames}
     report.problems = images.problems + assembly.problems
+    embedded = found is not None and isinstance(found.labels, EmbeddedLabels)
+    if embedded and not packed.used:
+        found = None
     section: dict[str, Any] = {
         "version": VERSION,
         "kind": Path(names.media).suffix[1:].lower(),
@@ -245,7 +249,7 @@ def _finish(
             section |= left
         notes.note_turned(report, packed.turned)
         notes.note_unlabelled(report, packed.frames - packed.labelled)
-    if images.others and (found is None or found.root != images.root):
+    if images.others and (found is None or embedded or found.root != images.root):
         what = "" if found else ", and none is labels in a format that xlabel reads"
         report.notes.append(f"{counted(images.others, 'other files')} in {images.root} not packed{what}")
     if section["kind"] == "tar":
