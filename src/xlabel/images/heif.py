@@ -1,14 +1,34 @@
-"""HEIF (AVIF, HEIC): size and turns of the primary item. ISO/IEC 23008-12, 6.5; MIAF: ISO/IEC 23000-22.
+"""HEIF (AVIF, HEIC): size and turns of the primary item, and labels in EXIF and XMP items.
 
-Where there is an Exif item too, its orientation does not count: the file's own properties are what is shown.
+ISO/IEC 23008-12, 6.5 and annex A; MIAF: ISO/IEC 23000-22. Where there is an Exif item, its orientation does
+not count: the file's own properties are what is shown.
 """
 
 from collections.abc import Iterator
 from struct import Struct
+from struct import error as StructError
 
-from xlabel.images import Header, ShortError, boxes
+from xlabel.images import (
+    Carriers,
+    Header,
+    NoRoomError,
+    Parts,
+    ShortError,
+    boxed,
+    boxes,
+    exif,
+    items,
+    packets,
+    xmp,
+)
+from xlabel.images.boxed import XMP
+from xlabel.images.items import Item, Meta
+from xlabel.images.splice import Edit, apply, joined
 
 MIME = "image/heif"  # of the family; a header says which of the two below
+DOCUMENT_IN = ("exif", "xmp")
+EXTENDED = False
+XMP_TYPE = b"application/rdf+xml"
 BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "image/avif"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "image/heic"),
@@ -37,6 +57,129 @@ def cut(data: memoryview) -> str | None:
         if kind == b"meta" and end <= len(data) and b"idat" in dict(boxes.inside(data[start + _FULL : end])):
             return boxes.cut(data, b"meta")
     return boxes.cut(data, b"mdat")
+
+
+def find(data: memoryview) -> Carriers:
+    """Exif and XMP items, and an XMP box at the top of the file, which is not sought behind both of ours."""
+    found, missing = boxes.begun(data)
+    try:
+        meta = items.read(data, found)
+    except ValueError:
+        if missing:
+            raise missing from None
+        return boxed.find(data, found, (XMP,))
+    comments, texts = [], []
+    for item, content in _metadata(data, meta):
+        if item.kind == b"Exif":
+            view = memoryview(content)
+            comment = exif.comment(view[boxed.block_at(view, 0, len(view)) :])
+            comments += [] if comment is None else [comment]
+        elif not item.encoding:
+            texts.append(content)
+    texts += (bytes(data[start : box.end]) for box, start in boxed.places(data, found, XMP))
+    carriers = boxed.preferred(comments, texts)
+    complete = exif.ours(carriers.comment) and xmp.NAMESPACE.encode() in (carriers.xmp or b"")
+    if missing and not complete:
+        raise missing
+    return carriers
+
+
+def edits(data: memoryview, parts: Parts) -> list[Edit]:
+    """Items, whose data stands in a box mdat behind meta; the data of items that are there is copied into it.
+
+    The box meta grows, so that what it names moves: the offsets of items and chunks are made right. Where
+    that cannot be done there is no EXIF, and the XMP goes into a box of its own at the end.
+    """
+    found = boxes.listed(data)
+    try:
+        meta = items.read(data, found)
+    except ValueError as error:
+        return _in_box(data, found, parts, error)
+    for entry in meta.entries:
+        if entry.method == items.IN_FILE and any(not length for _, _, length in entry.extents):
+            carrier = "exif" if parts.comment is not None else "xmp"
+            raise NoRoomError(carrier, f"the data of item {entry.number} goes on to the end of the file")
+    contents = [
+        ("exif", b"Exif", b"", _exif_of(data, meta, parts.comment)),
+        ("xmp", b"mime", XMP_TYPE, _xmp_of(data, found, meta, parts.ours)),
+    ]
+    entries = {entry.number: entry for entry in meta.entries}
+    number = max([*entries, meta.primary, *(item.number for item in meta.items)])
+    new, fresh = [], {}
+    try:
+        for _, kind, mime, (item, content) in contents:
+            if content is None:
+                continue
+            if item is None:
+                number += 1
+                new.append((number, kind, mime))
+            fresh[number if item is None else item.number] = content
+        outside: list[Edit] = []
+        if parts.ours is not None and contents[1][3][1] is None:
+            outside, _ = boxed.edits(data, found, parts._replace(comment=None), (XMP,), (0, 0))
+        inner = items.added(data, meta, new)
+        return items.relocated(data, found, meta, outside, inner, [*entries.values()], fresh)
+    except NoRoomError:
+        raise
+    except ValueError as error:
+        return _in_box(data, found, parts, error)
+
+
+def removal(data: memoryview) -> list[Edit]:
+    """Items that hold nothing but ours go, with their data where a box mdat holds nothing else.
+
+    Elsewhere ours is overwritten, by zeros in EXIF and by blanks in XMP.
+    """
+    found = boxes.listed(data)
+    outside = boxed.removal(data, found, (XMP,))
+    try:
+        meta = items.read(data, found)
+    except ValueError:
+        if all(edit.stop == len(data) for edit in outside):
+            return outside
+        raise
+    entries = {entry.number: entry for entry in meta.entries}
+    gone: dict[int, list[tuple[int, int]]] = {}
+    for item, content in _metadata(data, meta):
+        kept = _without(item, content)
+        places = items.ranges(meta, entries[item.number], len(data))
+        if kept is None:
+            gone[item.number] = places
+            del entries[item.number]
+        elif kept != content:
+            outside += _over(places, kept)
+    outside += _blanked(found, [place for places in gone.values() for place in places])
+    inner = items.dropped(data, meta, set(gone))
+    return items.relocated(data, found, meta, outside, inner, [*entries.values()], {})
+
+
+def stream(data: memoryview) -> Iterator[tuple[int, int]]:
+    """The data of all items but Exif, XMP and links, by their numbers, each behind what decodes it.
+
+    That is size, clean aperture and the decoder's configuration; turns and colour space do not count, nor
+    what only describes. Of an image sequence the samples of each track. Raises ValueError where items share
+    their data so often that it would be more than eight times the file.
+    """
+    found = boxes.listed(data)
+    meta = items.read(data, found)
+    entries = {entry.number: entry for entry in meta.entries}
+    properties = _properties(data, meta)
+    most = 8 * len(data)
+    for item in sorted(meta.items):
+        if item.kind in (b"Exif", b"mime", b"uri "):
+            continue
+        places = list(properties.get(item.number, []))
+        if item.number in entries and entries[item.number].method in (items.IN_FILE, items.IN_IDAT):
+            places += items.ranges(meta, entries[item.number], len(data))
+        most -= sum(stop - start for start, stop in places)
+        if most < 0:
+            raise ValueError(f"item {item.number} shares its data again and again")
+        yield from places
+    for start, stop in items.samples(data, found):
+        most -= stop - start
+        if most < 0:
+            raise ValueError("samples share their data again and again")
+        yield start, stop
 
 
 _FULL = 4  # bytes of version and flags before a "full box"'s own content
@@ -117,3 +260,127 @@ def _displayed(properties: list[tuple[bytes, memoryview]]) -> tuple[int, int, in
 def _clean(clap: memoryview) -> tuple[int, int]:
     width, width_divisor, height, height_divisor = _CLAP.unpack_from(clap)
     return width // width_divisor, height // height_divisor
+
+
+def _metadata(data: memoryview, meta: Meta) -> Iterator[tuple[Item, bytes]]:
+    """Exif and XMP items with their data; those about the primary item come first."""
+    about = {number for box, number in meta.references if box.kind == b"cdsc" and _leads(data, box, meta)}
+    entries = {entry.number: entry for entry in meta.entries}
+    wanted = [
+        item
+        for item in meta.items
+        if item.number in entries and (item.kind == b"Exif" or (item.kind, item.mime) == (b"mime", XMP_TYPE))
+    ]
+    most = 2 * len(data)
+    for item in sorted(wanted, key=lambda item: item.number not in about):
+        try:
+            places = items.ranges(meta, entries[item.number], len(data))
+        except ValueError:  # in another file, or in another item
+            continue
+        most -= sum(stop - start for start, stop in places)
+        if most < 0:
+            raise ValueError("items with metadata share their data again and again")
+        yield item, b"".join(data[start:stop] for start, stop in places)
+
+
+def _leads(data: memoryview, box: boxes.Box, meta: Meta) -> bool:
+    """Whether a reference leads to the primary item."""
+    width = 4 if meta.wide else 2
+    return meta.primary.to_bytes(4, "big")[-width:] in [
+        bytes(data[at : at + width]) for at in range(box.start + width + 2, box.end, width)
+    ]
+
+
+def _exif_of(data: memoryview, meta: Meta, comment: bytes | None) -> tuple[Item | None, bytes | None]:
+    """The item that is to hold the comment, None for a new one, and its data."""
+    if comment is None:
+        return None, None
+    for item, content in _metadata(data, meta):
+        if item.kind == b"Exif":
+            view = memoryview(content)
+            at = boxed.block_at(view, 0, len(view))
+            inner = packets.exif_edits(view[at:], comment)
+            return item, content[:at] + b"".join(apply(view[at:], inner))
+    return None, bytes(4) + exif.fresh(comment, boxed.size(data))
+
+
+def _xmp_of(
+    data: memoryview, found: list[boxes.Box], meta: Meta, ours: xmp.Ours | None
+) -> tuple[Item | None, bytes | None]:
+    """The same for the XMP; no data where it goes into the box that is there."""
+    if ours is None:
+        return None, None
+    for item, content in _metadata(data, meta):
+        if item.kind == b"mime":
+            if item.encoding:
+                raise NoRoomError("xmp", "the file's XMP is compressed and left alone")
+            return item, b"".join(apply(content, packets.xmp_edits(content, ours)))
+    return None, None if any(boxed.places(data, found, XMP)) else xmp.packet(ours)
+
+
+def _in_box(data: memoryview, found: list[boxes.Box], parts: Parts, why: ValueError) -> list[Edit]:
+    """The XMP in a box of its own, where items are not to be touched."""
+    if parts.comment is not None:
+        raise NoRoomError("exif", f"no item can be added: {why}")
+    changes, new = boxed.edits(data, found, parts, (XMP,), (0, 0))
+    if changes:
+        raise NoRoomError("xmp", f"the file's XMP box cannot be changed: {why}")
+    last = boxes.closed(data, found, changes)
+    return joined([*last, Edit(len(data), len(data), new)])
+
+
+def _without(item: Item, content: bytes) -> bytes | None:
+    """An item's data without what is ours, as long as it was; None where nothing else is in it."""
+    if item.kind == b"Exif":
+        view = memoryview(content)
+        at = boxed.block_at(view, 0, len(view))
+        block = packets.without_comment(view[at:])
+        return None if block is None else (content[:at] + block).ljust(len(content), b"\0")
+    kept = content if item.encoding else packets.without_ours(content)
+    return None if kept is None else kept.ljust(len(content))
+
+
+def _over(places: list[tuple[int, int]], content: bytes) -> list[Edit]:
+    """The edits that write a content over ranges of its length."""
+    changes = []
+    done = 0
+    for start, stop in places:
+        changes.append(Edit(start, stop, content[done : done + stop - start]))
+        done += stop - start
+    return changes
+
+
+def _blanked(found: list[boxes.Box], places: list[tuple[int, int]]) -> list[Edit]:
+    """The edits that take out ranges with the boxes mdat that they fill, or make them zero in others."""
+    changes = []
+    left = sorted(places)
+    for box in found:
+        own = [place for place in left if box.start <= place[0] and place[1] <= box.end]
+        if box.kind == b"mdat" and own and sum(stop - start for start, stop in own) == box.end - box.start:
+            changes.append(Edit(box.at, box.end, b""))
+            left = [place for place in left if place not in own]
+    return changes + [Edit(start, stop, bytes(stop - start)) for start, stop in left]
+
+
+_CODED = frozenset({b"ispe", b"clap", b"av1C", b"hvcC", b"lhvC", b"vvcC", b"avcC", b"jpgC", b"a1op", b"lsel"})
+
+
+def _properties(data: memoryview, meta: Meta) -> dict[int, list[tuple[int, int]]]:
+    """Where the properties stand that change what an item's data decodes to, by its number."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    if b"iprp" not in meta.children:
+        return found
+    properties: list[boxes.Box] = []
+    for box in boxes.within(data, meta.children[b"iprp"].start, meta.children[b"iprp"].end):
+        if box.kind == b"ipco":
+            properties = list(boxes.within(data, box.start, box.end))
+        elif box.kind == b"ipma":
+            try:
+                pairs = list(_associations(data[box.start : box.end]))
+            except (LookupError, StructError):
+                raise ValueError("the table of properties is cut off") from None
+            for owner, number in pairs:
+                if 0 < number <= len(properties) and properties[number - 1].kind in _CODED:
+                    one = properties[number - 1]
+                    found.setdefault(owner, []).append((one.start, one.end))
+    return found

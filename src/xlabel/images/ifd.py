@@ -114,7 +114,9 @@ def number(form: Form, data: memoryview, fields: Fields, tag: int) -> int:
 
 
 def numbers(form: Form, data: memoryview, field: Field) -> tuple[int, ...]:
-    """The whole numbers of a field."""
+    """The whole numbers of a field; ValueError where it holds others."""
+    if field.kind not in _CODES:
+        raise ValueError(f"expected whole numbers at byte {field.at}, found values of type {field.kind}")
     end = field.at + field.values * SIZES[field.kind]
     if end > len(data):  # before a Struct of any size is made
         raise ShortError(end)

@@ -1,10 +1,20 @@
-"""JPEG 2000: size from the image header box or the bare codestream. ISO/IEC 15444-1, A.5.1 and I.5.3."""
+"""JPEG 2000: size, and labels in EXIF and XMP. ISO/IEC 15444-1, A.5.1, I.5.3 and I.7.2.
 
+The XMP box is XMP Specification Part 3's, 1.2.6; the EXIF box that of the JPEG 2000 SIG, which exiftool and
+exiv2 read. A bare codestream has no boxes.
+"""
+
+from collections.abc import Iterator
 from struct import Struct
 
-from xlabel.images import Header, ShortError, boxes, unpack
+from xlabel.images import Carriers, Header, Parts, ShortError, boxed, boxes, unpack
+from xlabel.images.boxed import XMP, Home
+from xlabel.images.splice import Edit, joined
 
 MIME = "image/jp2"
+DOCUMENT_IN = ("exif", "xmp")
+EXTENDED = False
+HOMES = (Home(b"uuid", b"JpgTiffExif->JP2"), XMP)
 
 SOC = b"\xff\x4f"
 EOC = b"\xff\xd9"
@@ -37,6 +47,42 @@ def cut(data: memoryview) -> str | None:
     return "no end-of-codestream marker"
 
 
+def find(data: memoryview) -> Carriers:
+    """The EXIF and XMP boxes, which may stand behind the codestream; nothing in a bare codestream."""
+    return Carriers() if data[:2] == SOC else boxed.find(data, boxes.listed(data), HOMES)
+
+
+def edits(data: memoryview, parts: Parts) -> list[Edit]:
+    """New boxes stand at the end. ValueError for a bare codestream."""
+    if data[:2] == SOC:
+        raise ValueError("a bare JPEG 2000 codestream holds no labels; put it into a .jp2 file first")
+    found = boxes.listed(data)
+    changes, new = boxed.edits(data, found, parts, HOMES, boxed.size(data))
+    return joined([*boxes.closed(data, found, changes), Edit(len(data), len(data), new)])
+
+
+def removal(data: memoryview) -> list[Edit]:
+    return [] if data[:2] == SOC else joined(boxed.removal(data, boxes.listed(data), HOMES))
+
+
+def stream(data: memoryview) -> Iterator[tuple[int, int]]:
+    """The codestreams, and of the header box size, palette and what the channels are.
+
+    Colour space, resolution and capture data, which tools write as metadata, do not count.
+    """
+    if data[:2] == SOC:
+        yield 0, len(data)
+        return
+    for box in boxes.listed(data):
+        if box.kind == b"jp2h":
+            for inner in boxes.within(data, box.start, box.end):
+                if inner.kind in _PICTURE:
+                    yield inner.start, inner.end
+        elif box.kind == b"jp2c":
+            yield box.start, box.end
+
+
+_PICTURE = frozenset({b"ihdr", b"bpcc", b"pclr", b"cmap", b"cdef"})
 _SIZ = Struct(">IIII")
 _IHDR = Struct(">II")
 

@@ -1,14 +1,24 @@
-"""JPEG XL: size and orientation from the codestream. ISO/IEC 18181-1, D.2 and D.3; boxes: ISO/IEC 18181-2.
+"""JPEG XL: size, orientation, and labels in EXIF and XMP. ISO/IEC 18181-1, D.2 and D.3; ISO/IEC 18181-2.
 
-An Exif box does not count: the standard gives the codestream's orientation precedence, and decoders show
-that one.
+The orientation is the codestream's, to which the standard gives precedence over an Exif box, and which
+decoders show. Metadata that was compressed with Brotli is neither read nor changed.
 """
 
-from xlabel.images import Header, ShortError, boxes
+from collections.abc import Iterator
+
+from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, boxed, boxes
+from xlabel.images.boxed import EXIF, Home
+from xlabel.images.boxes import Box
+from xlabel.images.splice import Edit, joined
 
 MIME = "image/jxl"
+DOCUMENT_IN = ("exif", "xmp")
+EXTENDED = False
+HOMES = (EXIF, Home(b"xml ", b""))
 
 SIGNATURE = b"\xff\x0a"
+CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n" + boxes.made(b"ftyp", b"jxl \0\0\0\0jxl ")
+"""What a file with boxes begins with."""
 LONGEST = 12
 """Bytes of a codestream that hold the size and the orientation, at the most (89 bits)."""
 RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
@@ -44,6 +54,55 @@ def cut(data: memoryview) -> str | None:
     parts = [data[start] for kind, start, _ in boxes.top(data, whole=True) if kind == b"jxlp"]
     # the highest bit of a part's number marks the last one
     return "no last part of the codestream" if parts and not max(parts) & 0x80 else None
+
+
+def find(data: memoryview) -> Carriers:
+    """The Exif and xml boxes, which may stand behind the codestream; nothing in a bare codestream."""
+    return Carriers() if data[:2] == SIGNATURE else boxed.find(data, boxes.listed(data), HOMES)
+
+
+def edits(data: memoryview, parts: Parts) -> list[Edit]:
+    """New boxes stand at the end; a bare codestream gets boxes around it.
+
+    An Exif or xml box from which a JPEG is to be reconstructed is left alone, as is a compressed one.
+    """
+    bare = data[:2] == SIGNATURE
+    found = [] if bare else boxes.listed(data)
+    for carrier, part, home in zip(("exif", "xmp"), parts, HOMES, strict=False):
+        if part is not None:
+            _untouchable(data, found, carrier, home)
+    changes, new = boxed.edits(data, found, parts, HOMES, boxed.size(data))
+    if bare:
+        changes = [Edit(0, 0, CONTAINER + boxes.head(b"jxlc", len(data)))]
+    else:
+        changes = boxes.closed(data, found, changes)
+    return joined([*changes, Edit(len(data), len(data), new)])
+
+
+def removal(data: memoryview) -> list[Edit]:
+    """A bare codestream that got boxes keeps them."""
+    return [] if data[:2] == SIGNATURE else joined(boxed.removal(data, boxes.listed(data), HOMES))
+
+
+def stream(data: memoryview) -> Iterator[tuple[int, int]]:
+    """The codestream, put together of its parts where it has several; the same with boxes and bare."""
+    if data[:2] == SIGNATURE:
+        yield 0, len(data)
+        return
+    for box in boxes.listed(data):
+        if box.kind == b"jxlc":
+            yield box.start, box.end
+        elif box.kind == b"jxlp":
+            yield min(box.start + 4, box.end), box.end
+
+
+def _untouchable(data: memoryview, found: list[Box], carrier: str, home: Home) -> None:
+    for box in found:
+        if box.kind == b"brob" and data[box.start : box.start + 4] == home.kind:
+            raise NoRoomError(carrier, f"the file's {carrier.upper()} is compressed and left alone")
+    there = any(boxed.places(data, found, home))
+    if there and any(box.kind == b"jbrd" for box in found):
+        raise NoRoomError(carrier, f"the file's {carrier.upper()} is part of the JPEG in it and left alone")
 
 
 class _Bits:
