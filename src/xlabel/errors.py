@@ -42,3 +42,8 @@ class MissingExtraError(XlabelError):
     """A job needs an optional dependency; the message names the extra to install."""
 
     exit_code = 5
+
+
+def why(error: XlabelError, path: str) -> str:
+    """What an error says of a file, without the file's path before it: a problem names that itself."""
+    return str(error).rpartition(f"{path}: ")[2]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from xlabel.errors import InputError
+from xlabel.errors import InputError, why
 from xlabel.formats import csv_again, csv_categories, csv_new
 from xlabel.formats.csv_cells import EXPECTED, READ, READ_IMAGE, Categories, four, number
 from xlabel.formats.csv_layout import (
@@ -28,7 +28,7 @@ from xlabel.formats.csv_layout import (
 )
 from xlabel.formats.csv_rows import annotation_in, image_in, split_in
 from xlabel.formats.csv_text import plain
-from xlabel.formats.labels import DocumentLabels
+from xlabel.formats.labels import DocumentLabels, look
 from xlabel.formats.losses import FIELDS, missing
 from xlabel.formats.untrusted import short
 from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Sample
@@ -50,9 +50,7 @@ def sniff(tree: "Tree") -> str | None:
     paths = _paths(tree)
     for path in paths[:8]:
         try:
-            table = recognise(_head(tree.read(path)), path, None, _where(tree, path), sure=False)
-        except FileNotFoundError:
-            continue
+            table = recognise(_head(look(tree, path)), path, None, _where(tree, path), sure=False)
         except InputError:
             return f"{path}, rows that name images"
         if table is not None:
@@ -68,7 +66,7 @@ def read(tree: "Tree", variant: str | None = None) -> DocumentLabels:
     Raises InputError where no table is one of labels, and where one leaves open what its numbers mean.
     """
     problems: list[Problem] = []
-    texts = {path: _decode(tree.read(path), _where(tree, path), problems) for path in _paths(tree)}
+    texts = dict(_texts(tree, problems))
     found = [recognise(text, path, variant, _where(tree, path)) for path, text in texts.items()]
     tables = [table for table in found if table is not None]
     if not tables:
@@ -149,6 +147,18 @@ def _head(data: bytes) -> str:
     if len(cut) < len(data):
         cut = cut[: cut.rfind(b"\n") + 1] or cut
     return cut.decode("utf-8", "replace")
+
+
+def _texts(tree: "Tree", problems: list[Problem]) -> Iterator[tuple[str, str]]:
+    """Paths and texts of the tables; one that cannot be read is a problem."""
+    for path in _paths(tree):
+        where = _where(tree, path)
+        try:
+            data = tree.read(path)
+        except InputError as error:
+            problems.append(Problem(where, "unreadable", why(error, path)))
+            continue
+        yield path, _decode(data, where, problems)
 
 
 def _decode(data: bytes, where: str, problems: list[Problem]) -> str:

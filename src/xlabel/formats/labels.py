@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from xlabel.errors import InputError
 from xlabel.formats.pairing import Pairing, has_ending, match_names
 from xlabel.model import Annotation, Category, Image, Problem, Sample
 from xlabel.model.dataset import Origin, is_stored
@@ -51,6 +52,17 @@ class Labels(Protocol):
 
     def image(self, ref: Ref) -> Image | None:
         """What the record itself knows of its image; width and height None where it states none."""
+
+
+def look(tree: "Tree", path: str) -> bytes:
+    """A file's content, for finding out what it is; nothing where the system does not give it.
+
+    Whoever reads its labels lists that; one such file among many does not keep the others from being read.
+    """
+    try:
+        return tree.read(path)
+    except (FileNotFoundError, InputError):
+        return b""
 
 
 class FileLabels:

@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from xlabel.formats.labels import FileLabels, Ref
+from xlabel.errors import InputError
+from xlabel.formats.labels import FileLabels, Ref, look
 from xlabel.formats.names import Seen
 from xlabel.formats.pairing import LABEL_FOLDERS, Partners, are_partners, followed, stem
 from xlabel.formats.untrusted import is_inside
@@ -40,10 +41,9 @@ class NamedLabels(FileLabels):
         if path is None or key not in self._twins:
             return path
         own = path[: path.rfind("/") + 1] + base(key) + path[path.rfind(".") :]
-        if self._read(own) is not None:
+        if self._exists(own):
             return own
-        data = self._read(path)
-        name = base(self.stated(data)[0] or "") if data is not None else ""
+        name = base(self.stated(look(self.tree, path))[0] or "")
         other = key[: len(key) - len(base(key))] + name
         same_file = stem(base(key)) in (stem(name), name)
         return None if other != key and same_file and other in self._twins else path
@@ -51,19 +51,21 @@ class NamedLabels(FileLabels):
     def image(self, ref: Ref) -> Image | None:
         """The key is the file's path without the words for labels, with the suffix of the name inside."""
         path = str(ref)
-        data = self._read(path)
-        name, width, height = self.stated(data) if data is not None else NOTHING
+        name, width, height = self.stated(look(self.tree, path))
         folder, _, file = path.rpartition("/")
         parts = [part for part in folder.split("/") if part and part.lower() not in LABEL_FOLDERS]
         suffix = base(name)[len(stem(base(name))) :] if name else ""
         known = stem(file) if not suffix or stem(file).endswith(suffix) else stem(file) + suffix
         return Image(key="/".join([*parts, known]), width=width, height=height)
 
-    def _read(self, path: str) -> bytes | None:
+    def _exists(self, path: str) -> bool:
         try:
-            return self.tree.read(path)
+            self.tree.read(path)
         except FileNotFoundError:
-            return None
+            return False
+        except InputError:
+            pass  # there is one, and whoever loads it lists that it cannot be read
+        return True
 
 
 def described(image: Image, stated: Stated, extra: dict[str, Any] | None = None) -> Image:

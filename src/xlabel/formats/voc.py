@@ -21,9 +21,10 @@ from xml.etree.ElementTree import Element
 
 from msgspec.structs import replace
 
+from xlabel.errors import InputError, why
 from xlabel.formats import imagesets, markup, splits
 from xlabel.formats.exact import add, minus
-from xlabel.formats.labels import Ref
+from xlabel.formats.labels import Ref, look
 from xlabel.formats.losses import missing, renumbered
 from xlabel.formats.named import (
     NOTHING,
@@ -245,7 +246,7 @@ class VocLabels(NamedLabels):
 
 def sniff(tree: "Tree") -> str | None:
     number, some = spread(tree.files, lambda path: has_ending(path, VocLabels.suffixes), 5)
-    right = sum(_looks_right(tree.read(path)) for path in some)
+    right = sum(_looks_right(look(tree, path)) for path in some)
     return seen(number, ".xml", len(some), right, "<annotation>") if right else None
 
 
@@ -310,10 +311,12 @@ def _described_files(tree: "Tree") -> tuple[dict[str, str], list[Problem]]:
     problems: list[Problem] = []
     for path in tree.files:
         if imagesets.is_list(path) or base(path) == LABELMAP:
+            where = f"{tree.root.rstrip('/')}/{path}"
             try:
                 files[path] = tree.read(path).decode()
+            except InputError as error:
+                problems.append(Problem(where, "unreadable", why(error, path)))
             except UnicodeDecodeError:
-                where = f"{tree.root.rstrip('/')}/{path}"
                 message = "expected UTF-8, got other bytes; save the file as UTF-8. It is left out"
                 problems.append(Problem(where, "bad-encoding", message))
     return files, problems

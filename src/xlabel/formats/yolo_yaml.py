@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from xlabel.errors import InputError, why
 from xlabel.formats.names import Names, lines
 from xlabel.formats.pairing import IMAGE_FOLDERS, LABEL_FOLDERS, stem
 from xlabel.formats.splits import SPLITS
@@ -17,8 +18,8 @@ CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classe
 """Files of one class name a line, the likeliest first."""
 LISTS = frozenset(f"{word}.txt" for word in SPLITS)
 
-UNREAD, NAMELESS = "bad-yaml", "bad-name"
-"""Codes of problems: a data.yaml that is no YAML, and one whose names are none."""
+UNREAD, NAMELESS, REFUSED = "bad-yaml", "bad-name", "unreadable"
+"""Codes of problems: a data.yaml that is no YAML, one whose names are none, a file that cannot be read."""
 
 MAX_KEYPOINTS = 10_000
 
@@ -112,7 +113,7 @@ def describe(
         names = _names(document, yaml or "", faults)
     for path in class_files(paths):
         classes = text(path)
-        names = _lines(classes) if names is None else names
+        names = _lines(classes) if names is None and path not in _refused(faults) else names
     kpt_shape = _kpt_shape(document, yaml or "", faults)
     task = document.get("task")
     labels = list(folders)
@@ -122,7 +123,7 @@ def describe(
     listed = _listed([(split, text(path)) for split, path in named], labels, labels)
     used = {yaml, *class_files(paths), *(path for _, path in named)}
     used |= {path for path, code, _ in faults if code == UNREAD}
-    broken = {path for path, code, _ in faults if code == "not-utf8"}
+    broken = {path for path, code, _ in faults if code in ("not-utf8", REFUSED)}
     kept = {path: files[path] for path in sorted(files) if path in used and path not in broken}
     return Described(
         names=names,
@@ -254,12 +255,20 @@ def _refuse_bomb(document: dict[str, Any]) -> None:
 
 
 def _text(path: str, read: Callable[[str], bytes], faults: list[Fault]) -> str:
-    data = read(path)
+    try:
+        data = read(path)
+    except InputError as error:
+        faults.append((path, REFUSED, why(error, path)))
+        return ""
     try:
         return data.decode()
     except UnicodeDecodeError:
         faults.append((path, "not-utf8", "expected text in UTF-8; read as Latin-1, save it as UTF-8"))
         return data.decode("latin-1")
+
+
+def _refused(faults: list[Fault]) -> set[str]:
+    return {path for path, code, _ in faults if code == REFUSED}
 
 
 def _document(
@@ -275,7 +284,9 @@ def _document(
         try:
             document = load_yaml(text(path))
         except ValueError as error:
-            if named or any(line.startswith(("names:", "nc:")) for line in lines(text(path))):
+            if path not in _refused(faults) and (
+                named or any(line.startswith(("names:", "nc:")) for line in lines(text(path)))
+            ):
                 faults.append((path, UNREAD, f"{error}; the file is kept and not read, correct it"))
             continue
         if _is_set(document):

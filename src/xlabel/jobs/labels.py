@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from xlabel import formats
-from xlabel.errors import InputError
+from xlabel.errors import InputError, why
 from xlabel.formats import embedded
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
-from xlabel.formats.pairing import LABEL_FOLDERS
+from xlabel.formats.names import spread
+from xlabel.formats.pairing import LABEL_FOLDERS, has_ending
 from xlabel.images import Buffer
 from xlabel.model import Annotation, Image, Number, Problem, Report, Sample
 from xlabel.model.geometry import bbox_of
@@ -27,6 +28,9 @@ COMPANIONS = tuple(
 )
 """Files beside a folder of labels that describe them."""
 
+
+SOME = 20
+"""So many files are tried where no labels are found, to see whether they can be read."""
 
 ADD_OR_SKIP = "add the image, remove the labels, or say --skip-missing-images"
 ADD_OR_REMOVE = "add the image, or remove the labels"
@@ -68,13 +72,19 @@ def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
     if labels is not None:
         opened, tree = given(labels, name)
         return Found(opened, tree.root, layout(root, Path(tree.root)), _also_inside(images, labels))
-    if images.others and (found := formats.open_labels(Folder(root, _is_no_pack), name)) is not None:
-        inside = None if isinstance(found, EmbeddedLabels) else _embedded(images)
-        return Found(found, images.root, Layout(), inside)
+    if images.others:
+        tree = Folder(root, _is_no_pack)
+        found = formats.open_labels(tree, name)
+        if found is not None:
+            inside = None if isinstance(found, EmbeddedLabels) else _embedded(images)
+            return Found(found, images.root, Layout(), inside)
+        images.problems += refused(tree)
     beside = {}
     for place, tree in _beside(root):
         found = formats.open_labels(tree, name)
-        if found is None and place.is_dir() and len(tree.files):
+        closed = refused(tree) if found is None else []
+        images.problems += closed
+        if found is None and not closed and place.is_dir() and len(tree.files):
             message = "a folder of labels by its name, in no format that xlabel reads; mend it, or say --from"
             images.problems.append(Problem(str(place), "unknown-labels", message))
         if found is not None and _concern(found, tree, images.keys):
@@ -95,14 +105,30 @@ def given(labels: Path, name: str | None) -> tuple[Labels, Folder]:
     """The labels in a file or folder, and the tree that they were read from; see `find`."""
     tree = _tree(labels)
     opened = formats.open_labels(tree, name)
-    if opened is not None:
-        opened.problems += tree.problems
-    else:
+    if opened is None:
+        closed = refused(tree)
         raise InputError(
-            f"{labels}: expected labels, found no file of a known format "
+            f"{closed[0].where}: {closed[0].message}"
+            if closed
+            else f"{labels}: expected labels, found no file of a known format "
             f"({', '.join(formats.table())}); say which with --from"
         )
+    opened.problems += tree.problems
     return opened, tree
+
+
+def refused(tree: Folder) -> list[Problem]:
+    """Those of a few files that end as label files do and that the system does not let read."""
+    endings = tuple(suffix for row in formats.table().values() for suffix in row.suffixes)
+    problems = []
+    for path in spread(tree.files, lambda path: has_ending(path, endings), SOME)[1]:
+        try:
+            tree.read(path)
+        except InputError as error:
+            problems.append(Problem(os.path.join(tree.root, path), "unreadable-labels", why(error, path)))
+        except FileNotFoundError:
+            pass
+    return problems
 
 
 def disagreement(ours: Sample, theirs: Sample) -> str | None:
@@ -151,7 +177,7 @@ def load(labels: Labels, image: Image, data: Buffer | None = None) -> tuple[Samp
         else:
             sample = labels.load(ref, image)
     except InputError as error:
-        labels.problems.append(Problem(_where(labels, ref), "unreadable-labels", str(error)))
+        labels.problems.append(Problem(_where(labels, ref), "unreadable-labels", why(error, str(ref))))
         return Sample(image=image), ref
     if sample is None:
         return Sample(image=image), None

@@ -230,7 +230,9 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(path) from None
         except OSError as error:
-            raise InputError(f"{self.root}/{path}: cannot be read: {error.strerror}") from None
+            raise InputError(
+                f"{self.root}/{path}: cannot be read: {error.strerror}; make it readable, or take it away"
+            ) from None
 
 
 def key_of(name: bytes) -> str:
