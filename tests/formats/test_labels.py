@@ -70,3 +70,24 @@ def test_label_files_are_found_whatever_the_case_of_their_endings(name: str, cha
         sample = labels.load(ref, Image(key=key, width=9, height=9))
         assert sample is not None
         assert len(sample.annotations) == 1
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_of_two_label_files_that_differ_in_case_one_counts_and_the_other_is_listed(name: str) -> None:
+    ending, text = TEXTS[name]
+    labels = formats.open_labels(Memory({f"a{ending}": text, f"a{ending.upper()}": text, f"b{ending}": text}))
+    assert labels is not None
+    labels.bind(["a.jpg", "b.jpg"])
+    assert [(problem.where, problem.code) for problem in labels.problems] == [
+        (f"labels/a{ending.upper()}", "labels-twice")
+    ]
+    assert labels.find("a.jpg") == f"a{ending}"
+
+
+def test_two_images_of_one_stem_have_label_files_of_their_own_whatever_the_case() -> None:
+    text = TEXTS["voc"][1]
+    labels = formats.open_labels(Memory({"a.xml": text, "a.png.XML": text, "b.xml": text}))
+    assert labels is not None
+    labels.bind(["a.jpg", "a.png", "b.jpg"])
+    assert labels.find("a.png") == "a.png.XML"
+    assert labels.find("a.jpg") == "a.xml"

@@ -79,6 +79,12 @@ LARGE: dict[str, tuple[str, str, bytes, dict[str, bytes]]] = {
         {name: text for name, text in LISTS.items() if "/" not in name}
         | {"data.yaml": b"names: [cat]\ntrain: train.txt\nval: val.txt\n"},
     ),
+    "yolo in two cases": (
+        "labels/{:07d}.txt",
+        "images/{:07d}.jpg",
+        b"0 .5 .5 .1 .1\n",
+        {"data.yaml": b"names: [cat]\n"},
+    ),
     "voc": ("Annotations/{:07d}.xml", "JPEGImages/{:07d}.jpg", VOC, {}),
     "voc with lists": (
         "Annotations/{:07d}.xml",
@@ -90,10 +96,16 @@ LARGE: dict[str, tuple[str, str, bytes, dict[str, bytes]]] = {
 }
 
 
+def cased(number: int) -> str:
+    """Label files of which half end otherwise than the others, in runs."""
+    return f"labels/{number:07d}" + (".txt", ".TXT")[number // 3 % 2]
+
+
 @pytest.mark.parametrize("name", LARGE)
 def test_opening_many_label_files_takes_few_bytes_for_each(name: str) -> None:
     label, key, text, others = LARGE[name]
-    tree = Large(Numbered(MANY, label.format, sorted(others)), text, others)
+    paths = cased if "two cases" in name else label.format
+    tree = Large(Numbered(MANY, paths, sorted(others)), text, others)
     keys = Numbered(MANY, key.format)
     formats.open_labels(Large(["a" + label[-4:]], text, others))  # loads what is loaded once
     repeated(array("q", range(10_000)))

@@ -30,7 +30,7 @@ LAYOUTS = {
 
 def paired(files: list[str], keys: list[str]) -> dict[str, str]:
     """Those images that have one of the files."""
-    pairing = Pairing(sorted(files, key=str.encode))
+    pairing = Pairing(lambda: sorted(files, key=str.encode))
     pairing.bind(sorted(keys, key=str.encode))
     found = {key: pairing.find(key) for key in keys}
     there = set(files)
@@ -80,6 +80,35 @@ def test_a_label_file_has_one_image_at_most(
     assert len(set(found.values())) == len(found)
     for folder, name in images & labels:
         assert found[f"images/{folder}/{name}.jpg"] == f"labels/{folder}/{name}.txt"
+
+
+ENDINGS = [".txt", ".TXT", ".Txt", ".tXT"]
+
+
+@given(
+    st.dictionaries(st.text("abcAB.", min_size=1, max_size=3), st.sampled_from(ENDINGS), min_size=1),
+    st.sampled_from(["", "labels/"]),
+)
+def test_each_image_has_its_own_label_file_whatever_the_case_of_its_ending(
+    files: dict[str, str], folder: str
+) -> None:
+    wanted = {f"{name}.jpg": f"{folder}{name}{ending}" for name, ending in files.items()}
+    assert paired([*wanted.values()], [*wanted]) == wanted
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from(ENDINGS), min_size=1), min_size=1))
+def test_of_several_label_files_of_an_image_the_last_counts_and_the_others_are_named(
+    files: dict[str, set[str]],
+) -> None:
+    paths = sorted(name + ending for name, endings in files.items() for ending in endings)
+    pairing = Pairing(lambda: paths)
+    pairing.bind([f"{name}.jpg" for name in sorted(files)])
+    for name, endings in files.items():
+        last = max(name + ending for ending in endings)
+        assert pairing.find(f"{name}.jpg") == last
+        assert {path for path, counts in pairing.passed_over.items() if counts == last} == {
+            name + ending for ending in endings
+        } - {last}
 
 
 def test_more_files_than_are_sampled_are_still_paired() -> None:

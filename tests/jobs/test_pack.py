@@ -360,3 +360,15 @@ def test_a_pack_in_the_folder_of_its_images_is_no_source_of_labels(tmp_path: Pat
         report = xlabel.pack(images, None, images / "packed", overwrite=True)
         assert report.done["images"] == 1
         assert not any("labels read" in note for note in report.notes)
+
+
+def test_label_files_of_both_cases_in_one_folder_are_used_and_doubles_listed_once(tmp_path: Path) -> None:
+    row = "0 0.5 0.5 0.5 0.5\n"
+    images = write(tmp_path / "images", {f"{stem}.jpg": awkward.picture() for stem in "abc"})
+    labels = write(tmp_path / "labels", {"a.txt": row, "b.TXT": row, "c.txt": row, "c.TXT": row * 2})
+    report = xlabel.pack(images, labels, tmp_path / "pack")
+    assert [(p.where, p.code) for p in report.problems] == [(f"{labels}/c.TXT", "labels-twice")]
+    document = loaded(tmp_path / "pack" / "unified_annotation.json")
+    assert [a["image_id"] for a in document["annotations"]] == [i["id"] for i in document["images"]]
+    xlabel.unpack(tmp_path / "pack", tmp_path / "back")
+    assert tree(tmp_path / "back" / "labels") == tree(labels)

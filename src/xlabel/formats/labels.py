@@ -79,7 +79,12 @@ class FileLabels:
         self.categories = categories if categories is not None else []
         self.problems: list[Problem] = []
         self.notes: list[str] = []
-        self.pairing = Pairing(self._files())
+        self.pairing = Pairing(self._files)
+        for path, counts in self.pairing.passed_over.items():
+            message = (
+                f"expected one label file for an image, got {counts} too, which counts; remove one of the two"
+            )
+            self.problem(self.where(path), "labels-twice", message)
         self._named = {category.name: category for category in self.categories}
 
     def parse(self, data: bytes, path: str, image: Image) -> Sample:

@@ -40,7 +40,7 @@ class NamedLabels(FileLabels):
         path = self.pairing.find(key)
         if path is None or key not in self._twins:
             return path
-        own = path[: path.rfind("/") + 1] + base(key) + path[path.rfind(".") :]
+        own = self.pairing.beside(path, base(key))
         if self._exists(own):
             return own
         name = base(self.stated(look(self.tree, path))[0] or "")

@@ -2,11 +2,11 @@
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from xlabel.formats.names import repeated
+from xlabel.formats.names import Names, repeated
 from xlabel.model import Problem
 
 IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "raw_images", "data"})
@@ -33,14 +33,21 @@ class Pairing:
     nobody's partner. Where two do equally well none is taken, and a label file that images of several such
     folders would have belongs to none of them: labels are never swapped.
 
-    A folder's label files have the ending that most of them have, in whatever case.
+    Endings may be in any case. Of label files that differ in nothing but their endings the last one by its
+    bytes counts: `a.txt`, not `a.TXT`.
     """
 
-    def __init__(self, files: Iterable[str]) -> None:
-        """`files` are label files."""
+    def __init__(self, files: Callable[[], Iterable[str]]) -> None:
+        """`files` gives all label files, and is asked again where those of a folder end differently."""
         self.alone: list[str] = []
         """Folders of images that have no partner, or one at a guess; known once they are bound."""
-        self._folders = _sampled(files)
+        self.passed_over: dict[str, str] = {}
+        """Label files that do not count, each with the one that counts in its place."""
+        self._folders = _sampled(files())
+        self._odd: dict[str, Names] = {}
+        if any(folder.mixed for folder in self._folders.values()):
+            self._odd = self._unusual(files())
+            self.passed_over = self._doubled(files())
         self._partner: dict[str, tuple[str, str]] = {}
         self._loose: set[str] = set()
         self._guessed: set[str] = set()
@@ -83,8 +90,46 @@ class Pairing:
         partner = self._partner.get(folder)
         if partner is None:
             return None
-        path = partner[0] + stem(name) + partner[1]
+        path = self._path(partner[0] + stem(name), partner[1])
         return None if path in self._contested and folder in self._loose else path
+
+    def beside(self, path: str, bare: str) -> str:
+        """The label file of that stem in the folder of another one; it need not exist."""
+        folder, slash, _ = path.rpartition("/")
+        return self._path(folder + slash + bare, self._folders[folder].ending)
+
+    def _path(self, bare: str, usual: str) -> str:
+        """A label file by its path without ending; `usual` is the ending of its folder."""
+        if not self._odd:
+            return bare + usual
+        path = bare + next((ending for ending, odd in self._odd.items() if bare in odd), usual)
+        return self.passed_over.get(path, path)
+
+    def _unusual(self, files: Iterable[str]) -> dict[str, Names]:
+        """By ending, the label files (without it) that do not end as most of their folder do."""
+        hashes: dict[str, array[int]] = defaultdict(lambda: array("q"))
+        for path in files:
+            bare, ending, usual = self._parts(path)
+            if ending != usual:
+                hashes[ending].append(hash(bare))
+        return {ending: Names(hashes=found) for ending, found in hashes.items()}
+
+    def _doubled(self, files: Iterable[str]) -> dict[str, str]:
+        """The label files of stems that have several, but for the one that counts, with that one."""
+        found: dict[str, str] = {}
+        for path in files:
+            bare, ending, _ = self._parts(path)
+            endings = {ending, *(other for other, odd in self._odd.items() if bare in odd)}
+            if len(endings) > 1:
+                last = max(endings)
+                found |= {bare + other: bare + last for other in endings if other != last}
+        return found
+
+    def _parts(self, path: str) -> tuple[str, str, str]:
+        """A label file's path without its ending, this ending, and the usual one in its folder."""
+        folder, slash, name = path.rpartition("/")
+        bare = stem(name)
+        return folder + slash + bare, name[len(bare) :], self._folders[folder].ending
 
     def _paired(
         self,
@@ -157,7 +202,7 @@ class Pairing:
             folder, _, name = key.rpartition("/")
             if folder in folders:
                 start, ending = self._partner[folder]
-                yield folder, start + stem(name) + ending
+                yield folder, self._path(start + stem(name), ending)
 
     def _votes(self, folder: str, stems: set[int]) -> int:
         return len(stems.intersection(self._folders[folder].stems))
@@ -166,18 +211,21 @@ class Pairing:
 class _Folder:
     """Label files of one folder: the hashes of some stems, and the ending that most of the files have."""
 
-    __slots__ = ("count", "ending", "stems")
+    __slots__ = ("count", "ending", "mixed", "stems")
 
     def __init__(self) -> None:
         self.stems = array("q")
         self.ending = ""
         self.count = 0
+        self.mixed = False
+        """Whether they end differently."""
 
     def add(self, name: str) -> None:
         bare = stem(name)
         if len(self.stems) < SAMPLED:
             self.stems.append(hash(bare))
         ending = name[len(bare) :]
+        self.mixed |= self.ending not in ("", ending)
         if ending == self.ending:
             self.count += 1
         elif self.count:

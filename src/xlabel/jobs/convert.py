@@ -200,12 +200,15 @@ def _with_images(reading: Reading, problems: set[Problem]) -> Iterator[Sample]:
         sample, _ = labelling.load(reading.labels, image)
         used += sample.origin is not None
         yield sample
-    for ref in labelling.unmatched(reading.labels, reading.keys, used):
-        problems.add(labelling.orphan(reading.labels, reading.root, ref, labelling.ADD_OR_REMOVE))
+    left = labelling.unmatched(reading.labels, reading.keys, used)
+    problems.update(labelling.without_image(reading.labels, reading.root, left, labelling.ADD_OR_REMOVE))
 
 
 def _alone(reading: Reading) -> Iterator[Sample]:
+    told = labelling.passed_over(reading.labels)
     for ref in reading.labels.refs():
+        if ref in told:
+            continue
         try:
             image = reading.labels.image(ref)
             sample = reading.labels.load(ref, image) if image is not None else None

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +196,7 @@ def leftovers(
     labels = found.labels
     orphans = list(unmatched(labels, keys, used))
     if wanted:
-        report.problems += [orphan(labels, found.root, ref, ADD_OR_SKIP) for ref in orphans]
+        report.problems += without_image(labels, found.root, orphans, ADD_OR_SKIP)
     elif orphans:
         report.notes.append(f"{counted(len(orphans), 'label records')} without an image, skipped")
     report.problems += labels.problems
@@ -237,14 +237,22 @@ def unmatched(labels: Labels, keys: Sequence[str], used: int) -> Iterator[Ref]:
             yield ref
 
 
-def orphan(labels: Labels, root: str, ref: Ref, advice: str) -> Problem:
-    """What is wrong with a record of labels that belongs to no image."""
-    if isinstance(ref, str):
-        where, what = os.path.join(root, ref), "labels"
-    else:
-        image = labels.image(ref)
-        where, what = getattr(labels, "where", root), f"labels of {image.key if image else ref!r}"
-    return Problem(where, "label-without-image", f"{what} without an image; {advice}")
+def without_image(labels: Labels, root: str, refs: Iterable[Ref], advice: str) -> Iterator[Problem]:
+    """What is wrong with records of labels that belong to no image, but for those told of as doubled."""
+    told = passed_over(labels)
+    for ref in refs:
+        if isinstance(ref, str):
+            where, what = os.path.join(root, ref), "labels"
+        else:
+            image = labels.image(ref)
+            where, what = getattr(labels, "where", root), f"labels of {image.key if image else ref!r}"
+        if ref not in told:
+            yield Problem(where, "label-without-image", f"{what} without an image; {advice}")
+
+
+def passed_over(labels: Labels) -> Container[Ref]:
+    """Label files in whose place another one counts, which has been told."""
+    return labels.pairing.passed_over if isinstance(labels, FileLabels) else ()
 
 
 def _keep(labels: FileLabels, path: str, section: dict[str, Any]) -> None:
