@@ -27,7 +27,7 @@ from tests.tools import tree
 import xlabel
 from xlabel import cli
 from xlabel.errors import CorruptError, InputError, XlabelError
-from xlabel.jobs import annotate, bundle, frames, workers
+from xlabel.jobs import annotate, bundle, frames, verify, workers
 from xlabel.jobs import pack as packing
 from xlabel.jobs import pipeline as piping
 from xlabel.stores import local
@@ -312,12 +312,86 @@ def test_of_two_packs_into_one_folder_the_second_is_refused(pair: Pair, output: 
     assert pair.which(output) == 1
 
 
-def test_labels_of_another_pack_are_never_read_into_a_bundle_that_is_open(pair: Pair, output: Path) -> None:
+def test_a_bundle_that_is_open_stays_as_it_was_when_another_is_packed_there(pair: Pair, output: Path) -> None:
     with xlabel.open_bundle(output) as old:
         xlabel.pack(*pair.sources[1], output, overwrite=True)
+        assert len(old) == 4 and old.image_bytes(0) == (pair.sources[0][0] / "a/0000.jpg").read_bytes()
+        assert [a.category.id for a in old.annotations(0) if a.category] == [0]
+        assert old.manifest is not None and old.manifest.pack_id == old.pack_id
+    with xlabel.open_bundle(output) as new:
+        assert len(new) == 5 and [a.category.id for a in new.annotations(0) if a.category] == [1]
+
+
+def test_labels_that_were_overwritten_in_their_place_are_never_read_into_a_bundle(
+    pair: Pair, output: Path
+) -> None:
+    with xlabel.open_bundle(output) as old:
+        (output / "unified_annotation.json").write_bytes(pair.packs[1][b"unified_annotation.json"])
         with pytest.raises(CorruptError, match="open the bundle again"):
             old.annotations(0)
-        assert len(old) == 4 and old.image_bytes(0) == (pair.sources[0][0] / "a/0000.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("reading", range(8))
+def test_a_pack_that_is_published_while_another_is_opened_gives_one_of_the_two_whole(
+    pair: Pair, output: Path, monkeypatch: pytest.MonkeyPatch, reading: int
+) -> None:
+    real, opened = os.open, 0
+
+    def watched(path: Any, *arguments: Any, **options: Any) -> int:
+        nonlocal opened
+        if os.fsdecode(path).startswith(str(output)):
+            if opened == reading:
+                opened += 1
+                xlabel.pack(*pair.sources[1], output, overwrite=True, workers=1)
+            opened += 1
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", watched)
+    report = xlabel.verify(output)
+    assert report.problems == [] and report.done["images"] in (4, 5)
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_verify_sees_the_pack_that_it_began_with_whatever_is_published_meanwhile(
+    pair: Pair, output: Path, step: int
+) -> None:
+    real, steps = verify._check_frame, 0
+
+    def check(*arguments: Any) -> int:
+        nonlocal steps
+        if steps == step:
+            xlabel.pack(*pair.sources[1], output, overwrite=True, workers=1)
+        steps += 1
+        return int(real(*arguments))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "_check_frame", check)
+        report = xlabel.verify(output)
+    assert report.problems == [] and report.done == {"images": 4, "annotations": 4}
+    assert xlabel.verify(output).done["images"] == 5
+
+
+def test_a_pack_that_is_replaced_over_and_over_is_whole_at_every_look(pair: Pair, output: Path) -> None:
+    writer = os.fork()
+    if not writer:
+        try:
+            for turn in range(10**6):
+                xlabel.pack(*pair.sources[turn % 2], output, overwrite=True, workers=1)
+        finally:
+            os._exit(1)
+    try:
+        seen = set()
+        for look in range(400):
+            report = xlabel.verify(output)
+            assert report.problems == []
+            seen.add(report.done["images"])
+            if look % 10 == 0:
+                xlabel.unpack(output, output.parent / str(look))
+                assert len(list((output.parent / str(look)).rglob("*.txt"))) in (4, 5)
+        assert seen == {4, 5}, "both were seen"
+    finally:
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
 
 
 @pytest.mark.parametrize("changed", range(1, 7))

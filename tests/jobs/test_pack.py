@@ -146,7 +146,37 @@ def test_problems_make_a_file_and_exit_code_1_and_go_away_with_their_cause(tmp_p
 
 def test_other_files_are_counted_and_not_packed(awkward_images: Path, tmp_path: Path) -> None:
     report = xlabel.pack(awkward_images, None, tmp_path / "pack")
-    assert any(note.startswith(f"{len(awkward.OTHERS)} other files ") for note in report.notes)
+    start = f"not packed from {awkward_images}: {len(awkward.OTHERS)} files that are no images"
+    assert any(note.startswith(start) for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (["LICENSE"], "1 file that is no image"),
+        (["LICENSE", "notes.pdf"], "2 files that are no images"),
+        (
+            ["a.json"],
+            "1 file that is no image, which is named like labels and is in no format that xlabel reads",
+        ),
+        (
+            ["a.json", "b.TXT"],
+            "2 files that are no images, which are named like labels and are in no format that xlabel reads",
+        ),
+        (
+            ["a.json", "LICENSE"],
+            "2 files that are no images, of which 1 is named like labels and is in no format that xlabel "
+            "reads",
+        ),
+    ],
+    ids=" ".join,
+)
+def test_other_files_are_spoken_of_as_labels_only_where_they_are_named_so(
+    tmp_path: Path, others: list[str], said: str
+) -> None:
+    images = write(tmp_path / "images", {"a.jpg": awkward.picture(), **dict.fromkeys(others, "no labels")})
+    report = xlabel.pack(images, None, tmp_path / "pack")
+    assert report.notes[-1] == f"not packed from {images}: {said}"
 
 
 def test_images_without_labels_are_negatives_and_no_problem(tmp_path: Path) -> None:

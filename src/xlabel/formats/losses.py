@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from xlabel.errors import InputError, LossError
 from xlabel.model import Annotation, Category, Dataset, Loss, Sample
+from xlabel.model.report import loss_lines
 
 FIELDS = {
     "bbox": "boxes",
@@ -36,6 +38,20 @@ FIELDS = {
 
 RECORDS = frozenset({"id", "area", "image extra", "info", "category extra", "split"})
 """Fields about the records and not about what a label says: losing them is listed, and refuses nothing."""
+
+
+def refuse(losses: list[Loss], name: str, on_loss: str) -> None:
+    """LossError where labels would lose something and `on_loss` is not "drop"."""
+    if on_loss not in ("stop", "drop"):
+        raise InputError(f"expected on-loss to be stop or drop, got {on_loss!r}")
+    lost = [loss for loss in losses if loss.field not in RECORDS]
+    if lost and on_loss == "stop":
+        lines = "\n".join(f"  {line}" for line in loss_lines(lost))
+        raise LossError(
+            f"{name} cannot hold everything, and nothing was written:\n{lines}\n"
+            "say --on-loss drop to leave these out, or choose another format (xlabel formats)",
+            losses,
+        )
 
 
 def missing(dataset: Dataset, holds: frozenset[str]) -> Iterator[Loss]:

@@ -4,21 +4,29 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from xlabel.errors import ExistsError, InputError
-from xlabel.formats import unified
 from xlabel.formats.labels import Ref
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import notes
-from xlabel.jobs.assembly import sealed
+from xlabel.jobs.documents import AnnotationFile, Records
 from xlabel.jobs.labels import Found
-from xlabel.jobs.pack import no_images
-from xlabel.jobs.verify import parse_manifest, read_manifest
 from xlabel.model import Image, Problem, Report, Sample
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest, empty_fields, empty_names
-from xlabel.stores.local import Scan, key_of, read_header, scan
+from xlabel.model.manifest import (
+    ANNOTATIONS,
+    MANIFEST,
+    VERSION,
+    Frame,
+    Manifest,
+    empty_fields,
+    empty_names,
+    parse,
+)
+from xlabel.stores.local import Scan, key_of, no_images, read_header, scan
+from xlabel.stores.snapshot import Kept
 from xlabel.stores.transaction import Transaction, recover, told
 
 
@@ -68,11 +76,12 @@ def find_manifest(place: str | None, *, required: bool) -> Manifest | None:
     Raises InputError where one is named or required and there is none.
     """
     if place == "-":
-        return parse_manifest(sys.stdin.buffer.read(), "standard input")
+        return parse(sys.stdin.buffer.read(), "standard input")
     path = Path(place) if place else Path("output") / MANIFEST
     if path.exists():
         recover(path.parent)
-        return read_manifest(path)
+        with closing(Kept(path)) as file:
+            return parse(file.whole(), str(path))
     if place or required:
         raise InputError(f"{path}: expected a frame manifest, found nothing there; bundle the images first")
     return None
@@ -89,49 +98,31 @@ def _write(
     report: Report,
 ) -> None:
     labels = found.labels if found else None
-    image_id, annotation_id = labelling.first_ids(labels)
-    turned: list[str] = []
+    records = Records(*labelling.first_ids(labels))
     unread: list[Ref] = []
-    count = labelled = used = annotations = 0
-    with open(work.staged(name), "w+b") as out, open(work.staged("spool"), "w+b") as spool:
-        out.write(unified.head())
+    count = used = 0
+    with closing(AnnotationFile(work, name)) as out:
         for image, frame in _pictures(scanned, manifest, report):
-            sample = Sample(image=image)
-            if labels is not None:
-                sample, broken = labelling.load(labels, image)
-                unread += [broken] if broken is not None else []
+            sample, broken = labelling.load(labels, image) if labels else (Sample(image=image), None)
+            if broken is not None:
+                unread.append(broken)
             used += sample.origin is not None
-            if sample.turned:
-                turned.append(image.key)
-            own_id = sample.image.id
-            if own_id is None:
-                own_id, image_id = image_id, image_id + 1
-            out.write((b",\n" if count else b"") + unified.image_record(sample, own_id, frame))
-            if sample.annotations:
-                text, annotation_id = unified.annotation_records(sample, own_id, annotation_id, None)
-                spool.write((b",\n" if annotations else b"") + text)
-                annotations += len(sample.annotations)
-                labelled += 1
             count += 1
+            records.add(sample, frame)
+            out.add(*records.take())
         section: dict[str, Any] = {"version": VERSION} | empty_fields(scanned.empty)
         if found is not None:
             section |= labelling.leftovers(found, keys, used, unread, report, wanted=not skip_missing_images)
-        out.write(unified.between())
-        spool.seek(0)
-        while piece := spool.read(1 << 20):
-            out.write(piece)
         section["sha256"] = "0" * 64
         if manifest is not None:
             section = {"version": VERSION, "kind": manifest.kind, "fps": manifest.fps} | section
             section |= {"bundle": manifest.bundle, "pack_id": manifest.pack_id}
             section |= empty_fields(empty_names(manifest.empty, manifest.empty_bytes))
         categories = labels.categories if labels is not None else []
-        tail = unified.tail(categories, labels.extra if labels is not None else None, section)
-        out.flush()
-        out.write(sealed(out.fileno(), tail))
-    report.done = {"images": count, "annotations": annotations, "categories": len(categories)}
-    notes.note_turned(report, turned)
-    notes.note_unlabelled(report, count - labelled)
+        out.finish(categories, labels.extra if labels is not None else None, section)
+    report.done = {"images": count, "annotations": records.annotations, "categories": len(categories)}
+    notes.note_turned(report, records.turned)
+    notes.note_unlabelled(report, count - records.labelled)
     report.problems.sort()
     report.files = {str(work.folder / name): work.staged(name).stat().st_size}
     work.commit([name])

@@ -3,8 +3,6 @@
 import hashlib
 import os
 from array import array
-from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,26 +10,18 @@ from typing import Any
 import msgspec
 
 from xlabel.bundles import Directory, Kind, flatter
-from xlabel.formats import unified
+from xlabel.errors import InputError
 from xlabel.formats.labels import Ref
+from xlabel.jobs.documents import AnnotationFile, Lines
 from xlabel.jobs.frames import Ask, Described, Grant
 from xlabel.model import Category, Problem
 from xlabel.model.manifest import VERSION
 from xlabel.stores.transaction import Transaction
 
+FPS = 10
+"""Frames a second where nobody says how many."""
+
 _json = msgspec.json.Encoder()
-
-
-class Names(msgspec.Struct, frozen=True):
-    """The files that a pack writes, in one folder; an empty name leaves a file out."""
-
-    media: str
-    manifest: str
-    annotations: str
-
-
-ANNOTATIONS, KEYS, RECORDS = SPOOLS = ("spool-annotations", "spool-keys", "spool-records")
-"""What has to wait until the images are written."""
 
 
 class Categories:
@@ -81,15 +71,20 @@ class Assembly:
         kind: Kind,
         face: bool,
         fps: Fraction,
-        names: Names,
+        manifest: Lines | None,
+        annotations: AnnotationFile | None,
         categories: list[Category],
         first_ids: tuple[int, int],
     ) -> None:
-        """`first_ids`: of images and of annotations that have none of their own."""
+        """`work` is where keys and ZIP records wait until the images are written.
+
+        `first_ids`: of images and of annotations that have none of their own.
+        """
         self._kind = kind
         self._face = face
         self.fps = fps
-        self._names = names
+        self._manifest = manifest
+        self._annotations = annotations
         self._image_id, self._annotation_id = first_ids
         self.categories = Categories(categories)
         self.counted = Counted()
@@ -103,16 +98,8 @@ class Assembly:
         self._extents: list[tuple[int, int]] = []
         self._shared: dict[bytes, int] = {}
         self._hash = pack_hash(kind.NAME, face, fps)
-        self._out = {
-            name: open(work.staged(name), "w+b", buffering=1 << 18)  # noqa: SIM115
-            for name in (names.manifest, names.annotations, *SPOOLS)
-            if name
-        }
-        if names.manifest:
-            head = {"version": VERSION, "bundle": names.media, "kind": kind.NAME, "fps": fps_number(fps)}
-            self._out[names.manifest].write(_json.encode(head)[:-1] + b',"frames":[\n')
-        if names.annotations:
-            self._out[names.annotations].write(unified.head())
+        self._keys = Lines(work.staged("spool-keys"), joint=b"")
+        self._records = Lines(work.staged("spool-records"), joint=b"")
 
     def grant(self, ask: Ask) -> Grant:
         """The next batch's place."""
@@ -141,12 +128,12 @@ class Assembly:
             for mime, extent in batch.extents.items():
                 track = self._track(mime)
                 self._extents[track] = flatter(self._extents[track], extent)
-        first = self.counted.frames == 0
-        self._append(self._names.manifest, batch.frames, first)
-        self._append(self._names.annotations, batch.images, first)
-        self._append(ANNOTATIONS, batch.annotations, self.counted.annotations == 0)
-        self._append(KEYS, batch.names, True)
-        self._append(RECORDS, batch.records, True)
+        if self._manifest is not None:
+            self._manifest.add(batch.frames)
+        if self._annotations is not None:
+            self._annotations.add(batch.images, batch.annotations)
+        self._keys.add(batch.names)
+        self._records.add(batch.records)
         self.problems += batch.problems
         self.counted.frames += len(batch.offsets)
         self.counted.annotations += batch.annotation_count
@@ -168,7 +155,7 @@ class Assembly:
             for name in empty:
                 prefix = self._kind.prefix(name, 0, self._face)
                 if prefix:
-                    self._append(RECORDS, self._kind.record(name, 0, 0, self._end), True)
+                    self._records.add(self._kind.record(name, 0, 0, self._end))
                     _pwrite_all(out.fileno(), prefix, self._end)
                     self._end += len(prefix)
                     entries += 1
@@ -178,34 +165,16 @@ class Assembly:
                 tracks=self._tracks,
                 mimes=self._mimes,
                 extents=self._extents,
-                names=lambda: self._pieces(KEYS),
-                names_size=self._out[KEYS].tell(),
-                records=lambda: self._pieces(RECORDS),
-                records_size=self._out[RECORDS].tell(),
+                names=self._keys.pieces,
+                names_size=self._keys.size,
+                records=self._records.pieces,
+                records_size=self._records.size,
                 entries=entries,
                 fps=self.fps,
                 pack_id=self.pack_id,
             )
             for offset, data in self._kind.finish(self._end, directory, self._face):
                 _pwrite_all(out.fileno(), data, offset)
-
-    def finish_manifest(self, tail: dict[str, Any]) -> None:
-        """End frame_manifest.json; `tail` stands behind the frames, and its `sha256` is filled in."""
-        out = self._out[self._names.manifest]
-        out.flush()
-        out.write(sealed(out.fileno(), b"\n]," + _json.encode(tail)[1:] + b"\n"))
-        out.close()
-
-    def finish_annotations(self, extra: dict[str, object] | None, section: dict[str, Any]) -> None:
-        """End unified_annotation.json, sealed with the hash of all that stands before the seal."""
-        out = self._out[self._names.annotations]
-        out.write(unified.between())
-        for piece in self._pieces(ANNOTATIONS):
-            out.write(piece)
-        tail = unified.tail(self.categories.all, extra, section)
-        out.flush()
-        out.write(sealed(out.fileno(), tail))
-        out.close()
 
     def _stored(self, ask: Ask) -> tuple[list[int | None], int]:
         """Where each file lies already, and how many bytes the batch needs without those."""
@@ -230,27 +199,33 @@ class Assembly:
             self._extents.append((0, 0))
             return len(self._mimes) - 1
 
-    def _append(self, name: str, data: bytes, first: bool) -> None:
-        """Add records to a file; those of JSON are parted by commas, but for the first."""
-        if not name or not data:
-            return
-        if not first:
-            self._out[name].write(b",\n")
-        self._out[name].write(data)
-
-    def _pieces(self, spool: str) -> Iterator[bytes]:
-        file = self._out[spool]
-        file.flush()
-        place = 0
-        while piece := os.pread(file.fileno(), 1 << 20, place):
-            yield piece
-            place += len(piece)
-
     def close(self) -> None:
-        """Let go of all files. What they could not write has been told already, or is not wanted."""
-        for file in self._out.values():
-            with suppress(OSError):
+        """Let go of all files."""
+        for file in (self._keys, self._records, self._manifest, self._annotations):
+            if file is not None:
                 file.close()
+
+
+def manifest_file(path: Path, media: str, kind: Kind, fps: Fraction) -> Lines:
+    """frame_manifest.json up to its frames."""
+    head = {"version": VERSION, "bundle": media, "kind": kind.NAME, "fps": fps_number(fps)}
+    return Lines(path, _json.encode(head)[:-1] + b',"frames":[\n')
+
+
+def manifest_tail(fields: dict[str, Any]) -> bytes:
+    """What stands behind the frames, for `Lines.end`."""
+    return b"\n]," + _json.encode(fields)[1:] + b"\n"
+
+
+def frame_rate(fps: float) -> Fraction:
+    """Frames a second as a fraction that a media header can hold; InputError where it cannot."""
+    try:
+        rate = Fraction(str(fps)).limit_denominator(1001)
+        if rate > 0 and rate.numerator <= 1_000_000:
+            return rate
+    except ValueError:
+        pass
+    raise InputError(f"expected frames a second above 0 and up to 1,000,000, got {fps}")
 
 
 def pack_hash(kind: str, face: bool, fps: Fraction) -> "hashlib._Hash":
@@ -261,19 +236,6 @@ def pack_hash(kind: str, face: bool, fps: Fraction) -> "hashlib._Hash":
 def fps_number(fps: Fraction) -> int | float:
     """Frames a second as JSON has them."""
     return fps.numerator if fps.denominator == 1 else float(fps)
-
-
-def sealed(fd: int, tail: bytes) -> bytes:
-    """The end of a JSON file with its `sha256` filled in; `fd` holds what stands before `tail`."""
-    empty = b'"sha256":"' + b"0" * 64
-    before, _, after = tail.rpartition(empty)
-    digest = hashlib.sha256()
-    place = 0
-    while piece := os.pread(fd, 1 << 20, place):
-        digest.update(piece)
-        place += len(piece)
-    digest.update(before)
-    return before + b'"sha256":"' + digest.hexdigest().encode() + after
 
 
 def _pwrite_all(fd: int, data: bytes, offset: int) -> None:

@@ -4,9 +4,10 @@ import mmap
 import os
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,8 +15,20 @@ from xlabel import bundles
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats import unified
 from xlabel.model import Annotation, Image, Sample
-from xlabel.model.manifest import ANNOTATIONS, MEDIA, Frame, name_bytes
+from xlabel.model.manifest import (
+    ANNOTATIONS,
+    MANIFEST,
+    MEDIA,
+    Frame,
+    Manifest,
+    empty_names,
+    name_bytes,
+    parse,
+)
+from xlabel.stores.snapshot import PIECE, Kept, are_of_one_moment
 from xlabel.stores.transaction import recover
+
+T = TypeVar("T")
 
 _END = re.compile(rb'"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\}\s*\}\s*$')
 
@@ -23,24 +36,18 @@ _END = re.compile(rb'"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\
 class Bundle:
     """A pack that is open for reading. `len()`, `bundle[3]`, `bundle["a/b.jpg"]` and iteration give samples.
 
-    The media is opened by its own index; keys and labels are read when first asked for.
+    The media is opened by its own index; keys and labels are read when first asked for. All files are those
+    that were there when it was opened, also after they have been replaced.
     """
 
-    def __init__(self, media: Path, annotations: Path | None) -> None:
-        self.media = media
-        self._annotations_path = annotations
-        if os.path.exists(media) and not os.path.isfile(media):
-            raise InputError(f"{media}: expected a file, found something else")
-        try:
-            self._fd = os.open(media, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise InputError(f"{media}: cannot be opened: {error.strerror}") from None
-        self.size = os.fstat(self._fd).st_size
-        try:
-            self._index = bundles.open_index(self._reader(), self.size, str(media))
-        except BaseException:
-            os.close(self._fd)
-            raise
+    def __init__(self, media: Kept, annotations: Kept | None, manifest: Kept | None) -> None:
+        self.media = media.path
+        self.annotation_file = annotations
+        self.manifest_file = manifest
+        self._file = media
+        self.size = media.size
+        self._index = bundles.open_index(self._reader(), self.size, str(self.media))
+        self._manifest: Manifest | None = None
         self._keys: list[str] | None = None
         self._numbers: dict[str, int] | None = None
         self._unified: unified.Unified | None = None
@@ -79,21 +86,22 @@ class Bundle:
     @property
     def described(self) -> bool:
         """Whether an annotation file belongs to the bundle."""
-        return self._annotations_path is not None
+        return self.annotation_file is not None
 
     @property
     def unified(self) -> "unified.Unified":
         """The whole annotation file. InputError where there is none."""
         if self._unified is None:
-            path = self._annotations_path
-            if path is None:
+            file = self.annotation_file
+            if file is None:
                 raise InputError(
                     f"{self.media}: no {ANNOTATIONS} of its pack beside it, so no labels to read"
                 )
-            read = unified.read(_bytes(path), str(path))
+            path = file.path
+            read = unified.read(file.whole(), str(path))
             if read.section.get("pack_id") != self.pack_id:
                 raise CorruptError(
-                    f"{path}: is no longer of pack {self.pack_id}; it was replaced, open the bundle again"
+                    f"{path}: is no longer of pack {self.pack_id}; it was edited, open the bundle again"
                 )
             count = len(read.dataset.samples)
             if count != len(self):
@@ -102,6 +110,33 @@ class Bundle:
                 )
             self._unified = read
         return self._unified
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest beside the bundle, which may be another bundle's; None where there is none."""
+        if self._manifest is None and self.manifest_file is not None:
+            self._manifest = parse(self.manifest_file.whole(), str(self.manifest_file.path))
+        return self._manifest
+
+    def said(self, name: str, kind: type[T], default: T) -> T:
+        """A field of the annotation file's own section; the default where there is none of either."""
+        section = self.unified.section if self.described else {}
+        try:
+            return msgspec.convert(section.get(name, default), kind)
+        except msgspec.ValidationError as error:
+            raise CorruptError(f"{ANNOTATIONS}: xlabel.{name}: {error}; put the right one back") from None
+
+    def empty_names(self) -> list[bytes]:
+        """Names of the files of 0 bytes, as whichever JSON file there is has them."""
+        try:
+            if self.described:
+                coded = self.said("empty_bytes", dict[str, str], {})
+                return empty_names(self.said("empty", list[str], []), coded)
+            if self.manifest is not None and self.manifest.pack_id == self.pack_id:
+                return empty_names(self.manifest.empty, self.manifest.empty_bytes)
+        except ValueError as error:
+            raise CorruptError(f"{self.media.parent}: {error}; pack again") from None
+        return []
 
     def bare_frames(self) -> list[Frame]:
         """The frames as the media file alone tells them: without size of the image, type and hash."""
@@ -134,7 +169,7 @@ class Bundle:
         """
         number = self._number(frame)
         offset, size = int(self._index.offsets[number]), int(self._index.sizes[number])
-        data = os.pread(self._fd, size, offset) if offset + size <= self.size else b""
+        data = self._file.read(offset, size) if offset + size <= self.size else b""
         if len(data) != size:
             raise CorruptError(
                 f"{self.media}: frame {number} should be {size:,} bytes at {offset:,}, "
@@ -154,7 +189,14 @@ class Bundle:
         """Bytes of the media file, fewer at its end."""
         if not 0 <= offset < self.size:
             return memoryview(b"")
-        return memoryview(os.pread(self._fd, max(0, min(size, self.size - offset)), offset))
+        return memoryview(self._file.read(offset, max(0, min(size, self.size - offset))))
+
+    def pieces(self, offset: int, size: int) -> Iterator[memoryview]:
+        """Bytes of the media file a few megabytes at a time, as far as they are there."""
+        end = offset + size
+        while offset < end and (piece := self.read(offset, min(PIECE, end - offset))):
+            yield piece
+            offset += len(piece)
 
     def __len__(self) -> int:
         return len(self._index.offsets)
@@ -181,10 +223,10 @@ class Bundle:
         self.close()
 
     def close(self) -> None:
-        """Close the media file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Let go of all files."""
+        for file in (self._file, self.annotation_file, self.manifest_file):
+            if file is not None:
+                file.close()
 
     def _number(self, frame: int | str) -> int:
         if isinstance(frame, str):
@@ -197,7 +239,7 @@ class Bundle:
     def _reader(self) -> bundles.ReadAt:
         if not self.size:
             return lambda offset, size: memoryview(b"")
-        mapped = memoryview(mmap.mmap(self._fd, self.size, prot=mmap.PROT_READ))
+        mapped = memoryview(mmap.mmap(self._file.fileno(), self.size, prot=mmap.PROT_READ))
         return lambda offset, size: mapped[offset : offset + size]
 
 
@@ -212,71 +254,78 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
     24 harbour/001.jpg tree
     """
     place = Path(path)
+    given = Path(annotations) if annotations is not None else None
     folder = place if place.is_dir() else place.parent
-    recover(folder)
-    for attempt in (1, 2):
-        try:
-            return _open(place, Path(annotations) if annotations is not None else None)
-        except CorruptError:
-            if attempt == 2:
-                raise
-            recover(folder)  # somebody may have been publishing just now
-    raise AssertionError
+    while True:
+        recover(folder)
+        with ExitStack() as closing:
+            files = _files(place, given, closing)
+            if are_of_one_moment(folder, files):
+                bundle = _bundle(*files, alone=place.is_file() and given is None)
+                closing.pop_all()
+                return bundle
 
 
-def _open(place: Path, given: Path | None) -> Bundle:
-    if given is not None and not os.path.isfile(given):
+_Files = tuple[Kept, Kept, Kept]
+"""Media, annotation file and manifest, there or not."""
+
+
+def _files(place: Path, given: Path | None, closing: ExitStack) -> _Files:
+    """Open the files of a pack; `closing` lets go of them."""
+
+    def opened(path: Path) -> Kept:
+        file = Kept(path)
+        closing.callback(file.close)
+        return file
+
+    folder = place if place.is_dir() else place.parent
+    if given is not None and not given.is_file():
         raise InputError(f"{given}: expected an annotation file, found none there")
-    annotations = given or (place if place.is_dir() else place.parent) / ANNOTATIONS
-    name = _named(annotations) if annotations.is_file() else None
+    annotations = opened(given or folder / ANNOTATIONS)
+    media = place
     if place.is_dir():
-        media = place / name[0] if name else _only_media(place)
-    else:
-        media = place
-        if given is None and (name is None or name[0] != media.name):
-            return Bundle(media, None)
-    bundle = Bundle(media, annotations if name else None)
+        name = _named(annotations)
+        media = folder / name[0] if name else _only_media(folder)
+    return opened(media), annotations, opened(folder / MANIFEST)
+
+
+def _bundle(media: Kept, annotations: Kept, manifest: Kept, *, alone: bool) -> Bundle:
+    """A bundle of files of one moment; `alone`: no annotation file that names another bundle is of it."""
+    name = _named(annotations)
+    if alone and name is not None and name[0] != media.path.name:
+        name = None
+    if name is None:
+        annotations.close()
+    bundle = Bundle(media, annotations if name else None, manifest if manifest.there else None)
     if name and name[1] != bundle.pack_id:
-        bundle.close()
         raise CorruptError(
-            f"{media} is of pack {bundle.pack_id}, {annotations.name} of pack {name[1]}: "
+            f"{media.path} is of pack {bundle.pack_id}, {annotations.path.name} of pack {name[1]}: "
             "they do not belong together; put the right one back, or pack again"
         )
     return bundle
 
 
-def _named(annotations: Path) -> tuple[str, str] | None:
+def _named(annotations: Kept) -> tuple[str, str] | None:
     """Name of the media file and pack id, out of the end of an annotation file; None where it has none."""
+    if not annotations.there:
+        return None
     name, pack_id = _at_end(annotations) or (None, None)
     if name is None:  # another tool has written the file again
-        section = unified.read(_bytes(annotations), str(annotations)).section
+        section = unified.read(annotations.whole(), str(annotations.path)).section
         name, pack_id = section.get("bundle"), section.get("pack_id")
     if not isinstance(name, str) or not isinstance(pack_id, str):
         return None
     if name != os.path.basename(name) or name in ("", ".", "..") or "\0" in name:
-        raise CorruptError(f"{annotations}: names a bundle outside its folder: {name!r}")
+        raise CorruptError(f"{annotations.path}: names a bundle outside its folder: {name!r}")
     return name, pack_id
 
 
-def _at_end(annotations: Path) -> tuple[str, str] | None:
-    try:
-        with open(annotations, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 4096))
-            found = _END.search(file.read())
-    except OSError as error:
-        raise InputError(f"{annotations}: cannot be read: {error.strerror}") from None
+def _at_end(annotations: Kept) -> tuple[str, str] | None:
+    found = _END.search(annotations.read(max(0, annotations.size - 4096), 4096))
     try:
         return (msgspec.json.decode(found[1], type=str), found[2].decode()) if found else None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CorruptError(f"{annotations}: the name of its bundle is damaged: {error}") from None
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise CorruptError(f"{annotations.path}: the name of its bundle is damaged: {error}") from None
 
 
 def _only_media(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast, overload
 
@@ -11,15 +11,15 @@ import msgspec
 from xlabel import formats
 from xlabel.errors import ExistsError, InputError
 from xlabel.formats.labels import FileLabels, Labels
+from xlabel.formats.losses import refuse
 from xlabel.jobs import labels as labelling
-from xlabel.jobs.unpack import put, refuse_losses
 from xlabel.model import Dataset, Image, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS
-from xlabel.stores.extract import Extraction
+from xlabel.model.report import Progress
+from xlabel.stores.extract import Extraction, put
 from xlabel.stores.local import Images, Paths, find_images, key_of, read_header
 from xlabel.stores.transaction import Transaction, told
 
-Progress = Callable[[int, int], None]
 IMAGE_FOLDERS = ("images", "JPEGImages", "raw_images", "imgs")
 
 
@@ -57,7 +57,7 @@ def convert(
     module = formats.get(base)
     report = Report(job="convert")
     report.losses = list(module.losses(dataset, variant))
-    refuse_losses(report.losses, to, on_loss)
+    refuse(report.losses, to, on_loss)
     _write(target, module.write(dataset, variant), overwrite, report)
     report.problems = sorted({*report.problems, *samples.problems, *reading.problems})
     report.done = {
@@ -107,7 +107,7 @@ def write(
     base, variant = formats.split_name(to)
     module = formats.get(base)
     report = Report(job="write", losses=list(module.losses(dataset, variant)))
-    refuse_losses(report.losses, to, on_loss)
+    refuse(report.losses, to, on_loss)
     _write(Path(path), module.write(dataset, variant), overwrite, report)
     report.done = dataset.counts() | report.done
     report.seconds = time.perf_counter() - began
@@ -246,7 +246,7 @@ def _write(target: Path, files: Files, overwrite: bool, report: Report) -> None:
         _write_file(target, files, overwrite, report)
         return
     with Extraction(target, overwrite) as out:
-        report.done["files"] = sum(put(out, name, chunks, report) for name, chunks in files)
+        report.done["files"] = sum(put(out, name, chunks, report.problems) for name, chunks in files)
     report.files[str(target)] = out.written
 
 

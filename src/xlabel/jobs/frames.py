@@ -17,9 +17,9 @@ from xlabel import images
 from xlabel.bundles import Kind, flatter
 from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
-from xlabel.formats import unified
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import Labels, Ref
+from xlabel.jobs.documents import Records
 from xlabel.jobs.labels import Found, disagreement, load
 from xlabel.model import Category, Image, Problem, Sample
 from xlabel.model.manifest import Frame, name_bytes
@@ -339,13 +339,11 @@ class Packer:
     def describe(self, places: list[int]) -> Described:
         """What the batch that was stored last adds to the other files."""
         grant = self._grant
-        frames, pictures, annotations, records = [], [], [], []
+        frames, directory = [], []
         mimes: list[str] = []
         extents: dict[str, tuple[int, int]] = {}
-        image_id, annotation_id = grant.image_id, grant.annotation_id
+        records = Records(grant.image_id, grant.annotation_id)
         ids: Mapping[int, int] | None = self._category_ids or None
-        turned: list[str] = []
-        count = labelled = 0
         for index, (item, offset) in enumerate(zip(self._items, places, strict=True), start=grant.index):
             image = item.sample.image
             mime = item.header.mime if item.header else UNKNOWN
@@ -363,38 +361,29 @@ class Packer:
                 name_bytes=name_bytes(item.name),
             )
             frames.append(_json.encode(frame))
-            own_id = image.id
-            if own_id is None:
-                own_id, image_id = image_id, image_id + 1
-            pictures.append(unified.image_record(item.sample, own_id, frame))
-            if item.sample.annotations:
-                text, annotation_id = unified.annotation_records(item.sample, own_id, annotation_id, ids)
-                annotations.append(text)
-                count += len(item.sample.annotations)
-                labelled += 1
-            if item.sample.turned:
-                turned.append(item.key)
+            records.add(item.sample, frame, ids)
             record = self._kind.record(item.name, item.size, item.crc, offset - item.prefix)
             if record and self._crc_at is not None:
-                records.append(record)
+                directory.append(record)
             mimes.append(mime)
             if item.header:
                 extents[mime] = flatter(extents.get(mime, (0, 0)), (item.header.width, item.header.height))
+        pictures, annotations = records.take()
         return Described(
             frames=b",\n".join(frames),
-            images=b",\n".join(pictures),
-            annotations=b",\n".join(annotations),
+            images=pictures,
+            annotations=annotations,
             names=b"".join(item.name + b"\0" for item in self._items),
-            records=b"".join(records),
+            records=b"".join(directory),
             offsets=places,
             sizes=[item.size for item in self._items],
             mimes=mimes,
             extents=extents,
-            annotation_count=count,
-            labelled=labelled,
+            annotation_count=records.annotations,
+            labelled=records.labelled,
             used=self._used,
             unread=self._unread,
-            turned=turned,
+            turned=records.turned,
             problems=self._problems,
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from xlabel.model import Report
 from xlabel.model.report import counted, visible
+from xlabel.stores.local import Images
 
 NAMED = 3
 """Of many keys, how many a note names."""
@@ -22,6 +23,22 @@ def note_turned(report: Report, keys: list[str]) -> None:
             f"{counted(len(keys), 'images')} with labels drawn on the stored matrix, now turned to the image "
             f"as displayed: {named(keys)}"
         )
+
+
+def note_others(report: Report, images: Images, *, labelled: bool) -> None:
+    """Say how many files of the images' folder are no images, and whether some are called like labels.
+
+    `labelled`: labels were found elsewhere, so nobody looks for them there.
+    """
+    if not images.others:
+        return
+    what = "1 file that is no image" if images.others == 1 else f"{images.others:,} files that are no images"
+    like = ""
+    if images.texts and not labelled:
+        some = "" if images.texts == images.others else f", of which {images.texts:,}"
+        one = "is named like labels and is" if images.texts == 1 else "are named like labels and are"
+        like = f"{some or ', which'} {one} in no format that xlabel reads"
+    report.notes.append(f"not packed from {images.root}: {what}{like}")
 
 
 def named(keys: list[str]) -> str:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from xlabel.errors import InputError
 from xlabel.jobs import labels as labelling
-from xlabel.jobs import pack, placeholder
-from xlabel.jobs.assembly import Names
+from xlabel.jobs import placeholder
+from xlabel.jobs.assembly import FPS
+from xlabel.jobs.packing import in_folder, write
 from xlabel.model import Report
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, MEDIA
-from xlabel.stores.local import scan
+from xlabel.model.manifest import MEDIA
+from xlabel.stores.local import no_images, scan
 from xlabel.stores.scratch import scratch
 
 
@@ -24,7 +25,7 @@ def pipeline(
     pattern: str | None = None,
     overwrite: bool = False,
     skip_missing_images: bool = False,
-    fps: float = pack.FPS,
+    fps: float = FPS,
 ) -> Report:
     """Pack images and labels; where the folder holds no image, grey placeholders stand in for them.
 
@@ -32,32 +33,30 @@ def pipeline(
     none. They are marked in both JSON files, and the report says so.
     """
     found_images = scan(images, pattern)
-    names = Names(MEDIA, MANIFEST, ANNOTATIONS)
+    files = in_folder(Path(output), MEDIA)
     found = labelling.find(found_images, Path(labels), format)
     assert found is not None
     if len(found_images.keys):
-        return pack.write(
+        return write(
             found_images,
             found,
-            Path(output),
-            names,
+            files,
             overwrite=overwrite,
             skip_missing_images=skip_missing_images or pattern is not None,
             fps=fps,
         )
     if not placeholders:
-        raise InputError(pack.no_images(found_images, pattern))
+        raise InputError(no_images(found_images, pattern))
     with scratch("xlabel-placeholders-") as folder:
         drawn = folder / Path(images).resolve().name
         count = placeholder.make(found, drawn, placeholder_size)
         if not count:
             raise InputError(f"{images}: no images, and {labels} has no labels to draw placeholders for")
         found.layout = labelling.layout(Path(images), Path(found.root))
-        report = pack.write(
+        report = write(
             scan(drawn),
             found,
-            Path(output),
-            names,
+            files,
             overwrite=overwrite,
             skip_missing_images=skip_missing_images,
             fps=fps,

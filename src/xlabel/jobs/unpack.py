@@ -1,30 +1,22 @@
 """Unpack: the image tree byte for byte, and the labels in the form that they came in or in another."""
 
-import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from xlabel import formats
-from xlabel.errors import InputError, LossError
+from xlabel.errors import InputError
+from xlabel.formats.losses import refuse
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.jobs.labels import Layout
-from xlabel.jobs.verify import empty_files, read_manifest, said
 from xlabel.model import Dataset, Loss, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame
-from xlabel.model.report import loss_lines
-from xlabel.stores.extract import Extraction
-from xlabel.stores.local import key_of
-
-Progress = Callable[[int, int], None]
-PIECE = 4 << 20
-HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-"""Errors that are not about one file: the place as a whole takes no more."""
+from xlabel.model.report import Progress
+from xlabel.stores.extract import Extraction, put
 
 
 def unpack(
@@ -52,9 +44,9 @@ def unpack(
     target = Path(dest)
     report = Report(job="unpack")
     with open_bundle(path, annotations) as bundle:
-        frames, section = _described(bundle, report)
-        dataset = bundle.unified.dataset if section is not None else None
-        layout, name = _plan(dataset, section or {}, to)
+        frames = _frames(bundle, report)
+        dataset = bundle.unified.dataset if bundle.described else None
+        layout, name = _plan(bundle, dataset, to)
         if dataset is not None and name is not None:
             report.losses = _losses(dataset, name, on_loss)
         with Extraction(target, overwrite) as out:
@@ -63,13 +55,11 @@ def unpack(
                 report.bytes += frame.size
                 if progress and number % 64 == 0:
                     progress(report.bytes, bundle.size)
-            path = bundle.media.parent / MANIFEST
-            manifest = read_manifest(path) if section is None and path.exists() else None
-            for empty in empty_files(bundle, section, manifest):
-                put(out, layout.image(empty), [b""], report)
+            for empty in bundle.empty_names():
+                put(out, layout.image(empty), [b""], report.problems)
             report.done = {"images": len(frames)}
             if dataset is not None and name is not None:
-                _write_labels(dataset, section or {}, name, layout, out, report)
+                _write_labels(bundle, dataset, name, layout, out, report)
     if name is None:
         report.notes.append("the pack holds no labels in another form; only images were written")
     report.files = {str(target): report.bytes}
@@ -84,26 +74,23 @@ class Expected(Layout, frozen=True):
         return name if self.images.encode() in name.split(b"/")[:-1] else super().image(name)
 
 
-def _described(bundle: Bundle, report: Report) -> tuple[list[Frame], dict[str, Any] | None]:
-    """The frames, and what the annotation file says of the whole; None where there is no such file."""
+def _frames(bundle: Bundle, report: Report) -> list[Frame]:
+    """The frames, by whichever file tells them."""
     folder = bundle.media.parent
-    section = None
     if bundle.described:
-        section = bundle.unified.section
         report.problems += bundle.unified.problems
         if bundle.unified.frames is not None or not len(bundle):
-            return bundle.unified.frames or [], section
+            return bundle.unified.frames or []
         message = "does not say where each image is; taken from elsewhere, and hashes are not its own"
         report.problems.append(Problem(str(folder / ANNOTATIONS), "no-places", message))
-    if (folder / MANIFEST).exists():
-        manifest = read_manifest(folder / MANIFEST)
-        if manifest.pack_id == bundle.pack_id:
-            return manifest.frames, section
+    manifest = bundle.manifest
+    if manifest is not None and manifest.pack_id == bundle.pack_id:
+        return manifest.frames
     report.notes.append(f"neither {ANNOTATIONS} nor {MANIFEST} tell its frames: hashes cannot be checked")
-    return bundle.bare_frames(), section
+    return bundle.bare_frames()
 
 
-def _plan(dataset: Dataset | None, section: dict[str, Any], to: str | None) -> tuple[Layout, str | None]:
+def _plan(bundle: Bundle, dataset: Dataset | None, to: str | None) -> tuple[Layout, str | None]:
     """Where things go, and the format of the labels."""
     if dataset is None:
         if to is not None:
@@ -111,7 +98,7 @@ def _plan(dataset: Dataset | None, section: dict[str, Any], to: str | None) -> t
         return Layout(), None
     origin = dataset.origin.format if dataset.origin else None
     if to is None or to == origin or to == (origin or "").split("-")[0]:
-        return said(section, "layout", Layout, Layout()), origin
+        return bundle.said("layout", Layout, Layout()), origin
     base, _ = formats.split_name(to)
     return Expected(images=formats.get(base).IMAGES), to
 
@@ -120,35 +107,15 @@ def _losses(dataset: Dataset, name: str, on_loss: str) -> list[Loss]:
     """What the format leaves out; LossError where that was not asked for."""
     base, variant = formats.split_name(name)
     losses = list(formats.get(base).losses(dataset, variant))
-    refuse_losses(losses, name, on_loss)
+    refuse(losses, name, on_loss)
     return losses
-
-
-def refuse_losses(losses: list[Loss], name: str, on_loss: str) -> None:
-    """LossError where labels would lose something and `on_loss` is not "drop"."""
-    from xlabel.formats.losses import RECORDS
-
-    if on_loss not in ("stop", "drop"):
-        raise InputError(f"expected on-loss to be stop or drop, got {on_loss!r}")
-    lost = [loss for loss in losses if loss.field not in RECORDS]
-    if lost and on_loss == "stop":
-        lines = "\n".join(f"  {line}" for line in loss_lines(lost))
-        raise LossError(
-            f"{name} cannot hold everything, and nothing was written:\n{lines}\n"
-            "say --on-loss drop to leave these out, or choose another format (xlabel formats)",
-            losses,
-        )
 
 
 def _write_image(bundle: Bundle, frame: Frame, layout: Layout, out: Extraction, report: Report) -> None:
     digest = hashlib.sha256()
 
     def pieces() -> Iterator[memoryview]:
-        end = frame.offset + frame.size
-        for start in range(frame.offset, end, PIECE):
-            piece = bundle.read(start, min(PIECE, end - start))
-            if not piece:
-                return
+        for piece in bundle.pieces(frame.offset, frame.size):
             digest.update(piece)
             yield piece
 
@@ -157,7 +124,7 @@ def _write_image(bundle: Bundle, frame: Frame, layout: Layout, out: Extraction, 
     except ValueError as error:
         report.problems.append(Problem(frame.key, "unsafe-name", f"{error}; it was not written"))
         return
-    if put(out, layout.image(name), pieces(), report) and frame.sha256 not in (
+    if put(out, layout.image(name), pieces(), report.problems) and frame.sha256 not in (
         "",
         digest.hexdigest(),
     ):
@@ -170,39 +137,19 @@ def _write_image(bundle: Bundle, frame: Frame, layout: Layout, out: Extraction, 
         )
 
 
-def put(out: Extraction, path: str | bytes, chunks: Any, report: Report) -> bool:
-    """Write a file by an untrusted path; where that cannot be it is a problem, and False."""
-    try:
-        out.write(path, chunks)
-    except ValueError as error:
-        report.problems.append(Problem(shown(path), "unsafe-name", f"{error}; it was not written"))
-        return False
-    except OSError as error:
-        if error.errno in HOPELESS:
-            raise InputError(f"{out.folder}: cannot be written to: {error.strerror}") from None
-        report.problems.append(Problem(shown(path), "unwritable", f"{error.strerror}; it was not written"))
-        return False
-    return True
-
-
-def shown(path: str | bytes) -> str:
-    """A path as a key."""
-    return path if isinstance(path, str) else key_of(path)
-
-
 def _write_labels(
-    dataset: Dataset, section: dict[str, Any], name: str, layout: Layout, out: Extraction, report: Report
+    bundle: Bundle, dataset: Dataset, name: str, layout: Layout, out: Extraction, report: Report
 ) -> None:
     base, variant = formats.split_name(name)
     same = dataset.origin is not None and dataset.origin.format == name
-    left = said(section, "unmatched", list[Sample], []) if same else []
+    left = bundle.said("unmatched", list[Sample], []) if same else []
     whole = msgspec.structs.replace(dataset, samples=[*dataset.samples, *left])
     files = 0
     for path, chunks in formats.get(base).write(whole, variant):
-        files += put(out, layout.label(path), chunks, report)
+        files += put(out, layout.label(path), chunks, report.problems)
     if same:
-        for path, text in said(section, "unmatched_files", dict[str, str], {}).items():
-            files += put(out, layout.label(path), [text.encode()], report)
-        for path, data in said(section, "unmatched_base64", dict[str, bytes], {}).items():
-            files += put(out, layout.label(path), [data], report)
+        for path, text in bundle.said("unmatched_files", dict[str, str], {}).items():
+            files += put(out, layout.label(path), [text.encode()], report.problems)
+        for path, data in bundle.said("unmatched_base64", dict[str, bytes], {}).items():
+            files += put(out, layout.label(path), [data], report.problems)
     report.done |= {"annotations": dataset.counts()["annotations"], f"{name} files": files}

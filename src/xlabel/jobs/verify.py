@@ -6,29 +6,25 @@ import hashlib
 import os
 import time
 from array import array
-from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from struct import Struct, pack_into
 from struct import error as StructError
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from xlabel import bundles
 from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, InputError
-from xlabel.jobs.assembly import pack_hash
+from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
-from xlabel.jobs.pack import FPS, frame_rate
 from xlabel.model import Problem, Report
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, VERSION, Frame, Manifest, empty_names
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest
+from xlabel.model.report import Progress
+from xlabel.stores.snapshot import Kept
 
-T = TypeVar("T")
-
-PIECE = 4 << 20
 _json = msgspec.json.Encoder()
-Progress = Callable[[int, int], None]
 
 
 def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) -> Report:
@@ -44,8 +40,8 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
     with open_bundle(path) as bundle:
         report = Report(job="verify")
         folder = bundle.media.parent
-        manifest = read_manifest(folder / MANIFEST) if (folder / MANIFEST).exists() else None
-        frames = _expected(bundle, manifest, folder, Path(path), report)
+        manifest = bundle.manifest
+        frames = _expected(bundle, folder, Path(path), report)
         _compare_index(bundle, frames, report)
         hashed = bool(frames) and frames[0].sha256 != ""
         face = has_face(bundle)
@@ -62,9 +58,7 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
             if progress and number % 64 == 0:
                 progress(report.bytes, bundle.size)
         if hashed and rate is not None and not report.problems:  # those would only be found once more
-            section = bundle.unified.section if bundle.described else None
-            empty = empty_files(bundle, section, manifest)
-            _check_rest(bundle, frames, crcs, empty, face, rate, report)
+            _check_rest(bundle, frames, crcs, bundle.empty_names(), face, rate, report)
         report.done = {"images": len(frames)}
         if bundle.described:
             report.problems += bundle.unified.problems
@@ -75,66 +69,16 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
     return report
 
 
-def read_manifest(path: Path) -> Manifest:
-    """`frame_manifest.json`; CorruptError says where it is not one."""
-    return parse_manifest(_bytes(path), str(path))
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def parse_manifest(data: bytes, where: str) -> Manifest:
-    """The manifest in a JSON text; see `read_manifest`."""
-    try:
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CorruptError(f"{where}: expected a frame manifest: {error}; pack again to renew it") from None
-    if manifest.version > VERSION:
-        raise CorruptError(
-            f"{where}: is of version {manifest.version}, this xlabel reads up to {VERSION}; upgrade xlabel"
-        )
-    for number, frame in enumerate(manifest.frames):
-        if frame.index != number:
-            raise CorruptError(f"{where}: expected frame {number}, found {frame.index}; the order is broken")
-    return manifest
-
-
-def empty_files(bundle: Bundle, section: dict[str, Any] | None, manifest: Manifest | None) -> list[bytes]:
-    """Names of the files of 0 bytes, from whichever JSON file there is; CorruptError where they are wrong."""
-    try:
-        if section is not None:
-            keys = said(section, "empty", list[str], [])
-            return empty_names(keys, said(section, "empty_bytes", dict[str, str], {}))
-        if manifest is not None and manifest.pack_id == bundle.pack_id:
-            return empty_names(manifest.empty, manifest.empty_bytes)
-    except ValueError as error:
-        raise CorruptError(f"{bundle.media.parent}: {error}; pack again") from None
-    return []
-
-
-def said(section: dict[str, Any], name: str, kind: type[T], default: T) -> T:
-    """A field of the annotation file's own section."""
-    try:
-        return msgspec.convert(section.get(name, default), kind)
-    except msgspec.ValidationError as error:
-        raise CorruptError(f"{ANNOTATIONS}: xlabel.{name}: {error}; put the right one back") from None
-
-
-def _expected(
-    bundle: Bundle, manifest: Manifest | None, folder: Path, named: Path, report: Report
-) -> list[Frame]:
+def _expected(bundle: Bundle, folder: Path, named: Path, report: Report) -> list[Frame]:
     """The frames as manifest and annotations have them; each difference between the two is a problem."""
+    manifest = bundle.manifest
     described = None
-    if bundle.described:
+    if bundle.annotation_file is not None:
         described = bundle.unified.frames
         section = bundle.unified.section
         end = [_json.encode(section.get(name)) for name in ("bundle", "pack_id")]
         after = b',"bundle":%b,"pack_id":%b}}\n' % tuple(end)
-        _check_seal(folder / ANNOTATIONS, section.get("sha256"), after, "annotations-changed", report)
+        _check_seal(bundle.annotation_file, section.get("sha256"), after, "annotations-changed", report)
         if described is None:
             message = "does not say where each image is; pack again"
             report.problems.append(Problem(str(folder / ANNOTATIONS), "no-places", message))
@@ -144,14 +88,14 @@ def _expected(
     if manifest is None and described is None:
         report.notes.append(f"neither {MANIFEST} nor {ANNOTATIONS}: compared with its index and CRC-32s")
         return bundle.bare_frames()
-    if manifest is not None:
+    if manifest is not None and bundle.manifest_file is not None:
         if manifest.pack_id != bundle.pack_id:
             raise CorruptError(
                 f"{folder / MANIFEST} is of pack {manifest.pack_id}, {bundle.media.name} of pack "
                 f"{bundle.pack_id}: they do not belong together; put the right one back, or pack again"
             )
         after = b',"pack_id":%b}\n' % _json.encode(manifest.pack_id)
-        _check_seal(folder / MANIFEST, manifest.sha256, after, "manifest-changed", report)
+        _check_seal(bundle.manifest_file, manifest.sha256, after, "manifest-changed", report)
     if manifest is None or described is None:
         return manifest.frames if manifest is not None else described or []
     if len(manifest.frames) != len(described):
@@ -208,21 +152,17 @@ def _rate(bundle: Bundle, manifest: Manifest | None) -> Fraction | None:
     return None
 
 
-def _check_seal(path: Path, seal: Any, after: bytes, code: str, report: Report) -> None:
+def _check_seal(file: Kept, seal: Any, after: bytes, code: str, report: Report) -> None:
     """Whether a JSON file is as it was packed: all before its seal, and nothing else behind it."""
     end = b'"sha256":"%b"' % str(seal).encode() + after
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        left = file.seek(0, os.SEEK_END) - len(end)
-        file.seek(max(left, 0))
-        whole = left >= 0 and file.read() == end
-        file.seek(0)
-        while left > 0 and (piece := file.read(min(left, PIECE))):
-            digest.update(piece)
-            left -= len(piece)
+    before = file.size - len(end)
+    whole = before >= 0 and file.read(before, len(end)) == end
+    for piece in file.pieces(before):
+        digest.update(piece)
     if not whole or digest.hexdigest() != seal:
         report.problems.append(
-            Problem(str(path), code, "is not as it was packed; if you edited it, pack again")
+            Problem(str(file.path), code, "is not as it was packed; if you edited it, pack again")
         )
 
 
@@ -251,7 +191,7 @@ def _check_frame(bundle: Bundle, frame: Frame, face: bool, report: Report) -> in
     """Check a frame's bytes and the header before them; gives the CRC-32 of what was found."""
     where = f"{bundle.media}: {frame.key}"
     digest, crc, total = hashlib.sha256(), 0, 0
-    for piece in _pieces(bundle, frame.offset, frame.size):
+    for piece in bundle.pieces(frame.offset, frame.size):
         digest.update(piece)
         crc = crc32(piece, crc)
         total += len(piece)
@@ -367,13 +307,3 @@ def rebuilt(
         pack_id=pack_id,
     )
     return end, pieces + list(kind.finish(end, directory, face))
-
-
-def _pieces(bundle: Bundle, offset: int, size: int) -> Iterator[memoryview]:
-    end = offset + size
-    while offset < end:
-        piece = bundle.read(offset, min(PIECE, end - offset))
-        if not piece:
-            return
-        yield piece
-        offset += len(piece)

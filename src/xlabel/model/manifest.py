@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from xlabel.errors import CorruptError
+
 MEDIA = "media_bundle.mp4"
 MANIFEST = "frame_manifest.json"
 ANNOTATIONS = "unified_annotation.json"
@@ -94,3 +96,19 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Of all that stands before `"sha256":` at the end of the file."""
     pack_id: str
     """The same in all three files of one pack: 32 hexadecimal digits that follow from the frames."""
+
+
+def parse(data: bytes, where: str) -> Manifest:
+    """The manifest in a JSON text; CorruptError says where it is none, or not in order."""
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CorruptError(f"{where}: expected a frame manifest: {error}; pack again to renew it") from None
+    if manifest.version > VERSION:
+        raise CorruptError(
+            f"{where}: is of version {manifest.version}, this xlabel reads up to {VERSION}; upgrade xlabel"
+        )
+    for number, frame in enumerate(manifest.frames):
+        if frame.index != number:
+            raise CorruptError(f"{where}: expected frame {number}, found {frame.index}; the order is broken")
+    return manifest

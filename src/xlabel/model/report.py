@@ -1,6 +1,11 @@
 """What a job did, what was wrong with its input, and what a target could not hold."""
 
+from collections.abc import Callable
+
 import msgspec
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is in all, in bytes or images, now and then."""
 
 SHOWN = 20
 """How many problems a printed report names; the JSON has all."""

@@ -1,5 +1,6 @@
 """Writing files under names that somebody else chose: nothing lands outside the folder that was given."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable
@@ -7,9 +8,13 @@ from pathlib import Path
 from types import TracebackType
 
 from xlabel.errors import ExistsError, InputError
+from xlabel.model import Problem
+from xlabel.stores.local import key_of
 from xlabel.stores.transaction import locked
 
 PARTIAL = ".xlabel-partial"
+HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""Errors that are not about one file: the place as a whole takes no more."""
 
 
 class Extraction:
@@ -109,6 +114,24 @@ class Extraction:
             _make(parent)
             self._made.add(parent)
         return os.path.join(parent, os.fsdecode(_escaped(parts[-1])))
+
+
+def put(
+    out: Extraction, path: str | bytes, chunks: Iterable[bytes | memoryview], problems: list[Problem]
+) -> bool:
+    """Write a file by an untrusted path; where that cannot be it is a problem, and False."""
+    where = path if isinstance(path, str) else key_of(path)
+    try:
+        out.write(path, chunks)
+    except ValueError as error:
+        problems.append(Problem(where, "unsafe-name", f"{error}; it was not written"))
+        return False
+    except OSError as error:
+        if error.errno in HOPELESS:
+            raise InputError(f"{out.folder}: cannot be written to: {error.strerror}") from None
+        problems.append(Problem(where, "unwritable", f"{error.strerror}; it was not written"))
+        return False
+    return True
 
 
 def _make(folder: str) -> None:

@@ -19,6 +19,7 @@ from xlabel import images
 from xlabel.errors import InputError
 from xlabel.model import Problem
 from xlabel.model.dataset import IMAGE_SUFFIXES
+from xlabel.model.report import counted
 from xlabel.stores.rewrite import look
 
 T = TypeVar("T")
@@ -33,6 +34,8 @@ TEXT_SUFFIXES = frozenset(
     ).split()
 )
 """Endings of files that are not opened to see whether they are images."""
+
+LABEL_SUFFIXES = (b".txt", b".json", b".xml", b".csv", b".tsv")
 
 
 class Paths(Sequence[str]):
@@ -103,6 +106,8 @@ class Images(msgspec.Struct, kw_only=True):
     keys: Paths
     others: int
     """Files that are no images."""
+    texts: int
+    """Those of them that end as label files do."""
     problems: list[Problem]
 
 
@@ -125,18 +130,19 @@ def find_images(root: str | os.PathLike[str], pattern: str | None = None) -> Ima
     folder = os.fsencode(root)
     problems: list[Problem] = []
     wanted = _matcher(pattern) if pattern else None
-    others = 0
+    others = texts = 0
 
     def pictures() -> Iterator[bytes]:
-        nonlocal others
+        nonlocal others, texts
         for name in _walk(folder, problems):
             if not _is_image(folder, name):
                 others += 1
+                texts += name[-5:].lower().endswith(LABEL_SUFFIXES)
             elif wanted is None or wanted(name):
                 yield name
 
     keys = Paths(pictures())
-    return Images(root=os.fspath(root), keys=keys, others=others, problems=problems)
+    return Images(root=os.fspath(root), keys=keys, others=others, texts=texts, problems=problems)
 
 
 def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
@@ -160,7 +166,23 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
             empty.append(name)
     if gone:
         keys = Paths(name for name in keys.names() if name not in gone)
-    return Scan(root=found.root, keys=keys, sizes=sizes, empty=empty, others=found.others, problems=problems)
+    return Scan(
+        root=found.root,
+        keys=keys,
+        sizes=sizes,
+        empty=empty,
+        others=found.others,
+        texts=found.texts,
+        problems=problems,
+    )
+
+
+def no_images(images: Scan, pattern: str | None) -> str:
+    """What to say where a folder holds no image."""
+    matched = f" that fit {pattern!r}" if pattern else ""
+    met = f", only {counted(images.others, 'other files')}" if images.others else ""
+    met += f" and {counted(len(images.empty), 'files')} of 0 bytes" if images.empty else ""
+    return f"{images.root}: expected images{matched}, found none{met}"
 
 
 class Folder:

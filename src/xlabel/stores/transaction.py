@@ -102,6 +102,11 @@ class Transaction:
                 return
 
 
+def is_publishing(folder: Path) -> bool:
+    """Whether files of a folder are being replaced right now, or a writer was killed while it did so."""
+    return (folder / STAGING / JOURNAL).exists()
+
+
 def recover(folder: Path) -> None:
     """Finish or undo what a killed writer left in a folder; wait for a living one that is just publishing."""
     staging = folder / STAGING

@@ -1,0 +1,231 @@
+"""From images and labels that have been found to the files of a pack: all of them replaced, or none."""
+
+import os
+import re
+import shutil
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xlabel import bundles
+from xlabel.errors import ExistsError, InputError
+from xlabel.formats.embedded import EmbeddedLabels
+from xlabel.jobs import frames, notes, workers
+from xlabel.jobs import labels as labelling
+from xlabel.jobs.assembly import FPS, Assembly, fps_number, frame_rate, manifest_file, manifest_tail
+from xlabel.jobs.documents import AnnotationFile
+from xlabel.jobs.labels import Found
+from xlabel.model import Problem, Report
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, VERSION, empty_fields
+from xlabel.model.report import Progress
+from xlabel.stores.local import Scan
+from xlabel.stores.transaction import Transaction, told
+
+
+class Files(msgspec.Struct, frozen=True):
+    """Where the files of a pack go; None leaves one out."""
+
+    media: Path
+    manifest: Path | None = None
+    annotations: Path | None = None
+
+    @property
+    def wanted(self) -> list[Path]:
+        """Those that are not left out."""
+        return [path for path in (self.media, self.annotations, self.manifest) if path is not None]
+
+
+def in_folder(folder: Path, media: str) -> Files:
+    """All three files in one folder; InputError where the media's name leads out of it."""
+    if media != os.path.basename(media):
+        raise InputError(f"{media}: expected the name of a file; its folder is --output")
+    return Files(folder / media, folder / MANIFEST, folder / ANNOTATIONS)
+
+
+def write(
+    images: Scan,
+    found: Found | None,
+    files: Files,
+    *,
+    overwrite: bool = False,
+    skip_missing_images: bool = False,
+    fps: float = FPS,
+    plain: bool = False,
+    placeholders: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Write the files of a pack, those of one folder at once; see `pack`.
+
+    `placeholders` marks the images as such.
+    """
+    began = time.perf_counter()
+    kind = bundles.kind(bundles.kind_of(files.media.name))
+    if workers is not None and workers < 1:
+        raise InputError(f"expected at least one worker, got {workers}")
+    rate = frame_rate(fps)
+    if not overwrite:
+        _refuse_existing(files)
+    face = kind.NAME == "mp4" and not plain and len(images.keys) <= bundles.FACE_LIMIT
+    labels = found.labels if found else None
+    with ExitStack() as leaving, told(files.media.parent):
+        works = {
+            folder: leaving.enter_context(Transaction(folder))
+            for folder in dict.fromkeys(path.parent for path in files.wanted)
+        }
+        work = works[files.media.parent]
+        _refuse_full(work.folder, sum(images.sizes))
+        staged = work.staged(files.media.name)
+        staged.write_bytes(kind.HEAD)
+        early: list[Problem] = []
+        for each in (labels, found.inside if found else None):
+            if each is not None:
+                each.bind(images.keys)
+                early += each.problems if each is labels else []
+                each.problems.clear()  # else each process would tell them
+        manifest = annotations = None
+        if files.manifest is not None:
+            place = works[files.manifest.parent].staged(files.manifest.name)
+            manifest = manifest_file(place, files.media.name, kind, rate)
+        if files.annotations is not None:
+            annotations = AnnotationFile(works[files.annotations.parent], files.annotations.name)
+        assembly = Assembly(
+            work,
+            kind,
+            face,
+            rate,
+            manifest,
+            annotations,
+            list(labels.categories) if labels else [],
+            labelling.first_ids(labels),
+        )
+        leaving.callback(assembly.close)
+        assembly.problems += early
+        shared = kind.NAME == "mp4" and not face
+        packer = frames.Packer(
+            images,
+            found,
+            kind,
+            face,
+            shared=shared,
+            hashed=shared or bool(manifest or annotations),
+            placeholders=placeholders,
+            media=str(staged),
+        )
+        leaving.callback(packer.close)
+        _run(packer, images, assembly, workers, progress)
+        report, section = _reported(assembly, images, found, files, skip_missing_images, placeholders)
+        assembly.finish_media(staged, images.empty)
+        if manifest is not None:
+            roots = (images.root, found.root if found else images.root)
+            tail = empty_fields(images.empty) | {"problems": _below(report.problems, *roots)}
+            manifest.end(manifest_tail(tail | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
+        if annotations is not None:
+            extra = found.labels.extra if found else None
+            annotations.finish(assembly.categories.all, extra, section)
+        _publish(works, report, files)
+        report.seconds = time.perf_counter() - began
+    return report
+
+
+def _run(
+    packer: frames.Packer,
+    images: Scan,
+    assembly: Assembly,
+    processes: int | None,
+    progress: Progress | None,
+) -> None:
+    total = sum(images.sizes)
+
+    def accept(batch: frames.Described) -> None:
+        assembly.accept(batch)
+        if progress:
+            progress(assembly.counted.bytes, total)
+
+    if processes is None:
+        small = len(images.keys) < workers.SMALL
+        processes = 1 if small else workers.available()
+    workers.run(packer, lambda: frames.batches(images.sizes), assembly.grant, accept, processes)
+
+
+def _reported(
+    assembly: Assembly,
+    images: Scan,
+    found: Found | None,
+    files: Files,
+    skip_missing_images: bool,
+    placeholders: bool,
+) -> tuple[Report, dict[str, Any]]:
+    """The report, and the annotation file's own section."""
+    packed = assembly.counted
+    report = Report(job="pack", bytes=packed.bytes)
+    report.done = {"images": packed.frames}
+    report.problems = images.problems + assembly.problems
+    embedded = found is not None and isinstance(found.labels, EmbeddedLabels)
+    if embedded and not packed.used:
+        found = None
+    section: dict[str, Any] = {
+        "version": VERSION,
+        "kind": files.media.suffix[1:].lower(),
+        "fps": fps_number(assembly.fps),
+    } | empty_fields(images.empty)
+    if placeholders:
+        section["placeholders"] = packed.frames
+    if files.annotations is not None:
+        report.done |= {"annotations": packed.annotations, "categories": len(assembly.categories.all)}
+        if found is not None:
+            left = labelling.leftovers(
+                found, images.keys, packed.used, packed.unread, report, wanted=not skip_missing_images
+            )
+            section |= left
+        notes.note_turned(report, packed.turned)
+        notes.note_unlabelled(report, packed.frames - packed.labelled)
+    if found is None or embedded or found.root != images.root:
+        notes.note_others(report, images, labelled=found is not None)
+    if section["kind"] == "tar":
+        notes.note_webdataset(images.keys, report)
+    report.problems.sort()
+    return report, section | {"sha256": "0" * 64, "bundle": files.media.name, "pack_id": assembly.pack_id}
+
+
+def _publish(works: dict[Path, Transaction], report: Report, files: Files) -> None:
+    home = files.media.parent
+    written = {folder: [path.name for path in files.wanted if path.parent == folder] for folder in works}
+    stale = []
+    if report.problems:
+        text = msgspec.json.format(msgspec.json.encode({"problems": report.problems}), indent=1)
+        works[home].staged(PROBLEMS).write_bytes(text + b"\n")
+        written[home].append(PROBLEMS)
+    else:
+        stale.append(PROBLEMS)
+    if files.manifest is None and files.media.exists():
+        stale.append(MANIFEST)  # of the media that is replaced
+    if files.annotations is None and (home / ANNOTATIONS).exists():
+        report.notes.append(f"{ANNOTATIONS} there is of another pack now; build the annotations again")
+    for folder, names in written.items():
+        work = works[folder]
+        report.files |= {str(folder / name): work.staged(name).stat().st_size for name in names}
+        work.commit(names, stale if folder == home else None)
+
+
+def _below(problems: list[Problem], *roots: str) -> list[Problem]:
+    """Problems with paths below the folders that were given: a manifest does not say where it was made."""
+    prefixes = "|".join(re.escape(root + "/") for root in sorted(roots, key=len, reverse=True))
+    root = re.compile(rf"""(?<![^\s'"(])(?:{prefixes})""")
+    return sorted(Problem(root.sub("", p.where), p.code, root.sub("", p.message)) for p in problems)
+
+
+def _refuse_existing(files: Files) -> None:
+    there = [path for path in files.wanted if path.exists()]
+    if there:
+        names = " and ".join(path.name for path in there)
+        raise ExistsError(f"{there[0].parent}: {names} exist already; say --overwrite to replace them")
+
+
+def _refuse_full(output: Path, size: int) -> None:
+    free = shutil.disk_usage(output).free
+    if free < size:
+        raise InputError(f"{output}: needs {size:,} bytes, the disk has {free:,} left; nothing was changed")
