@@ -12,7 +12,7 @@ import msgspec
 from xlabel.bundles import Directory, Kind, flatter
 from xlabel.errors import InputError
 from xlabel.formats.labels import Ref
-from xlabel.jobs.documents import AnnotationFile, Lines
+from xlabel.jobs.records import AnnotationFile, Lines
 from xlabel.jobs.frames import Ask, Described, Grant
 from xlabel.model import Category, Problem
 from xlabel.model.manifest import VERSION

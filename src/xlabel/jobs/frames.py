@@ -19,7 +19,7 @@ from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import Labels, Ref
-from xlabel.jobs.documents import Records
+from xlabel.jobs.records import Records
 from xlabel.jobs.labels import Found, disagreement, load
 from xlabel.model import Category, Image, Problem, Sample
 from xlabel.model.manifest import Frame, name_bytes
