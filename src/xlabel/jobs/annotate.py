@@ -12,8 +12,8 @@ from xlabel.errors import ExistsError, InputError
 from xlabel.formats.labels import Ref
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import notes
-from xlabel.jobs.records import AnnotationFile, Records
 from xlabel.jobs.labels import Found
+from xlabel.jobs.records import AnnotationFile, Records
 from xlabel.model import Image, Problem, Report, Sample
 from xlabel.model.manifest import (
     ANNOTATIONS,

@@ -12,8 +12,8 @@ import msgspec
 from xlabel.bundles import Directory, Kind, flatter
 from xlabel.errors import InputError
 from xlabel.formats.labels import Ref
-from xlabel.jobs.records import AnnotationFile, Lines
 from xlabel.jobs.frames import Ask, Described, Grant
+from xlabel.jobs.records import AnnotationFile, Lines
 from xlabel.model import Category, Problem
 from xlabel.model.manifest import VERSION
 from xlabel.stores.transaction import Transaction

@@ -19,8 +19,8 @@ from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import Labels, Ref
-from xlabel.jobs.records import Records
 from xlabel.jobs.labels import Found, disagreement, load
+from xlabel.jobs.records import Records
 from xlabel.model import Category, Image, Problem, Sample
 from xlabel.model.manifest import Frame, name_bytes
 from xlabel.stores.local import Scan, is_utf8, key_of

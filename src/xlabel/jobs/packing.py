@@ -16,8 +16,8 @@ from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.jobs import frames, notes, workers
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import FPS, Assembly, fps_number, frame_rate, manifest_file, manifest_tail
-from xlabel.jobs.records import AnnotationFile
 from xlabel.jobs.labels import Found
+from xlabel.jobs.records import AnnotationFile
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, VERSION, empty_fields
 from xlabel.model.report import Progress

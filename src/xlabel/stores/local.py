@@ -106,7 +106,7 @@ class Images(msgspec.Struct, kw_only=True):
     keys: Paths
     others: int
     """Files that are no images."""
-    texts: int
+    texts: int = 0
     """Those of them that end as label files do."""
     problems: list[Problem]
 
