@@ -28,7 +28,7 @@ from xlabel.formats.csv_layout import (
 )
 from xlabel.formats.csv_rows import annotation_in, image_in, split_in
 from xlabel.formats.csv_text import plain
-from xlabel.formats.labels import DocumentLabels, look
+from xlabel.formats.labels import DocumentLabels, peek
 from xlabel.formats.losses import FIELDS, missing
 from xlabel.formats.untrusted import short
 from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Sample
@@ -50,7 +50,7 @@ def sniff(tree: "Tree") -> str | None:
     paths = _paths(tree)
     for path in paths[:8]:
         try:
-            table = recognise(_head(look(tree, path)), path, None, _where(tree, path), sure=False)
+            table = recognise(_head(peek(tree, path)), path, None, _where(tree, path), sure=False)
         except InputError:
             return f"{path}, rows that name images"
         if table is not None:

@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from xlabel.formats.exact import add, minus
-from xlabel.formats.labels import look
+from xlabel.formats.labels import peek
 from xlabel.formats.losses import missing, renumbered
 from xlabel.formats.named import (
     NOTHING,
@@ -190,7 +190,7 @@ class LabelmeLabels(NamedLabels):
 
 def sniff(tree: "Tree") -> str | None:
     number, some = spread(tree.files, lambda path: has_ending(path, LabelmeLabels.suffixes), 8)
-    right = sum(_looks_right(look(tree, path)) for path in some)
+    right = sum(_looks_right(peek(tree, path)) for path in some)
     return seen(number, ".json", len(some), right, "shapes") if right else None
 
 

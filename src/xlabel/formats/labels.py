@@ -54,7 +54,7 @@ class Labels(Protocol):
         """What the record itself knows of its image; width and height None where it states none."""
 
 
-def look(tree: "Tree", path: str) -> bytes:
+def peek(tree: "Tree", path: str) -> bytes:
     """A file's content, for finding out what it is; nothing where the system does not give it.
 
     Whoever reads its labels lists that; one such file among many does not keep the others from being read.

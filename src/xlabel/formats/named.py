@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from xlabel.errors import InputError
-from xlabel.formats.labels import FileLabels, Ref, look
+from xlabel.formats.labels import FileLabels, Ref, peek
 from xlabel.formats.names import Seen
 from xlabel.formats.pairing import LABEL_FOLDERS, Partners, are_partners, followed, stem
 from xlabel.formats.untrusted import is_inside
@@ -43,7 +43,7 @@ class NamedLabels(FileLabels):
         own = self.pairing.beside(path, base(key))
         if self._exists(own):
             return own
-        name = base(self.stated(look(self.tree, path))[0] or "")
+        name = base(self.stated(peek(self.tree, path))[0] or "")
         other = key[: len(key) - len(base(key))] + name
         same_file = stem(base(key)) in (stem(name), name)
         return None if other != key and same_file and other in self._twins else path
@@ -51,7 +51,7 @@ class NamedLabels(FileLabels):
     def image(self, ref: Ref) -> Image | None:
         """The key is the file's path without the words for labels, with the suffix of the name inside."""
         path = str(ref)
-        name, width, height = self.stated(look(self.tree, path))
+        name, width, height = self.stated(peek(self.tree, path))
         folder, _, file = path.rpartition("/")
         parts = [part for part in folder.split("/") if part and part.lower() not in LABEL_FOLDERS]
         suffix = base(name)[len(stem(base(name))) :] if name else ""

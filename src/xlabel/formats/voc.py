@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from xlabel.errors import InputError, why
 from xlabel.formats import imagesets, markup, splits
 from xlabel.formats.exact import add, minus
-from xlabel.formats.labels import Ref, look
+from xlabel.formats.labels import Ref, peek
 from xlabel.formats.losses import missing, renumbered
 from xlabel.formats.named import (
     NOTHING,
@@ -246,7 +246,7 @@ class VocLabels(NamedLabels):
 
 def sniff(tree: "Tree") -> str | None:
     number, some = spread(tree.files, lambda path: has_ending(path, VocLabels.suffixes), 5)
-    right = sum(_looks_right(look(tree, path)) for path in some)
+    right = sum(_looks_right(peek(tree, path)) for path in some)
     return seen(number, ".xml", len(some), right, "<annotation>") if right else None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xlabel.errors import InputError
 from xlabel.formats import yolo_rows as rows
 from xlabel.formats import yolo_yaml as sets
-from xlabel.formats.labels import FileLabels, Ref, look
+from xlabel.formats.labels import FileLabels, Ref, peek
 from xlabel.formats.named import home
 from xlabel.formats.names import seen, spread
 from xlabel.formats.pairing import has_ending, stem
@@ -46,7 +46,7 @@ _EXPECTED = {
 def sniff(tree: "Tree") -> str | None:
     survey = _survey(tree)
     some = survey.some[:: len(survey.some) // 12 + 1]
-    full = [data for path in some if (data := look(tree, path)).strip()]
+    full = [data for path in some if (data := peek(tree, path)).strip()]
     right = sum(map(_looks_right, full))
     if not survey.labels or 2 * right < len(full):
         return None
@@ -62,7 +62,7 @@ def read(tree: "Tree", variant: str | None = None) -> "YoloLabels":
     described = sets.describe(sorted(survey.others), tree.files, tree.read, sorted(survey.folders))
     skip = survey.others | described.files.keys() | _strays(tree, survey)
     reading = rows.find_reading(
-        [row for path in survey.some if path not in skip for row in _number_rows(look(tree, path))],
+        [row for path in survey.some if path not in skip for row in _number_rows(peek(tree, path))],
         tree.root,
         variant.removeprefix("yolo-") if variant else described.task,
         described.kpt_shape,
@@ -302,7 +302,7 @@ def _survey(tree: "Tree") -> _Survey:
             if sets.may_describe(name):
                 others.add(path)
             return False
-        if sets.is_description(name) or (name in sets.LISTS and not _looks_right(look(tree, path))):
+        if sets.is_description(name) or (name in sets.LISTS and not _looks_right(peek(tree, path))):
             others.add(path)
             return False
         folders.add(folder)
@@ -318,7 +318,7 @@ def _strays(tree: "Tree", survey: _Survey) -> set[str]:
     """A few files of other content at the top, where the labels lie in folders."""
     if len(survey.top) > _FEW or len(survey.top) == survey.labels:
         return set()
-    return {path for path in survey.top if (data := look(tree, path)).strip() and not _looks_right(data)}
+    return {path for path in survey.top if (data := peek(tree, path)).strip() and not _looks_right(data)}
 
 
 def _number_rows(data: bytes) -> list[list[str]]:
