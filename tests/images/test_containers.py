@@ -72,8 +72,10 @@ def test_an_orientation_is_read_in_either_byte_order(order: str, kind: int, valu
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("value", [0, 9, 65537, 0x06000000, 0xFFFFFFFF])
 def test_an_illegal_orientation_means_1(order: str, value: int) -> None:
-    assert exif.orientation(memoryview(packet(order, 4, value))) == 1
-    assert exif.orientation(memoryview(packet(order, 3, value & 0xFF00))) == 1
+    stated = exif.orientation(memoryview(packet(order, 4, value)))
+    short = exif.orientation(memoryview(packet(order, 3, value & 0xFF00)))
+    assert (stated, short) == (value, value & 0xFF00)
+    assert [Header("image/jpeg", 13, 9, number).orientation for number in (stated, short)] == [1, 1]
     assert exif.orientation(memoryview(packet(order, 3, 6, count=0xFFFFFFFF))) == 1
 
 

@@ -39,18 +39,24 @@ MAX_PIXELS = 1 << 40
 class Header(msgspec.Struct, frozen=True, gc=False):
     """What an image file says of itself.
 
-    `width` and `height` are of the stored matrix; `orientation` is the EXIF tag, 1 to 8, and 1 where the
-    tag is absent or illegal. Swap the axes for 5 to 8 to get the size as displayed.
+    `width` and `height` are of the stored matrix. Swap the axes for the orientations 5 to 8 to get the size
+    as displayed.
     """
 
     mime: str
     width: int
     height: int
-    orientation: int = 1
+    stated: int = 1
+    """The EXIF Orientation tag as it stands; 1 where there is none."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1 or self.width * self.height > MAX_PIXELS:
             raise ValueError(f"states a size of {self.width} x {self.height}")
+
+    @property
+    def orientation(self) -> int:
+        """The EXIF orientation, 1 to 8; 1 where the tag is absent or illegal."""
+        return self.stated if 1 <= self.stated <= 8 else 1
 
     @property
     def displayed(self) -> tuple[int, int]:

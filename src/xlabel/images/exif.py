@@ -23,11 +23,11 @@ SHORT, LONG = ifd.SHORT, ifd.LONG
 
 
 def orientation(tiff: memoryview) -> int:
-    r"""The Orientation tag, 1 to 8, of a packet that begins with the TIFF header.
+    r"""The Orientation tag of a packet that begins with the TIFF header; 1 to 8 are legal.
 
-    1 where there is no tag, where its value is illegal and where the packet is broken or cut off: a picture
-    is not refused for its metadata. Only the first directory is read. A leading `Exif\0\0`, which belongs
-    to JPEG but is also written into other containers, is passed over.
+    1 where there is no tag, where it is of an illegal type and where the packet is broken or cut off: a
+    picture is not refused for its metadata. Only the first directory is read. A leading `Exif\0\0`, which
+    belongs to JPEG but is also written into other containers, is passed over.
     """
     if tiff[:6] == PREFIX:
         tiff = tiff[6:]
@@ -44,7 +44,7 @@ def orientation(tiff: memoryview) -> int:
         if tag == ORIENTATION:
             if kind == SHORT:
                 value = value >> shift & 0xFFFF
-            return value if values == 1 and kind in (SHORT, LONG) and 1 <= value <= 8 else 1
+            return value if values == 1 and kind in (SHORT, LONG) else 1
     return 1
 
 

@@ -2,25 +2,21 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast, overload
 
 import msgspec
 
 from xlabel import formats
-from xlabel.errors import ExistsError, InputError
+from xlabel.errors import InputError
 from xlabel.formats.labels import FileLabels, Labels
-from xlabel.formats.losses import refuse
 from xlabel.jobs import labels as labelling
+from xlabel.jobs.writing import write_labels
 from xlabel.model import Dataset, Image, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS
 from xlabel.model.report import Progress
-from xlabel.stores.extract import Extraction, put
-from xlabel.stores.local import Images, Paths, find_images, key_of, read_header
-from xlabel.stores.transaction import Transaction, told
-
-IMAGE_FOLDERS = ("images", "JPEGImages", "raw_images", "imgs")
+from xlabel.stores.local import Paths, find_images, key_of, read_header
 
 
 def convert(
@@ -44,8 +40,7 @@ def convert(
     114
     """
     began = time.perf_counter()
-    base, variant = formats.split_name(to)
-    target = Path(dest)
+    formats.split_name(to)  # an unknown name is told before anything is read
     reading = open_source(Path(source), format, Path(images) if images is not None else None)
     samples = Samples(reading, progress)
     dataset = Dataset(
@@ -54,11 +49,8 @@ def convert(
         extra=reading.labels.extra,
         origin=reading.labels.origin,
     )
-    module = formats.get(base)
     report = Report(job="convert")
-    report.losses = list(module.losses(dataset, variant))
-    refuse(report.losses, to, on_loss)
-    _write(target, module.write(dataset, variant), overwrite, report)
+    write_labels(dataset, Path(dest), report, to=to, on_loss=on_loss, overwrite=overwrite)
     report.problems = sorted({*report.problems, *samples.problems, *reading.problems})
     report.done = {
         "images": samples.images,
@@ -104,11 +96,8 @@ def write(
     >>> report = xlabel.write(dataset, "voc", to="voc", on_loss="drop")
     """
     began = time.perf_counter()
-    base, variant = formats.split_name(to)
-    module = formats.get(base)
-    report = Report(job="write", losses=list(module.losses(dataset, variant)))
-    refuse(report.losses, to, on_loss)
-    _write(Path(path), module.write(dataset, variant), overwrite, report)
+    report = Report(job="write")
+    write_labels(dataset, Path(path), report, to=to, on_loss=on_loss, overwrite=overwrite)
     report.done = dataset.counts() | report.done
     report.seconds = time.perf_counter() - began
     return report
@@ -136,7 +125,7 @@ def open_source(source: Path, name: str | None, images: Path | None) -> Reading:
     keys = None
     root = ""
     if images is not None or labels.needs_sizes:
-        near = _images_near(source) if images is None else find_images(images)
+        near = labelling.images_near(source) if images is None else find_images(images)
         if near is None:
             raise InputError(
                 f"{source}: these labels are shares of their images, whose sizes are needed; "
@@ -160,7 +149,11 @@ class Samples(Sequence[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         reading = self._reading
         self.images = self.annotations = 0
-        samples = _with_images(reading, self.problems) if reading.keys is not None else _alone(reading)
+        samples = (
+            _with_images(reading, self.problems)
+            if reading.keys is not None
+            else labelling.alone(reading.labels, reading.root)
+        )
         for sample in samples:
             self.images += 1
             self.annotations += len(sample.annotations)
@@ -202,71 +195,3 @@ def _with_images(reading: Reading, problems: set[Problem]) -> Iterator[Sample]:
         yield sample
     left = labelling.unmatched(reading.labels, reading.keys, used)
     problems.update(labelling.without_image(reading.labels, reading.root, left, labelling.ADD_OR_REMOVE))
-
-
-def _alone(reading: Reading) -> Iterator[Sample]:
-    told = labelling.passed_over(reading.labels)
-    for ref in reading.labels.refs():
-        if ref in told:
-            continue
-        try:
-            image = reading.labels.image(ref)
-            sample = reading.labels.load(ref, image) if image is not None else None
-        except InputError as error:
-            reading.labels.problems.append(Problem(reading.root, "unreadable-labels", str(error)))
-            continue
-        if sample is not None:
-            yield sample
-
-
-def _images_near(source: Path) -> Images | None:
-    """The images that labels without sizes are about: in the same folder, or in one beside it."""
-    here = source if source.is_dir() else source.parent
-    inside = find_images(here)
-    if len(inside.keys):
-        return inside
-    parts = here.resolve().parts
-    swapped = [
-        Path(*parts[:at], "images", *parts[at + 1 :])
-        for at in range(len(parts) - 1, 0, -1)
-        if parts[at].lower() == "labels"
-    ]
-    for folder in (*swapped, *(here.resolve().parent / name for name in IMAGE_FOLDERS)):
-        if folder.is_dir():
-            return find_images(folder)
-    return None
-
-
-Files = Iterable[tuple[str, Iterable[bytes]]]
-
-
-def _write(target: Path, files: Files, overwrite: bool, report: Report) -> None:
-    """Write a format's files: below a folder, or where the target has a suffix the first one as it."""
-    if target.suffix and not target.is_dir():
-        _write_file(target, files, overwrite, report)
-        return
-    with Extraction(target, overwrite) as out:
-        report.done["files"] = sum(put(out, name, chunks, report.problems) for name, chunks in files)
-    report.files[str(target)] = out.written
-
-
-BESIDE = ("categories.csv", "classes.csv")
-"""What describes a single file of labels, and lies beside it."""
-
-
-def _write_file(target: Path, files: Files, overwrite: bool, report: Report) -> None:
-    names: list[str] = []
-    with Transaction(target.parent) as work, told(target):
-        for path, chunks in files:
-            name = path if names else target.name
-            if names and path not in BESIDE:
-                raise InputError(f"{target}: this takes several files ({path} too); give a folder")
-            if (target.parent / name).exists() and not overwrite:
-                raise ExistsError(f"{target.parent / name}: exists already; say --overwrite to replace it")
-            with open(work.staged(name), "wb") as out:
-                out.writelines(chunks)
-            names.append(name)
-            report.files[str(target.parent / name)] = work.staged(name).stat().st_size
-        if not names:
-            raise InputError(f"{target}: there is nothing to write")
-        work.commit(names)

@@ -20,13 +20,14 @@ from xlabel.model import Annotation, Image, Number, Problem, Report, Sample
 from xlabel.model.geometry import bbox_of
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS
 from xlabel.model.report import counted
-from xlabel.stores.local import Folder, Images, Paths
+from xlabel.stores.local import Folder, Images, Paths, find_images
 
 COMPANIONS = tuple(
     "data.yaml data.yml dataset.yaml classes.txt obj.names obj.data labelmap.txt "
     "train.txt val.txt valid.txt test.txt".split()
 )
 """Files beside a folder of labels that describe them."""
+IMAGE_FOLDERS = ("images", "JPEGImages", "raw_images", "imgs")
 
 
 SOME = 20
@@ -253,6 +254,40 @@ def without_image(labels: Labels, root: str, refs: Iterable[Ref], advice: str) -
 def passed_over(labels: Labels) -> Container[Ref]:
     """Label files in whose place another one counts, which has been told."""
     return labels.pairing.passed_over if isinstance(labels, FileLabels) else ()
+
+
+def images_near(source: Path) -> Images | None:
+    """The images that labels without sizes are about: in the same folder, or in one beside it."""
+    here = source if source.is_dir() else source.parent
+    inside = find_images(here)
+    if len(inside.keys):
+        return inside
+    parts = here.resolve().parts
+    swapped = [
+        Path(*parts[:at], "images", *parts[at + 1 :])
+        for at in range(len(parts) - 1, 0, -1)
+        if parts[at].lower() == "labels"
+    ]
+    for folder in (*swapped, *(here.resolve().parent / name for name in IMAGE_FOLDERS)):
+        if folder.is_dir():
+            return find_images(folder)
+    return None
+
+
+def alone(labels: Labels, root: str) -> Iterator[Sample]:
+    """All labels as their records have them, without a look at the images."""
+    told = passed_over(labels)
+    for ref in labels.refs():
+        if ref in told:
+            continue
+        try:
+            image = labels.image(ref)
+            sample = labels.load(ref, image) if image is not None else None
+        except InputError as error:
+            labels.problems.append(Problem(root, "unreadable-labels", str(error)))
+            continue
+        if sample is not None:
+            yield sample
 
 
 def _keep(labels: FileLabels, path: str, section: dict[str, Any]) -> None:
