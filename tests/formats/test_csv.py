@@ -4,6 +4,7 @@ import csv as standard
 import io
 import random
 import time
+import tracemalloc
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from typing import Literal
@@ -643,3 +644,35 @@ def test_corners_of_decimals_come_back_as_they_were() -> None:
     for variant in ("csv-xyxy", "csv-cxcywh", "csv-tensorflow", None):
         assert dataset(written(data, variant), variant).samples[0].annotations[0].bbox == box
     assert ",0.1,0.2,0.4,7.9" in written(data, "csv-xyxy")["labels.csv"]
+
+
+@pytest.mark.parametrize("cell", ["", "1", '"12"', "9" * 20_000_000, '"' + "9" * 20_000_000 + '"'])
+def test_a_row_without_end_is_listed_and_costs_little(cell: str) -> None:
+    long = ",".join([cell] * (20_000_000 // (len(cell) + 1) or 1))
+    data = f"image,category,x,y,w,h\na.jpg,cat,1,1,2,2\nb.jpg,cat,1,1,2,{long}\nc.jpg,cat,1,1,2,2\n".encode()
+    tree = Memory({"a.csv": data})
+    csv.read(Memory({"a.csv": data[:40]}))  # loads what is loaded once
+    tracemalloc.start()
+    try:
+        assert csv.sniff(tree)
+        labels = csv.read(tree)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [(problem.where, problem.code) for problem in labels.problems] == [("labels/a.csv:3", "bad-row")]
+    assert [sample.image.key for sample in labels.samples] == ["a.jpg", "c.jpg"]
+    assert peak < 6 * len(data)
+
+
+def test_a_row_of_more_cells_than_any_table_has_costs_little_too() -> None:
+    data = ("image,category\na.jpg,cat" + ",12" * 5_000_000 + "\nb.jpg,cat\n").encode()
+    assert len(data) < csv_text.LONGEST
+    tree = Memory({"a.csv": data})
+    tracemalloc.start()
+    try:
+        labels = csv.read(tree)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [(problem.where, problem.code) for problem in labels.problems] == [("labels/a.csv:2", "bad-row")]
+    assert peak < 6 * len(data)

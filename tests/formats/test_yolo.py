@@ -1,5 +1,6 @@
 """YOLO rows, data.yaml in its spellings, and the way back. Expected numbers are worked out by hand."""
 
+import tracemalloc
 from collections.abc import Mapping
 
 import msgspec
@@ -904,3 +905,20 @@ def test_the_task_is_the_one_that_holds_most_labels(annotations: list[Annotation
     for order in (annotations, annotations[::-1]):
         data = Dataset(samples=[Sample(image=image(), annotations=tuple(order))], categories=[CAT])
         assert f"task: {task}\n" in written(data)["data.yaml"].decode()
+
+
+@pytest.mark.parametrize("number", [b"0.5 ", b"1 ", b"\xff"])
+def test_a_row_without_end_is_listed_and_kept_and_costs_little(number: bytes) -> None:
+    data = b"0 .5 .5 .1 .1\n0 " + number * (20_000_000 // len(number)) + b"\n0 .4 .4 .1 .1\n"
+    images = [Image(key="a.jpg", width=9, height=9)]
+    read({"a.txt": b"0 .5 .5 .1 .1\n"}, images)  # loads what is loaded once
+    tracemalloc.start()
+    try:
+        found, problems = read({"a.txt": data}, images)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ("labels/a.txt:2", "row-too-long") in problems
+    assert len(found.samples[0].annotations) == 2
+    assert b"".join(dict(yolo.write(found))["a.txt"]) == data
+    assert peak < 6 * len(data)

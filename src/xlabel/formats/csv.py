@@ -27,7 +27,7 @@ from xlabel.formats.csv_layout import (
     recognise,
 )
 from xlabel.formats.csv_rows import annotation_in, image_in, split_in
-from xlabel.formats.csv_text import plain
+from xlabel.formats.csv_text import LONGEST, plain
 from xlabel.formats.labels import DocumentLabels, peek
 from xlabel.formats.losses import FIELDS, missing
 from xlabel.formats.untrusted import short
@@ -233,7 +233,7 @@ def _read_rows(
         behind = stop
         try:
             if cells is None or len(cells) != count or "\0" in raw:
-                raise ValueError(_malformed(cells, count))
+                raise ValueError(_malformed(raw, cells, count))
             if '"' in raw:
                 cells = [plain(cell) for cell in cells]
             key = folder + cells[named]
@@ -295,7 +295,9 @@ def _expect_pixels(where: str, form: str, samples: dict[str, _Rows]) -> None:
         )
 
 
-def _malformed(cells: list[str] | None, count: int) -> str:
+def _malformed(raw: str, cells: list[str] | None, count: int) -> str:
+    if cells is None and len(raw) > LONGEST:
+        return f"expected a row of {LONGEST:,} characters at most, got {len(raw):,}; is a line end missing?"
     if cells is None:
         return "expected a quoted cell to end with a quote before the next delimiter; double quotes inside it"
     if len(cells) != count:

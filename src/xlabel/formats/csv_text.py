@@ -2,8 +2,17 @@
 
 from collections.abc import Iterator
 
+LONGEST = 1 << 24
+"""Characters of a row, in which a mask of many megapixels has room."""
+MOST = 10_000
+"""Cells of a row; what follows them stays in the last one."""
+
 Row = tuple[int, str, list[str] | None, int]
-"""Line, text, cells as they are quoted (None where a quote is astray), and where the text ends."""
+"""Line, text, cells as they are quoted, and where the text ends.
+
+Cells are None where a quote is astray, where the text is longer than `LONGEST`, and where there are more than
+`MOST` in quotes.
+"""
 
 
 def rows(text: str, at: int, end: str, delimiter: str) -> Iterator[Row]:
@@ -12,7 +21,7 @@ def rows(text: str, at: int, end: str, delimiter: str) -> Iterator[Row]:
     while at < size:
         stop = text.find(end, at)
         stop = size if stop < 0 else stop
-        bare = text[at:stop].rstrip("\r")
+        bare = text[at : min(stop, at + LONGEST + 1)].rstrip("\r")
         lines = 1
         if bare:
             cells: list[str] | None
@@ -20,7 +29,9 @@ def rows(text: str, at: int, end: str, delimiter: str) -> Iterator[Row]:
                 cells, stop = _quoted(text, at, stop, end, delimiter)
                 lines += text.count(end, at, stop)
             else:
-                cells = bare.split(delimiter)
+                cells = bare.split(delimiter, MOST)
+            if stop - at > LONGEST:
+                cells = None
             yield line, text[start:stop], cells, stop
             start = stop + len(end)
         line += lines
@@ -31,7 +42,7 @@ def _quoted(text: str, at: int, stop: int, end: str, delimiter: str) -> tuple[li
     """The cells of the row at `at`, whose line ends at `stop`, and where the row ends."""
     cells: list[str] = []
     line = stop
-    while True:
+    while len(cells) <= MOST:
         if text.startswith('"', at):
             close = text.find('"', at + 1)
             while close >= 0 and text.startswith('"', close + 1):
@@ -52,6 +63,7 @@ def _quoted(text: str, at: int, stop: int, end: str, delimiter: str) -> tuple[li
             return cells, stop
         cells.append(text[at:cut])
         at = cut + 1
+    return None, line
 
 
 def split(raw: str, delimiter: str) -> list[str]:

@@ -138,7 +138,8 @@ class YoloLabels(FileLabels):
         annotations: list[Annotation] = []
         by_token = self._by_token
         low, high = rows.LOW, rows.HIGH
-        quick = self._reading.task == "detect" and b"_" not in data and data.isascii()
+        short = len(data) <= rows.LONGEST  # so that no row is too long
+        quick = self._reading.task == "detect" and b"_" not in data and data.isascii() and short
         for number, line in enumerate(lines, 1):
             if quick:  # what nearly every row of nearly every set is
                 try:
@@ -190,6 +191,12 @@ class YoloLabels(FileLabels):
 
     def _row(self, line: str, place: tuple[str, int], width: int, height: int) -> Annotation | None:
         """The annotation in a row of any kind, and all that is wrong with it."""
+        if len(line) > rows.LONGEST:
+            message = (
+                f"expected {rows.LONGEST:,} characters at most, got {len(line):,}; is a line end missing?"
+            )
+            self._fault(place, "row-too-long", message)
+            return None
         tokens = line.split()
         if not tokens or tokens[0].startswith("#"):
             return None
@@ -323,7 +330,7 @@ def _strays(tree: "Tree", survey: _Survey) -> set[str]:
 
 def _number_rows(data: bytes) -> list[list[str]]:
     lines = data.decode("utf-8-sig", "replace").splitlines()
-    found = ((line, line.split()) for line in lines)
+    found = ((line, line.split()) for line in lines if len(line) <= rows.LONGEST)
     return [tokens for line, tokens in found if len(tokens) > 4 and rows.numbers(line, tokens) is not None]
 
 
