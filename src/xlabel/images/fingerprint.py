@@ -7,7 +7,7 @@ many frames of a video: it proposes, and never proves.
 """
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128
 
@@ -15,6 +15,7 @@ from xlabel import images
 from xlabel.images import Buffer
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 
@@ -37,15 +38,23 @@ def pixels(data: Buffer) -> str:
     the top. The mode is 1, L, LA, RGB, RGBA, I;16, I, F or CMYK; a palette is resolved into RGB or RGBA.
     JPEGs are decoded by libjpeg-turbo's accurate integer transform, which is Pillow's default.
     """
-    from PIL import ImageSequence
+    with opened(data) as image:
+        return str(_hashed(image))
 
-    hasher = xxh3_128()
-    with _opened(data) as image:
-        for frame in ImageSequence.Iterator(image):
-            flat = _flat(frame)
-            hasher.update(f"{flat.mode} {flat.width}x{flat.height} ".encode())
-            hasher.update(flat.tobytes())
-    return hasher.hexdigest()
+
+def turn_of(data: Buffer, digest: str) -> int | None:
+    """The EXIF orientation that displays the picture of `digest` like this one, or None where none does.
+
+    Grey that is stored as colour, and opaque colour with an alpha channel, are the same pixels.
+    ValueError where the file cannot be decoded.
+    """
+    with opened(data) as image:
+        modes = [None, *_COLOURS] if image.mode in _COLOURS or image.mode == "P" else [None]
+        for mode in modes:
+            for turn in range(1, 9):
+                if _hashed(image, turn, mode) == digest:
+                    return turn
+    return None
 
 
 def perceptual(data: Buffer) -> str:
@@ -56,11 +65,18 @@ def perceptual(data: Buffer) -> str:
     import numpy as np
     from PIL import Image
 
-    with _opened(data) as image:
+    with opened(data) as image:
         grey = np.asarray(image.convert("L").resize((64, 64), Image.Resampling.LANCZOS), dtype=np.float64)
+    return cosines(grey)
+
+
+def cosines(grey: "NDArray[Any]") -> str:
+    """The perceptual hash of a picture in grey, 64 x 64."""
+    import numpy as np
+
     places = np.arange(64)
-    cosines = np.cos(np.pi * (2 * places[None, :] + 1) * places[:16, None] / 128)
-    low = cosines @ grey @ cosines.T
+    waves = np.cos(np.pi * (2 * places[None, :] + 1) * places[:16, None] / 128)
+    low = waves @ grey @ waves.T
     return np.packbits(low > np.median(low)).tobytes().hex()
 
 
@@ -69,7 +85,8 @@ def distance(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
-def _opened(data: Buffer) -> "Image":
+def opened(data: Buffer) -> "Image":
+    """An image file with its pixels read by Pillow; ValueError where it cannot decode them."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -78,6 +95,34 @@ def _opened(data: Buffer) -> "Image":
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"the image cannot be decoded: {error}") from None
     return image
+
+
+_COLOURS = ("L", "LA", "RGB", "RGBA")
+_UNDONE = (None, None, 0, 3, 1, 5, 2, 6, 4)
+"""Pillow's transposition that takes back each EXIF orientation."""
+
+
+def _hashed(image: "Image", turn: int = 1, mode: str | None = None) -> str | None:
+    """The hash of all frames, what `turn` did to them taken back, as pictures of another mode.
+
+    None where they are none of that mode: the conversion would lose something.
+    """
+    from PIL import Image, ImageSequence
+
+    hasher = xxh3_128()
+    for frame in ImageSequence.Iterator(image):
+        flat = _flat(frame)
+        if mode is not None and mode != flat.mode:
+            other = flat.convert(mode)
+            if other.convert(flat.mode).tobytes() != flat.tobytes():
+                return None
+            flat = other
+        undone = _UNDONE[turn]
+        if undone is not None:
+            flat = flat.transpose(Image.Transpose(undone))
+        hasher.update(f"{flat.mode} {flat.width}x{flat.height} ".encode())
+        hasher.update(flat.tobytes())
+    return hasher.hexdigest()
 
 
 def _flat(image: "Image") -> "Image":

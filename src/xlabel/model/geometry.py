@@ -35,6 +35,9 @@ MAX_PIXELS = 1 << 28
 _LARGEST = 1e300
 _CHARACTERS = 7
 """Of one compressed length: 35 bits, beyond any length in `MAX_PIXELS`."""
+TURNS = (1, 2, 3, 4, 5, 6, 7, 8)
+"""The orientations of EXIF: as it is; flipped left to right, turned by 180 degrees, flipped top to bottom;
+transposed, turned by 90 degrees clockwise, transposed the other way, turned by 90 degrees the other way."""
 _BACK = (0, 1, 2, 3, 4, 5, 8, 7, 6)
 """The orientation that undoes each orientation."""
 
@@ -63,6 +66,37 @@ def turn_back(annotation: Annotation, orientation: int, width: int, height: int)
         return annotation
     shown = (height, width) if orientation >= 5 else (width, height)
     return turn(annotation, _BACK[orientation], *shown)
+
+
+def turned(array: "NDArray[Any]", orientation: int) -> "NDArray[Any]":
+    """A stored matrix, height x width and whatever more, as it is displayed; a view of the array."""
+    match orientation:
+        case 2:
+            return array[:, ::-1]
+        case 3:
+            return array[::-1, ::-1]
+        case 4:
+            return array[::-1]
+        case 5:
+            return array.swapaxes(0, 1)
+        case 6:
+            return array[::-1].swapaxes(0, 1)
+        case 7:
+            return array[::-1, ::-1].swapaxes(0, 1)
+        case 8:
+            return array[:, ::-1].swapaxes(0, 1)
+        case _:
+            return array
+
+
+def both(first: int, then: int) -> int:
+    """The one orientation that displays what two do, one after the other."""
+    return next(turn for turn in TURNS if _corners(turn) == _corners(then, _corners(first)))
+
+
+def undoing(orientation: int) -> int:
+    """The orientation that takes back what an orientation does."""
+    return _BACK[orientation]
 
 
 def bbox_of(annotation: Annotation) -> Box | None:
@@ -270,6 +304,24 @@ def _decompressed(text: str) -> "Lengths":
     return counts
 
 
+Square = tuple[int, int, int, int]
+
+
+def _corners(orientation: int, corners: Square = (0, 1, 2, 3)) -> Square:
+    """The corners of a square, row by row, once it is turned."""
+    a, b, c, d = corners
+    return (
+        (a, b, c, d),
+        (b, a, d, c),
+        (d, c, b, a),
+        (c, d, a, b),
+        (a, c, b, d),
+        (c, a, d, b),
+        (d, b, c, a),
+        (b, d, a, c),
+    )[orientation - 1]
+
+
 def _turn_point(x: Number, y: Number, orientation: int, width: int, height: int) -> tuple[Number, Number]:
     match orientation:
         case 2:
@@ -345,25 +397,7 @@ def _turn_shape(shape: Shape, orientation: int, width: int, height: int) -> Shap
 
 
 def _turn_mask(rle: RLE, orientation: int) -> RLE:
-    import numpy as np
-
-    stored = decode(rle)
-    match orientation:
-        case 2:
-            shown = stored[:, ::-1]
-        case 3:
-            shown = stored[::-1, ::-1]
-        case 4:
-            shown = stored[::-1]
-        case 5:
-            shown = stored.T
-        case 6:
-            shown = np.rot90(stored, -1)
-        case 7:
-            shown = stored[::-1, ::-1].T
-        case _:
-            shown = np.rot90(stored)
-    return encode(shown, compressed=isinstance(rle.counts, str))
+    return encode(turned(decode(rle), orientation), compressed=isinstance(rle.counts, str))
 
 
 def _plausible(value: Number) -> Number | None:

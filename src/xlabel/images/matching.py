@@ -1,0 +1,474 @@
+"""Whether two pictures are the same, and how the one came from the other: turned, cropped, resized.
+
+A match is *exact* where every decoded pixel is equal, *reproduced* where doing the same to the one picture
+again gives exactly the other, and *alike* where only no part of it looks different. Two frames of a video may
+be alike. Pictures are arrays of height x width x channels, as stored, before any EXIF orientation.
+"""
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_128
+
+from xlabel.images import Buffer
+from xlabel.model.geometry import TURNS, turned
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Array = NDArray[Any]
+Box = tuple[int, int, int, int]
+
+EXACT, REPRODUCED, ALIKE = "exact", "reproduced", "alike"
+LOOKS = 256
+"""Pixels of the longer side at which pictures are compared by their looks."""
+TILE = 8
+DIFFERENT = 20.0
+"""Mean difference of a tile, out of 255, beyond which two pictures show different things there."""
+APART = 5.0
+"""Mean difference of all tiles beyond which pictures are not alike."""
+SMALLEST = 32
+"""Pixels a side; a smaller picture is found in too many others."""
+LEAST_SCALE = 8
+"""A picture that was made smaller than this part of another is no proof of it."""
+
+
+class Picture(NamedTuple):
+    """A decoded image file."""
+
+    frames: list[Array]
+    """All pictures of an animation or of a file with several pages."""
+    coding: dict[int, list[int]] | None = None
+    """The quantisation tables of a JPEG."""
+    sampling: int = -1
+    """Its chroma sampling as Pillow counts it."""
+
+    @property
+    def first(self) -> Array:
+        return self.frames[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.first.shape[1], self.first.shape[0]
+
+
+class Match(NamedTuple):
+    """How a picture came from another: turned, then cut out, then resized."""
+
+    proof: str
+    """exact, reproduced or alike."""
+    turn: int = 1
+    """The EXIF orientation that would display the other picture like this one."""
+    box: Box | None = None
+    """x, y, width, height of what was cut out of the turned picture."""
+    size: tuple[int, int] | None = None
+    """Width and height that it was resized to."""
+    filter: str = ""
+    """The filter that reproduces it."""
+
+
+def decode(data: Buffer) -> Picture:
+    """The picture of an image file by Pillow; ValueError where it cannot be decoded.
+
+    What is grey, of a palette, or opaque although it has an alpha channel becomes RGB, so that files that
+    store the same colours differently give the same.
+    """
+    from PIL import ImageSequence
+
+    from xlabel.images.fingerprint import opened
+
+    with opened(data) as image:
+        frames = [_plain(frame) for frame in ImageSequence.Iterator(image)]
+        tables = getattr(image, "quantization", None)
+        sampling = -1
+        if tables:
+            from PIL.JpegImagePlugin import get_sampling
+
+            sampling = get_sampling(image) if image.mode in ("RGB", "YCbCr") else 0
+    return Picture(frames, tables or None, sampling)
+
+
+def key(picture: Picture, turn: int = 1) -> bytes:
+    """16 bytes that are equal for equal pixels of all frames, once these are turned."""
+    hasher = xxh3_128()
+    for frame in picture.frames:
+        shown = turned(frame, turn)
+        hasher.update(f"{shown.dtype} {shown.shape} ".encode())
+        hasher.update(np.ascontiguousarray(shown).data)
+    return hasher.digest()
+
+
+def match(source: Picture, target: Picture) -> Match | None:
+    """How `target` was made from `source`, or None where it was not, by all that can be seen."""
+    return (
+        _same(source, target)
+        or part(source, target)
+        or _coded_again(source, target)
+        or _resized(source, target)
+        or _cut_out_alike(source, target)
+    )
+
+
+def whole(source: Picture, target: Picture) -> Match | None:
+    """The same where all of `source` is in `target`."""
+    return _same(source, target) or _coded_again(source, target) or _resized(source, target)
+
+
+def part(source: Picture, target: Picture) -> Match | None:
+    """Where the target stands in the source exactly, and only there."""
+    if len(source.frames) != len(target.frames) != 1 or min(target.size) < SMALLEST:
+        return None
+    if not detailed(target):
+        return None
+    rim = 2 if source.coding and target.coding else 0  # interpolated chroma looks across the edge of a crop
+    width, height = target.size
+    inner = target.first[rim : height - rim, rim : width - rim]
+    for turn in TURNS:
+        other = turned(source.first, turn)
+        if other.shape[0] < height or other.shape[1] < width or other.shape == target.first.shape:
+            continue
+        for piece, edge in ((target.first, 0), (inner, rim)) if rim else ((target.first, 0),):
+            found = list(places(piece, other))
+            if len(found) == 1:
+                x, y = found[0][0] - edge, found[0][1] - edge
+                if 0 <= x <= other.shape[1] - width and 0 <= y <= other.shape[0] - height:
+                    return Match(EXACT, turn, (x, y, width, height))
+    return None
+
+
+def detailed(picture: Picture) -> bool:
+    """Whether a picture has enough in it to be told from others: it is no empty wall or black frame."""
+    grey = _tiles(_grey(picture.first))
+    return min(picture.size) >= SMALLEST and bool(np.count_nonzero(grey.std(axis=(1, 3)) > 2) >= 12)
+
+
+def difference(one: Array, other: Array) -> tuple[float, float]:
+    """How different two pictures of one size look: the most that any tile differs, and the mean.
+
+    Both are compared in grey at `LOOKS` pixels, where the noise of a compression has gone.
+    """
+    gap = np.abs(_tiles(_small(one)) - _tiles(_small(other)))
+    tiles = gap.mean(axis=(1, 3))
+    return float(tiles.max()), float(tiles.mean())
+
+
+def alike(one: Array, other: Array) -> bool:
+    """Whether no tile of two pictures of one shape looks different."""
+    most, mean = difference(one, other)
+    return most <= DIFFERENT and mean <= APART
+
+
+def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether one size is the other's scaled, to a pixel of rounding."""
+    (width, height), (w, h) = size, other
+    return abs(width * h / height - w) <= 1 + width / height or abs(height * w / width - h) <= 1
+
+
+def perceptual(picture: Array, turns: tuple[int, ...] = (1,)) -> list[str]:
+    """The perceptual hash of a picture, turned in each of some ways."""
+    from xlabel.images.fingerprint import cosines
+
+    small = _small(picture, (64, 64))
+    return [cosines(turned(small, turn)) for turn in turns]
+
+
+def places(part: Array, whole: Array) -> Iterator[tuple[int, int]]:
+    """Each x, y at which `part` stands in `whole`, pixel by pixel.
+
+    The row of the part with the most changes in it is looked for first, by its first few pixels.
+    """
+    height, width = part.shape[:2]
+    below, beyond = whole.shape[0] - height, whole.shape[1] - width
+    if below < 0 or beyond < 0 or part.shape[2:] != whole.shape[2:] or part.dtype != whole.dtype:
+        return
+    ours, theirs = numbers(part), numbers(whole)
+    busy = np.count_nonzero(ours[:, 1:] != ours[:, :-1], axis=1) if width > 1 else np.zeros(height)
+    row = int(busy.argmax())
+    rows = theirs[row : row + below + 1]
+    found = np.ones((below + 1, beyond + 1), dtype=bool)
+    step = max(1, width // 16)
+    for column in range(0, width, step):
+        found &= rows[:, column : column + beyond + 1] == ours[row, column]
+        if not found.any():
+            return
+    for y, x in zip(*np.nonzero(found), strict=True):
+        if np.array_equal(theirs[y : y + height, x : x + width], ours):
+            yield int(x), int(y)
+
+
+def _same(source: Picture, target: Picture) -> Match | None:
+    if sorted(source.size) != sorted(target.size) or len(source.frames) != len(target.frames):
+        return None
+    wanted = key(target)
+    for turn in TURNS:
+        if key(source, turn) == wanted:
+            return Match(EXACT, turn)
+    if source.coding and target.coding:
+        for turn in TURNS[1:]:
+            if _rounded(turned(source.first, turn), target.first):
+                return Match(EXACT, turn)
+    return None
+
+
+def _rounded(one: Array, other: Array) -> bool:
+    """Whether two JPEGs differ only by the rounding of their decoder, as after a lossless turn.
+
+    Turned coefficients are decoded in another order, which moves a value by one where it lies halfway, and
+    colours by some more where chroma is interpolated. The luma of nearly all pixels is equal, and what is
+    not goes up as often as down: a picture that somebody made brighter, or with noise on it, does not.
+    """
+    if one.shape != other.shape or one.ndim != 3 or one.shape[2] != 3 or one.dtype != np.uint8:
+        return False
+    gap = one.astype(np.int16) - other
+    luma = gap @ np.array([0.299, 0.587, 0.114])
+    return bool(
+        np.abs(luma).max() <= 2.5 and (np.abs(luma) < 0.75).mean() >= 0.8 and np.abs(luma.mean()) <= 0.05
+    )
+
+
+def _coded_again(source: Picture, target: Picture) -> Match | None:
+    if sorted(source.size) != sorted(target.size) or len(source.frames) != len(target.frames) != 1:
+        return None
+    fits = [turn for turn in TURNS if turned(source.first, turn).shape[:2] == target.first.shape[:2]]
+    turn = min(fits, key=lambda turn: difference(turned(source.first, turn), target.first)[1])
+    other = turned(source.first, turn)
+    if target.coding and _coded(other, target):
+        return Match(REPRODUCED, turn)
+    return Match(ALIKE, turn) if alike(other, target.first) else None
+
+
+def _resized(source: Picture, target: Picture) -> Match | None:
+    """A picture of nearly the same shape that shows the same; each turn is tried by its looks."""
+    if source.size == target.size:
+        return None
+    best = None
+    for turn in TURNS:
+        other = turned(source.first, turn)
+        height, width = other.shape[:2]
+        if not same_shape((width, height), target.size):
+            continue
+        most, mean = _unlike(other, target.first)
+        if best is None or mean < best[1]:
+            best = most, mean, turn
+    if best is None:
+        return None
+    most, mean, turn = best
+    if mean > APART or most > DIFFERENT:
+        return None
+    name = _reproducing(turned(source.first, turn), target)
+    return Match(REPRODUCED if name else ALIKE, turn, None, target.size, name)
+
+
+def _unlike(one: Array, other: Array) -> tuple[float, float]:
+    """The same as `difference` for pictures of two sizes."""
+    size = min(_looks(one), _looks(other))
+    gap = np.abs(_tiles(_small(one, size)) - _tiles(_small(other, size)))
+    tiles = gap.mean(axis=(1, 3))
+    return float(tiles.max()), float(tiles.mean())
+
+
+def _reproducing(other: Array, target: Picture) -> str:
+    """The name of the filter of Pillow that makes `target` of another picture, or nothing."""
+    from PIL import Image
+
+    width, height = target.size
+    if len(target.frames) != 1 or min(width, height) < SMALLEST or other.shape[1] > LEAST_SCALE * width:
+        return ""
+    picture = _image(other)
+    if picture is None:
+        return ""
+    for resampling in Image.Resampling:
+        for gap in (None, 2.0, 3.0) if resampling != Image.Resampling.NEAREST else (None,):
+            if gap and other.shape[1] < 2 * gap * width:
+                continue  # only then does Pillow reduce the picture first
+            made = np.asarray(picture.resize((width, height), resampling, reducing_gap=gap))
+            made = made if made.ndim == 3 else made[:, :, None]
+            if target.coding and _coded(made, target):
+                return resampling.name.lower()
+            if not target.coding and np.array_equal(made, target.first):
+                return resampling.name.lower()
+    return ""
+
+
+def _coded(picture: Array, target: Picture) -> bool:
+    """Whether compressing a picture with a JPEG's tables and sampling gives that JPEG's pixels."""
+    from PIL import Image
+
+    made = _image(picture)
+    if made is None or target.coding is None or made.mode not in ("RGB", "L"):
+        return False
+    grey = bool((target.first == target.first[..., :1]).all())
+    for mode in ("RGB", "L") if grey else ("RGB",):
+        file = io.BytesIO()
+        try:
+            made.convert(mode).save(
+                file, "JPEG", qtables=target.coding, subsampling=target.sampling if mode == "RGB" else -1
+            )
+        except (ValueError, OSError, TypeError):
+            continue
+        if np.array_equal(_plain(Image.open(file)), target.first):
+            return True
+    return False
+
+
+def _cut_out_alike(source: Picture, target: Picture) -> Match | None:
+    """Where the target would look like a part of the source, by correlation."""
+    width, height = target.size
+    if min(target.size) < SMALLEST or not detailed(target):
+        return None
+    best: tuple[float, int, tuple[int, int]] | None = None
+    for turn in TURNS:
+        whole = turned(source.first, turn)
+        if whole.shape[0] < height or whole.shape[1] < width or whole.shape[:2] == target.first.shape[:2]:
+            continue
+        score, place = _correlated(_grey(target.first), _grey(whole))
+        if best is None or score > best[0]:
+            best = score, turn, place
+        if score > 0.98:
+            break
+    if best is None or best[0] < 0.8:
+        return None
+    _, turn, (x, y) = best
+    part = turned(source.first, turn)[y : y + height, x : x + width]
+    if not alike(part, target.first):
+        return None
+    proof = REPRODUCED if target.coding and _coded(np.ascontiguousarray(part), target) else ALIKE
+    return Match(proof, turn, (x, y, width, height))
+
+
+def _correlated(part: Array, whole: Array) -> tuple[float, tuple[int, int]]:
+    """The highest normalised cross-correlation of a part with a whole, -1 to 1, and its place."""
+    factor = max(1, max(whole.shape) // 1024)
+    small, large = (_reduced(picture, factor) for picture in (part, whole))
+    score, (x, y) = _correlation(small, large)
+    if factor == 1:
+        return score, (x, y)
+    left, top = (max(0, (at - 1) * factor) for at in (x, y))
+    near = whole[top : top + part.shape[0] + 2 * factor, left : left + part.shape[1] + 2 * factor]
+    return (score, (0, 0)) if _smaller(near, part) else _nearest(part, near, left, top)
+
+
+def _smaller(one: Array, other: Array) -> bool:
+    return bool(one.shape[0] < other.shape[0] or one.shape[1] < other.shape[1])
+
+
+def _nearest(part: Array, near: Array, left: int, top: int) -> tuple[float, tuple[int, int]]:
+    """The place, tried one by one, at which a strip out of the middle of the part differs least."""
+    height, width = part.shape
+    band = slice(height // 2, height // 2 + 64)
+    gaps = {
+        (x, y): float(np.abs(near[y : y + height, x : x + width][band] - part[band]).mean())
+        for y in range(near.shape[0] - height + 1)
+        for x in range(near.shape[1] - width + 1)
+    }
+    x, y = min(gaps, key=lambda place: gaps[place])
+    return 1 - gaps[x, y] / 128, (left + x, top + y)
+
+
+def _correlation(part: Array, whole: Array) -> tuple[float, tuple[int, int]]:
+    height, width = part.shape
+    part = part - part.mean()
+    whole = whole - whole.mean()
+    shape = tuple(1 << (side - 1).bit_length() for side in whole.shape)
+    spectrum = np.fft.rfft2(whole, shape) * np.conj(np.fft.rfft2(part, shape))
+    below, beyond = whole.shape[0] - height + 1, whole.shape[1] - width + 1
+    product = np.fft.irfft2(spectrum, shape)[:below, :beyond]
+    count = height * width
+    total = _sums(whole, height, width)
+    power = np.maximum(_sums(whole * whole, height, width) - total * total / count, 1e-6)
+    scores = product / np.sqrt(power * max(float((part * part).sum()), 1e-6))
+    y, x = np.unravel_index(int(scores.argmax()), scores.shape)
+    return float(scores[y, x]), (int(x), int(y))
+
+
+def _sums(values: Array, height: int, width: int) -> Array:
+    """The sum of each window of height x width."""
+    total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    total[1:, 1:] = values.cumsum(0).cumsum(1)
+    sums: Array = total[height:, width:] - total[:-height, width:] - total[height:, :-width]
+    return sums + total[:-height, :-width]
+
+
+def _plain(image: "Image") -> Array:
+    """A frame as height x width x channels."""
+    mode = image.mode
+    if mode in ("P", "PA", "RGBa", "La", "LA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+    elif mode in ("1", "L", "YCbCr", "LAB", "HSV"):
+        image = image.convert("RGB")
+    array = np.asarray(image)
+    array = array if array.ndim == 3 else array[:, :, None]
+    if image.mode == "RGBA" and (array[..., 3] == 255).all():
+        array = np.ascontiguousarray(array[..., :3])
+    return array
+
+
+def _image(array: Array) -> "Image | None":
+    from PIL import Image
+
+    if array.dtype != np.uint8 or array.shape[2] not in (3, 4):
+        return None
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _grey(array: Array) -> Array:
+    """Grey as numbers from 0 to about 255, whatever the depth."""
+    if array.dtype == np.uint8 and array.shape[2] >= 3:
+        grey: Array = array[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        return grey
+    values = array.mean(axis=2, dtype=np.float32)
+    top = (
+        float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" and array.itemsize < 4 else values.max()
+    )
+    return np.asarray(values * np.float32(255 / top) if top > 0 else values)
+
+
+def _looks(array: Array) -> tuple[int, int]:
+    """Width and height at which a picture is looked at."""
+    height, width = array.shape[:2]
+    most = max(height, width)
+    if most <= LOOKS:
+        return width, height
+    return max(TILE, round(width * LOOKS / most)), max(TILE, round(height * LOOKS / most))
+
+
+def _small(array: Array, size: tuple[int, int] | None = None) -> Array:
+    """A picture in grey at a small size, every pixel of it counted."""
+    from PIL import Image
+
+    grey = Image.fromarray(_grey(array))
+    size = size or _looks(array)
+    return np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.BOX))
+
+
+def _reduced(grey: Array, factor: int) -> Array:
+    if factor == 1:
+        return grey
+    height, width = (side // factor * factor for side in grey.shape)
+    tiles = grey[:height, :width].reshape(height // factor, factor, width // factor, factor)
+    return np.asarray(tiles.mean(axis=(1, 3)))
+
+
+def _tiles(grey: Array) -> Array:
+    """Tiles of a picture in grey: rows of tiles, pixel row, columns of tiles, pixel column."""
+    height, width = (max(TILE, side // TILE * TILE) for side in grey.shape)
+    if grey.shape[0] < TILE or grey.shape[1] < TILE:
+        grey = np.resize(grey, (height, width))
+    return grey[:height, :width].reshape(height // TILE, TILE, width // TILE, TILE)
+
+
+def numbers(array: Array) -> Array:
+    """Each pixel as one number."""
+    if array.shape[2] == 1:
+        return array[..., 0]
+    if array.dtype == np.uint8 and array.shape[2] <= 4:
+        values = np.zeros(array.shape[:2], dtype=np.uint32)
+        for channel in range(array.shape[2]):
+            values = values << np.uint32(8) | array[..., channel]
+        return values
+    flat = np.ascontiguousarray(array)
+    return flat.view(np.dtype((np.void, flat.itemsize * flat.shape[2])))[..., 0]

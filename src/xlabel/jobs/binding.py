@@ -1,0 +1,347 @@
+"""Whether the labels in an image file are of the picture that it is now, and what happened where not.
+
+A document names the size, the orientation and the fingerprint of the image that was labelled. Where these
+fit, nothing is decoded. Where they do not, the stored fingerprints of the pixels and a source of known
+pictures say what became of it. What rests on looks alone is told as such, and proves nothing.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from xlabel import images
+from xlabel.images import Buffer, Header, embedding, fingerprint, matching
+from xlabel.images.matching import ALIKE, EXACT, REPRODUCED, Match, Picture
+from xlabel.jobs.known import Known, known
+from xlabel.model import Annotation, Sample
+from xlabel.model import document as documents
+from xlabel.model.document import Document
+from xlabel.model.geometry import TURNS, both, undoing
+from xlabel.model.reframe import Change, reframed
+
+__all__ = ["Known", "Verdict", "judge", "known"]
+
+INTACT, STALE, STRIPPED, NEVER = "intact", "stale", "stripped", "never"
+SEEN = "seen"
+"""The proof that is none: by a perceptual hash."""
+PROVED = (EXACT, REPRODUCED)
+CLOSE = 24
+"""Of 256 bits, how many of a perceptual hash may differ for two pictures to be called alike."""
+MARGIN = 20
+"""So many bits nearer than any other turn is the turn that is believed."""
+MADE = {
+    1: "as it was",
+    2: "flipped left to right",
+    3: "turned by 180 degrees",
+    4: "flipped top to bottom",
+    5: "flipped along its diagonal",
+    6: "turned by 90 degrees clockwise",
+    7: "flipped along its other diagonal",
+    8: "turned by 90 degrees counterclockwise",
+}
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of an image and its labels."""
+
+    state: str
+    """`intact`: its labels are right. `stale`: they are of a picture that it no longer is. `stripped`: it has
+    none, and a source knows some for it. `never`: nobody has labelled it, as far as is known."""
+    kind: str
+    """What happened, in a word: intact, recompressed-without-loss, orientation-applied, orientation, turned,
+    flipped, cropped, resized, recompressed, changed, other-picture, stripped, ambiguous or never."""
+    what: str
+    """The same for a person: "resized from 640x480 to 320x240"."""
+    proof: str = ""
+    """`exact`: by equal pixels or bytes; `reproduced`: doing the same again gives the same pixels; `alike`
+    and `seen`: by looks, which proves nothing."""
+    source: str | None = None
+    """The key of the image in the source that has its labels, where the file itself does not."""
+    number: int | None = None
+    """Its number there."""
+    change: Change | None = None
+    """How coordinates change to be right; None where that is not known."""
+    others: tuple[str, ...] = ()
+    """Other images of the source that it might be as well, with other labels."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether the labels may be changed or put back by it."""
+        return self.proof in PROVED and self.kind != "ambiguous"
+
+
+def judge(
+    data: Buffer, source: Known | None = None, *, key: str = "", document: Document | None = None
+) -> Verdict:
+    """What became of an image file, by all of its bytes.
+
+    `source` says how the image looked when it was labelled, and has labels for images without. `key` is its
+    path, by which it is looked for there first. `document` are labels that stand in a file beside it. A file
+    that is no image was never labelled.
+
+    >>> judge(Path("images/a.jpg").read_bytes()).state
+    'intact'
+    """
+    try:
+        header = images.header(data)
+    except ValueError:
+        header = None
+    if header is None:
+        return Verdict(state=NEVER, kind=NEVER, what="no image that can be read")
+    held = document or stored(data)
+    if held is None:
+        return _unlabelled(data, header, source, key)
+    return _labelled(data, header, held, source, key)
+
+
+def stored(data: Buffer) -> Document | None:
+    """The newest whole document in an image file; None where there is none."""
+    try:
+        newest = embedding.get(data).newest
+        return documents.decode(newest.document) if newest else None
+    except (ValueError, msgspec.ValidationError):
+        return None
+
+
+def labels_by(sample: Sample, change: Change | None) -> tuple[tuple[Annotation, ...], list[str]]:
+    """A sample's annotations once its picture has changed, and what could not be kept of them."""
+    return (sample.annotations, []) if change is None else reframed(sample.annotations, change)
+
+
+class _Frame(NamedTuple):
+    """The picture that labels were drawn on: its size and orientation, as displayed."""
+
+    width: int
+    height: int
+    orientation: int
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
+
+class _Candidate(NamedTuple):
+    """A picture of the source that an image may have come from."""
+
+    number: int
+    match: Match
+
+
+def _labelled(data: Buffer, header: Header, held: Document, source: Known | None, key: str) -> Verdict:
+    picture = held.image
+    stream = _stream(data)
+    now = _Frame(*header.displayed, header.orientation)
+    was = _Frame(picture.width or now.width, picture.height or now.height, picture.orientation)
+    if picture.stream == stream or picture.stream is None or stream is None:
+        if was == now:
+            return Verdict(state=INTACT, kind=INTACT, what="as it was labelled", proof=EXACT)
+        if was.stored == now.stored and picture.stream is not None:
+            return _verdict(STALE, was, now, Match(EXACT), same_stream=True)
+    try:
+        target = matching.decode(data)
+        turn = fingerprint.turn_of(data, picture.pixels) if picture.pixels else None
+    except ValueError as error:
+        return Verdict(state=STALE, kind="changed", what=str(error))
+    if turn is not None:
+        return _verdict(STALE, was, now, Match(EXACT, turn))
+    paired = source.of_stream(picture.stream) if source else []
+    for number in paired:
+        assert source is not None
+        origin = source.picture(number)
+        match = matching.match(origin, target) if origin else None
+        if match is not None:
+            return _verdict(STALE, was, now, match)
+    if source is not None:
+        found = _proved(source, _candidates(source, data, target, key))
+        if found:
+            return _chosen(STALE, source, found, now, fallback=was)
+    if paired:
+        what = "shows another picture than the one that was labelled"
+        return Verdict(state=STALE, kind="other-picture", what=what)
+    return _guess(was, now, target, picture.perceptual)
+
+
+def _unlabelled(data: Buffer, header: Header, source: Known | None, key: str) -> Verdict:
+    never = Verdict(state=NEVER, kind=NEVER, what="never labelled, as far as is known")
+    if source is None:
+        return never
+    now = _Frame(*header.displayed, header.orientation)
+    found = [_Candidate(number, Match(EXACT)) for number in source.of_stream(_stream(data))]
+    found = found or [_Candidate(number, Match(EXACT)) for number in source.of_bytes(data)]
+    if not found and source.has_pictures:
+        try:
+            target = matching.decode(data)
+        except ValueError:
+            return never
+        candidates = _candidates(source, data, target, key)
+        found = _proved(source, candidates) or candidates
+    if not any(source.labelled(candidate.number) for candidate in found):
+        return never
+    return _chosen(STRIPPED, source, found, now)
+
+
+def _candidates(source: Known, data: Buffer, target: Picture, key: str) -> list[_Candidate]:
+    """The pictures that an image may have come from, those proved first."""
+    exact = [
+        _Candidate(number, Match(EXACT, turn)) for number, turn in sorted(source.of_pixels(target).items())
+    ]
+    if exact or not matching.detailed(target):
+        return exact
+    found = []
+    for number in dict.fromkeys([*source.of_name(key), *source.alike(target)]):
+        origin = source.picture(number)
+        match = matching.whole(origin, target) if origin else None
+        if match is not None:
+            found.append(_Candidate(number, match))
+    if not _proved(source, found):
+        for number in source.around(target):
+            origin = source.picture(number)
+            match = matching.part(origin, target) if origin else None
+            if match is not None:
+                found.append(_Candidate(number, match))
+    return sorted(found, key=lambda candidate: (EXACT, REPRODUCED, ALIKE).index(candidate.match.proof))
+
+
+def _proved(source: Known, candidates: list[_Candidate]) -> list[_Candidate]:
+    """Those of the strongest proof that there is, if it is one."""
+    best = min((PROVED.index(c.match.proof) for c in candidates if c.match.proof in PROVED), default=None)
+    return [] if best is None else [c for c in candidates if c.match.proof == PROVED[best]]
+
+
+def _chosen(
+    state: str, source: Known, found: list[_Candidate], now: _Frame, fallback: _Frame | None = None
+) -> Verdict:
+    """The verdict by one of several candidates; those that would give other labels make it ambiguous."""
+    first = next((c for c in found if source.labelled(c.number)), found[0])
+    verdicts = {}
+    gists = {}
+    for candidate in found:
+        sample = source.sample(candidate.number) if source.labelled(candidate.number) else None
+        was = _frame_of(sample, source.header(candidate.number), fallback or now)
+        verdicts[candidate.number] = _verdict(state, was, now, candidate.match)
+        gists[candidate.number] = sample and _gist(labels_by(sample, verdicts[candidate.number].change)[0])
+    verdict = verdicts[first.number]
+    others = tuple(source.name(number) for number, gist in gists.items() if gist != gists[first.number])
+    name = source.name(first.number)
+    what = verdict.what if state == STALE else f"its labels are gone; {_is(verdict, name)}"
+    kind = verdict.kind
+    if state == STRIPPED and kind in (INTACT, "recompressed-without-loss"):
+        kind = STRIPPED
+    if others:
+        kind = "ambiguous"
+        more = f" and {len(others) - 2:,} more" if len(others) > 2 else ""
+        what += f", or {', '.join(others[:2])}{more}, whose labels are others"
+    return msgspec.structs.replace(
+        verdict, state=state, kind=kind, what=what, source=name, number=first.number, others=others
+    )
+
+
+def _is(verdict: Verdict, name: str) -> str:
+    """Which picture of the source an image is, in words."""
+    if verdict.proof == ALIKE:
+        return f"it looks like {name}" + ("" if verdict.state == INTACT else f", {verdict.what}")
+    return f"it is {name}" + ("" if verdict.state == INTACT else f", {verdict.what}")
+
+
+def _gist(annotations: tuple[Annotation, ...]) -> list[Annotation]:
+    """What annotations say, apart from what differs from image to image."""
+    return [
+        msgspec.structs.replace(
+            annotation,
+            id=None,
+            extra=None,
+            origin=None,
+            category=annotation.category and msgspec.structs.replace(annotation.category, id=0, extra=None),
+        )
+        for annotation in annotations
+    ]
+
+
+def _frame_of(sample: Sample | None, header: Header | None, now: _Frame) -> _Frame:
+    """The picture that a sample's labels were drawn on."""
+    if header is not None:
+        return _Frame(*header.displayed, header.orientation)
+    if sample is not None and sample.image.width and sample.image.height:
+        return _Frame(sample.image.width, sample.image.height, sample.image.orientation)
+    return now
+
+
+def _verdict(state: str, was: _Frame, now: _Frame, match: Match, same_stream: bool = False) -> Verdict:
+    """What a match means for labels of the displayed picture; `intact` where they hold as they are."""
+    stored_turn = both(undoing(was.orientation), match.turn)
+    change = Change((was.width, was.height), stored_turn, match.box, match.size, now.orientation)
+    total = both(stored_turn, now.orientation)
+    lossy = match.proof != EXACT
+    words = []
+    if match.box is not None:
+        words.append("cropped to {},{},{},{} of the original".format(*match.box))
+        kind = "cropped"
+    if match.size is not None:
+        size = (match.size[1], match.size[0]) if now.orientation >= 5 else match.size
+        words.append(f"resized from {was.width}x{was.height} to {size[0]}x{size[1]}")
+        kind = "resized"
+    if total != 1:
+        if match.turn == 1:
+            words.append(
+                f"{MADE[total]} by EXIF orientation {now.orientation}, which was {was.orientation} before"
+            )
+        else:
+            words.append(MADE[total])
+        if not (match.box or match.size):
+            kind = "orientation" if match.turn == 1 else "flipped" if total in (2, 4, 5, 7) else "turned"
+    elif match.turn != 1:
+        words.append(f"turned in its pixels as EXIF orientation {was.orientation} displayed it")
+    if change.nothing:
+        state = STALE if lossy else INTACT
+        kind = "recompressed" if lossy else "orientation-applied" if words else "recompressed-without-loss"
+        if same_stream and not words:
+            kind = INTACT
+    elif state == INTACT:
+        state = STALE
+    if lossy and match.size is None:
+        words.append("recompressed")
+    what = " and ".join(words) or "recompressed without loss: its pixels are as they were"
+    return Verdict(state=state, kind=kind, what=what, proof=match.proof, change=change)
+
+
+def _guess(was: _Frame, now: _Frame, target: Picture, perceptual: str | None) -> Verdict:
+    """What can be said without the picture that was labelled."""
+    sizes = f"{was.width}x{was.height} when it was labelled, {now.width}x{now.height} now"
+    how = "embed --fingerprint pixels, or --against SOURCE"
+    if perceptual is None:
+        if was.stored == now.stored:
+            what = f"changed, and it cannot be told how: {how}"
+        elif sorted(was.stored) == sorted(now.stored):
+            what = f"{sizes}: turned; which way tells {how}"
+        elif matching.same_shape(was.stored, now.stored):
+            what = f"{sizes}: resized, or cropped in its old shape; which of them tells {how}"
+        else:
+            what = f"{sizes}: cropped, or stretched; which of them tells {how}"
+        return Verdict(state=STALE, kind="changed", what=what)
+    gaps = {
+        turn: fingerprint.distance(text, perceptual)
+        for turn, text in zip(
+            TURNS, matching.perceptual(target.first, tuple(undoing(turn) for turn in TURNS)), strict=True
+        )
+    }
+    turn = min(gaps, key=lambda turn: gaps[turn])
+    second = min(gap for other, gap in gaps.items() if other != turn)
+    width, height = was.stored
+    shape = (height, width) if turn >= 5 else (width, height)
+    if gaps[turn] > CLOSE or gaps[turn] + MARGIN > second or not matching.same_shape(shape, target.size):
+        if was.stored != now.stored and (now.width <= was.width and now.height <= was.height):
+            return Verdict(
+                state=STALE, kind="cropped", what=f"{sizes}: cropped; where tells --against SOURCE"
+            )
+        what = "changed: its pixels are others than those that were labelled"
+        return Verdict(state=STALE, kind="changed", what=what)
+    size = None if shape == target.size else target.size
+    found = _verdict(STALE, was, now, Match(SEEN, turn, None, size))
+    return msgspec.structs.replace(found, what=f"{found.what}, by its looks")
+
+
+def _stream(data: Buffer) -> str | None:
+    try:
+        return fingerprint.stream(data)
+    except ValueError:
+        return None

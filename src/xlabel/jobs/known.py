@@ -1,0 +1,387 @@
+"""Known pictures: an index over images whose labels are known, by what they look like to the bit and nearly.
+
+Two passes, both spread over processes: the first hashes the compressed image data of each file, the second,
+made only once something has to be found by its pixels, decodes them. An image takes about 1 kB of memory.
+"""
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from xlabel import images
+from xlabel.errors import CorruptError, InputError
+from xlabel.formats import unified
+from xlabel.formats.embedded import EmbeddedLabels
+from xlabel.images import Buffer, Header, blocks, embedding, fingerprint, matching
+from xlabel.images.matching import Picture
+from xlabel.jobs import labels as labelling
+from xlabel.jobs.bundle import Bundle, open_bundle
+from xlabel.jobs.selection import Place, select
+from xlabel.jobs.spread import spread
+from xlabel.model import Image, Sample
+from xlabel.model import document as documents
+from xlabel.model.geometry import TURNS, undoing
+from xlabel.model.manifest import ANNOTATIONS
+from xlabel.stores import rewrite
+
+NEAR = 60
+"""Of the 256 bits of a perceptual hash, how many may differ for a picture to be looked at closely."""
+LOOKED = 64
+"""So many pictures are looked at closely for one."""
+KEPT = 16
+"""Decoded pictures that are kept, since those that are alike follow each other."""
+
+
+class Source(Protocol):
+    """Images with labels, by their number."""
+
+    where: str
+    """What a person calls it."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, number: int) -> str:
+        """The key of an image."""
+
+    def opened(self, number: int) -> Any:
+        """A context manager that gives the bytes of the image file."""
+
+    def sample(self, number: int, image: Image) -> Sample | None:
+        """Its labels; None where nobody has labelled it, or where they cannot be read."""
+
+
+class Known:
+    """An index over a source. Numbers are those of its images."""
+
+    def __init__(self, source: Source, workers: int | None = None) -> None:
+        self.source = source
+        self.where = source.where
+        self._workers = workers
+        entries = [entry for part in spread(_Hashing(source), len(source), workers) for entry in part]
+        self._headers = [entry.header for entry in entries]
+        self._labelled = bytearray(entry.labelled for entry in entries)
+        self._streams = _Index([entry.stream for entry in entries])
+        self._hashes = _Index([entry.sha256 for entry in entries])
+        self._numbers = {source.name(number): number for number in range(len(source))}
+        self._pixels: _Index | None = None
+        self._perceptual: NDArray[np.uint64] = np.zeros((0, 4), dtype=np.uint64)
+        self._blocks: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
+        self._owners: NDArray[np.uint32] = np.zeros(0, dtype=np.uint32)
+        self._recent: OrderedDict[int, Picture] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._headers)
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether there are images, and not only what is said of them."""
+        return any(header is not None for header in self._headers)
+
+    def name(self, number: int) -> str:
+        """The key of an image."""
+        return self.source.name(number)
+
+    def labelled(self, number: int) -> bool:
+        """Whether its labels are known, and are of the image as it is."""
+        return bool(self._labelled[number])
+
+    def header(self, number: int) -> Header | None:
+        """Size and orientation of its file."""
+        return self._headers[number]
+
+    def sample(self, number: int) -> Sample | None:
+        """Its labels, with the size and orientation of its file."""
+        header = self._headers[number]
+        return self.source.sample(number, _image(self.name(number), header))
+
+    def picture(self, number: int) -> Picture | None:
+        """Its decoded picture; None where it cannot be decoded."""
+        found = self._recent.get(number)
+        if found is None:
+            try:
+                with self.source.opened(number) as data:
+                    found = matching.decode(data)
+            except (ValueError, OSError, CorruptError):
+                return None
+            self._recent[number] = found
+            if len(self._recent) > KEPT:
+                self._recent.popitem(last=False)
+        return found
+
+    def of_stream(self, digest: str | None) -> list[int]:
+        """The images with this fingerprint of their compressed data."""
+        return [] if digest is None else self._streams.find(bytes.fromhex(digest))
+
+    def of_bytes(self, data: Buffer) -> list[int]:
+        """The images that are, byte for byte, these."""
+        return self._hashes.find(hashlib.sha256(data).digest()[:16]) if len(self._hashes) else []
+
+    def of_name(self, name: str) -> list[int]:
+        """The image with this key."""
+        return [self._numbers[name]] if name in self._numbers else []
+
+    def of_pixels(self, picture: Picture) -> dict[int, int]:
+        """The images with these pixels, each with the turn that makes them so."""
+        pixels = self._decoded()
+        return {
+            number: turn
+            for turn in reversed(TURNS)
+            for number in pixels.find(matching.key(picture, undoing(turn)))
+        }
+
+    def alike(self, picture: Picture) -> list[int]:
+        """The images that look nearly like this one, turned or not, nearest first."""
+        self._decoded()
+        if not len(self._perceptual):
+            return []
+        gap = np.full(len(self._perceptual), 256)
+        for hashed in perceptual(picture, TURNS):
+            bits = np.bitwise_count(self._perceptual ^ np.frombuffer(hashed, dtype="<u8")).sum(axis=1)
+            gap = np.minimum(gap, bits)
+        near = np.argsort(gap, kind="stable")[:LOOKED]
+        return [int(number) for number in near if gap[number] <= NEAR]
+
+    def around(self, picture: Picture) -> list[int]:
+        """The images that parts of this one stand in, those with the most parts first."""
+        self._decoded()
+        if not len(self._blocks):
+            return []
+        hashes = blocks.everywhere(picture.first)
+        found = np.flatnonzero(np.isin(self._blocks, hashes))
+        numbers, counts = np.unique(self._owners[found], return_counts=True)
+        return [int(number) for number in numbers[np.argsort(-counts, kind="stable")][:LOOKED]]
+
+    def _decoded(self) -> "_Index":
+        if self._pixels is None:
+            digests: list[bytes] = []
+            looks: list[bytes] = []
+            parts: list[NDArray[np.uint64]] = []
+            for made in spread(_Decoding(self.source), len(self), self._workers):
+                for pixels, look, part in made:
+                    digests.append(pixels)
+                    looks.append(look)
+                    parts.append(np.frombuffer(part, dtype="<u8"))
+            self._pixels = _Index(digests)
+            blank = bytes(32)
+            self._perceptual = np.frombuffer(b"".join(look or blank for look in looks), dtype="<u8").reshape(
+                -1, 4
+            )
+            owners = np.repeat(np.arange(len(parts), dtype=np.uint32), [len(part) for part in parts])
+            self._blocks = np.concatenate([*parts, self._blocks])
+            self._owners = owners
+        return self._pixels
+
+
+def known(place: Place, workers: int | None = None) -> Known:
+    """The index over a bundle, an annotation file, or a folder of images with labels inside or beside them.
+
+    InputError where there is none of these, or nothing in it that images could be told by.
+    """
+    source = _source(Path(place))
+    found = Known(source, workers)
+    if not found.has_pictures and not len(found._hashes):
+        raise InputError(f"{place}: has neither images nor fingerprints of them; give the images as well")
+    return found
+
+
+def perceptual(picture: Picture, turns: tuple[int, ...] = (1,)) -> list[bytes]:
+    """The perceptual hash of the first frame, turned in each of some ways: 32 bytes each."""
+    return [bytes.fromhex(text) for text in matching.perceptual(picture.first, turns)]
+
+
+class _Index:
+    """Numbers by digests of 16 bytes; an empty digest is not found."""
+
+    def __init__(self, digests: list[bytes]) -> None:
+        owners = [number for number, digest in enumerate(digests) if digest]
+        pairs = np.frombuffer(b"".join(filter(None, digests)), dtype="<u8").reshape(-1, 2)
+        order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+        self._pairs = pairs[order]
+        self._owners = np.array(owners, dtype=np.uint32)[order]
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def find(self, digest: bytes) -> list[int]:
+        first, second = np.frombuffer(digest, dtype="<u8")
+        start, stop = (int(np.searchsorted(self._pairs[:, 0], first, side)) for side in ("left", "right"))
+        held = self._owners[start:stop][self._pairs[start:stop, 1] == second]
+        return sorted(int(number) for number in held)
+
+
+class _Entry(msgspec.Struct):
+    header: Header | None
+    labelled: bool
+    stream: bytes
+    sha256: bytes = b""
+
+
+class _Hashing:
+    """What can be said of images without decoding them."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __call__(self, start: int, stop: int) -> list[_Entry]:
+        return [self._entry(number) for number in range(start, stop)]
+
+    def _entry(self, number: int) -> _Entry:
+        source = self._source
+        if isinstance(source, _Described):
+            return _Entry(None, True, b"", source.hashed(number))
+        try:
+            with source.opened(number) as data:
+                header = images.header(data)
+                stream = fingerprint.stream(data)
+                sample = source.sample(number, _image(source.name(number), header))
+                labelled = sample is not None and not _outdated(data, sample, stream, header)
+        except (ValueError, OSError, InputError):
+            return _Entry(None, False, b"")
+        return _Entry(header, labelled, bytes.fromhex(stream or ""))
+
+
+class _Decoding:
+    """What only decoding gives: the pixels' digest, how they look, and parts of them."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __call__(self, start: int, stop: int) -> list[tuple[bytes, bytes, bytes]]:
+        return [self._looked(number) for number in range(start, stop)]
+
+    def _looked(self, number: int) -> tuple[bytes, bytes, bytes]:
+        if isinstance(self._source, _Described):
+            return b"", b"", b""
+        try:
+            with self._source.opened(number) as data:
+                picture = matching.decode(data)
+        except (ValueError, OSError, InputError):
+            return b"", b"", b""
+        return matching.key(picture), perceptual(picture)[0], blocks.grid(picture.first).tobytes()
+
+
+class _Files:
+    """A folder of images, with labels inside or beside them."""
+
+    def __init__(self, place: Place) -> None:
+        self._selected = select(place)
+        found = labelling.find(self._selected, None, None)
+        self.where = str(place)
+        self._root = os.fsencode(self._selected.root) + b"/"
+        self._labels = [] if found is None else [held for held in (found.labels, found.inside) if held]
+        for labels in self._labels:
+            labels.bind(self._selected.keys)
+
+    def __len__(self) -> int:
+        return len(self._selected.keys)
+
+    def name(self, number: int) -> str:
+        return self._selected.keys[number]
+
+    @contextmanager
+    def opened(self, number: int) -> Iterator[Buffer]:
+        (name,) = self._selected.keys.raw(number, number + 1)
+        with rewrite.opened(self._root + name) as (data, _):
+            yield data
+
+    def sample(self, number: int, image: Image) -> Sample | None:
+        for labels in self._labels:
+            sample, _ = labelling.load(labels, image)
+            labels.problems.clear()
+            if sample.origin is not None:
+                return sample
+        return None
+
+
+class _Pack:
+    """The frames of a bundle, with the labels of its annotation file, or those inside the images."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._inside = EmbeddedLabels(None)  # type: ignore[arg-type]
+        self.where = str(bundle.media)
+
+    def __len__(self) -> int:
+        return len(self._bundle)
+
+    def name(self, number: int) -> str:
+        return self._bundle.keys[number]
+
+    @contextmanager
+    def opened(self, number: int) -> Iterator[Buffer]:
+        yield self._bundle.image_bytes(number)
+
+    def sample(self, number: int, image: Image) -> Sample | None:
+        if self._bundle.described:
+            sample = self._bundle[number]
+            return sample if sample.annotations or sample.origin is not None else None
+        return self._inside.load_from(self._bundle.image_bytes(number), image)
+
+
+class _Described:
+    """An annotation file without its bundle: labels, and the SHA-256 of the images."""
+
+    def __init__(self, path: Path) -> None:
+        read = unified.read(path.read_bytes(), str(path))
+        self._samples = read.dataset.samples
+        self._frames = read.frames or []
+        self.where = str(path)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def name(self, number: int) -> str:
+        return self._samples[number].image.key
+
+    def hashed(self, number: int) -> bytes:
+        """The first half of an image's SHA-256."""
+        return bytes.fromhex(self._frames[number].sha256)[:16]
+
+    def opened(self, number: int) -> Any:
+        raise InputError(f"{self.where}: has no images")
+
+    def sample(self, number: int, image: Image) -> Sample | None:
+        return self._samples[number]
+
+
+def _source(place: Path) -> Source:
+    if not place.exists():
+        raise InputError(f"{place}: expected a bundle, an annotation file or labelled images, found nothing")
+    if place.is_file() and place.suffix.lower() == ".json":
+        try:
+            return _Pack(open_bundle(place.parent, place))
+        except InputError:
+            return _Described(place)
+    if place.is_dir() and not (place / ANNOTATIONS).is_file():
+        return _Files(place)
+    if place.is_dir() or place.suffix.lower() in (".mp4", ".tar", ".zip"):
+        return _Pack(open_bundle(place))
+    return _Files(place)
+
+
+def _image(key: str, header: Header | None) -> Image:
+    if header is None:
+        return Image(key=key)
+    width, height = header.displayed
+    return Image(key=key, width=width, height=height, orientation=header.orientation)
+
+
+def _outdated(data: Buffer, sample: Sample, stream: str | None, header: Header | None) -> bool:
+    """Whether labels that an image itself holds are not of the picture that it is now."""
+    if not isinstance(sample.origin, dict) or "revision" not in sample.origin:
+        return False
+    newest = embedding.get(data).newest
+    if newest is None or header is None:
+        return False
+    picture = documents.decode(newest.document).image
+    if picture.stream is not None and picture.stream != stream:
+        return True
+    return (picture.width, picture.height, picture.orientation) != (*header.displayed, header.orientation)
