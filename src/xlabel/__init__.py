@@ -18,6 +18,9 @@ _HOME = {
     "Annotation": "xlabel.model",
     "Category": "xlabel.model",
     "embed": "xlabel.jobs.embed",
+    "extract": "xlabel.jobs.extract",
+    "labels": "xlabel.jobs.extract",
+    "show": "xlabel.jobs.show",
     "strip": "xlabel.jobs.strip",
     "Dataset": "xlabel.model",
     "Image": "xlabel.model",
@@ -51,9 +54,12 @@ __all__ = [
     "annotate",
     "convert",
     "embed",
+    "extract",
+    "labels",
     "open_bundle",
     "pack",
     "read",
+    "show",
     "strip",
     "unpack",
     "verify",
@@ -66,7 +72,9 @@ if TYPE_CHECKING:
     from xlabel.jobs.bundle import Bundle, open_bundle
     from xlabel.jobs.convert import convert, read, write
     from xlabel.jobs.embed import embed
+    from xlabel.jobs.extract import extract, labels
     from xlabel.jobs.pack import pack
+    from xlabel.jobs.show import show
     from xlabel.jobs.strip import strip
     from xlabel.jobs.unpack import unpack
     from xlabel.jobs.verify import verify

@@ -249,6 +249,77 @@ def embed(
 
 
 @app.command
+def extract(
+    images: Path,
+    dest: Path,
+    /,
+    *,
+    to: str,
+    exif: Annotated[bool, Flag] = False,
+    pattern: str | None = None,
+    on_loss: OnLoss = "stop",
+    overwrite: Annotated[bool, Flag] = False,
+    dry_run: Annotated[bool, Flag] = False,
+) -> Any:
+    """Write the labels that image files hold in any format.
+
+    Parameters
+    ----------
+    images
+        Folder of images, one image, or a glob in quotes.
+    dest
+        Folder or file to write.
+    to
+        Format to write: see `xlabel formats`.
+    exif
+        What the camera said too: columns exif_Make and the like in CSV, an object elsewhere.
+    pattern
+        Only images whose path fits this glob.
+    on_loss
+        What to do where the format cannot hold everything: stop, or drop what it cannot hold.
+    overwrite
+        Replace what is there.
+    dry_run
+        Say what would be done, and write nothing.
+    """
+    from xlabel.jobs.extract import extract as job
+
+    return _with_progress(
+        job,
+        images,
+        dest,
+        to=to,
+        exif=exif,
+        pattern=pattern,
+        on_loss=on_loss,
+        overwrite=overwrite,
+        dry_run=dry_run,
+    )
+
+
+@app.command
+def show(
+    *files: Path,
+    draw: Path | None = None,
+    overwrite: Annotated[bool, Flag] = False,
+) -> Any:
+    """Print the labels of images, and where in the files they were found.
+
+    Parameters
+    ----------
+    files
+        Image files, folders, or globs in quotes.
+    draw
+        Draw the labels on the picture: a file to write, or a folder where there are several images.
+    overwrite
+        Replace a drawing that is there.
+    """
+    from xlabel.jobs.show import show as job
+
+    return job(files, draw=draw, overwrite=overwrite)
+
+
+@app.command
 def strip(
     *images: Path,
     pattern: str | None = None,

@@ -1,0 +1,345 @@
+"""Show: the labels of an image for a person: what they are, where they were found, and drawn."""
+
+import io
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xlabel import images
+from xlabel.checks.room import LIMITS
+from xlabel.errors import ExistsError, InputError
+from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
+from xlabel.images import embedding, exif, xmp
+from xlabel.images.embedding import Found
+from xlabel.jobs.selection import Place, select_all
+from xlabel.model import Annotation, Image, Problem, Sample
+from xlabel.model.geometry import bbox_of
+from xlabel.model.report import counted, size_text, visible
+from xlabel.stores import rewrite
+from xlabel.stores.local import Folder, key_of
+
+LONGEST = 40
+"""Characters of a cell."""
+PACKED = b'"labels":"'
+"""What stands in a payload whose document is compressed."""
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A place in the file where labels were found."""
+
+    carrier: str
+    """exif, xmp, extended xmp, text or sidecar."""
+    revision: int | None
+    time: str | None
+    packed: bool
+    bytes: int
+    room: int | None
+    """Bytes that the carrier takes at most; None where it takes any number."""
+    fault: str | None
+    """Why this copy does not count."""
+
+
+class Picture(msgspec.Struct, kw_only=True):
+    """An image file and what it says of labels."""
+
+    file: str
+    mime: str | None
+    width: int | None
+    """Pixels as displayed."""
+    height: int | None
+    orientation: int
+    bytes: int
+    copies: list[Copy]
+    regions: int
+    """IPTC image regions of ours, which photo software shows."""
+    comment: str | None
+    """A text in the EXIF UserComment that is not ours."""
+    annotations: list[Annotation] | None
+    """None where the image was never labelled."""
+    split: str | None = None
+    problems: list[Problem] = msgspec.field(default_factory=list)
+
+    @property
+    def agree(self) -> bool:
+        """Whether all copies hold the same labels."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        lines = [visible(self.file), f"  {_described(self)}"]
+        if self.copies:
+            lines += _table(
+                [("carrier", "revision", "time", "form", "bytes", "full"), *map(_copy, self.copies)]
+            )
+        if self.regions:
+            lines.append(f"  shown by photo software: {counted(self.regions, 'IPTC regions')}")
+        if self.comment is not None:
+            lines.append(f"  UserComment, not ours: {_short(self.comment, 200)}")
+        lines += [f"  problem: {visible(problem.message)}" for problem in self.problems]
+        if self.annotations is None:
+            lines.append("  no labels")
+        else:
+            split = f", split {visible(self.split)}" if self.split else ""
+            lines.append(f"  {counted(len(self.annotations), 'labels')}{split}")
+            lines += _table(_rows(self.annotations))
+        return "\n".join(lines)
+
+
+class Shown(msgspec.Struct):
+    """The images that were asked for, in their order; `str()` is for a person."""
+
+    images: list[Picture]
+    files: dict[str, int] = msgspec.field(default_factory=dict)
+    """Pictures written, path to size in bytes."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 fine, 1 problems found."""
+        return 1 if any(image.problems for image in self.images) else 0
+
+    def __str__(self) -> str:
+        drawn = [f"drawn: {visible(path)}, {size_text(size)}" for path, size in self.files.items()]
+        return "\n\n".join([*map(str, self.images), *(["\n".join(drawn)] if drawn else [])])
+
+
+def show(
+    images: Place | Iterable[Place],
+    *,
+    draw: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+) -> Shown:
+    """What image files hold of labels: size, copies, and each label.
+
+    `images` is a file, a folder or a glob, or several. `draw` writes the pictures as displayed with their
+    labels on them: a file by its ending where there is one image, else PNGs in a folder. Raises InputError
+    where there is no image, or one to be drawn that Pillow cannot decode.
+
+    >>> print(xlabel.show("images/a.jpg").images[0].annotations[0].bbox)
+    (10, 20, 30, 40)
+    """
+    selected = select_all(images)
+    shown = Shown([])
+    alone = sum(len(place.keys) for place in selected) == 1
+    for place in selected:
+        labels = EmbeddedLabels(Folder(place.root))
+        for name, size in zip(place.keys.names(), place.sizes, strict=True):
+            path, key = os.fsencode(place.root) + b"/" + name, key_of(name)
+            picture = _picture(labels, path, key, size)
+            shown.images.append(picture)
+            if draw is not None:
+                target = Path(draw)
+                if not alone or target.is_dir():
+                    target = target / f"{key}.png"
+                if str(target) in shown.files:
+                    raise InputError(f"{target}: two images have this name; draw them one folder at a time")
+                _draw(path, picture, target, overwrite, shown)
+    return shown
+
+
+def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Picture:
+    where = f"{labels.tree.root}/{key}"
+    problems: list[Problem] = []
+    try:
+        header, found = rewrite.look(path, _look)
+    except images.ShortError as error:
+        header, found = None, None
+        problems.append(Problem(where, "cut-off", f"{error}, and it ends before that; is it whole?"))
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        header, found = None, None
+        problems.append(Problem(where, "undecodable", str(error)))
+    width, height = header.displayed if header else (None, None)
+    image = Image(key=key, width=width, height=height, orientation=header.orientation if header else 1)
+    with open(path, "rb") as file:
+        sample = labels.load_from(file.read(), image) if found is None or found.copies else None
+    problems += labels.problems
+    labels.problems.clear()
+    mime = header.mime if header else None
+    return Picture(
+        file=where,
+        mime=mime,
+        width=width,
+        height=height,
+        orientation=image.orientation,
+        bytes=size,
+        copies=[*_copies(found, mime), *_beside(path, sample)] if found else _beside(path, sample),
+        regions=found.carriers.xmp.count(xmp.REGION.encode()) if found and found.carriers.xmp else 0,
+        comment=found.foreign if found else None,
+        annotations=None if sample is None else list(sample.annotations),
+        split=None if sample is None else sample.split,
+        problems=problems,
+    )
+
+
+def _look(data: images.Buffer) -> tuple[images.Header | None, Found | None]:
+    header = images.header(data)
+    return header, embedding.get(data) if embedding.support(data) else None
+
+
+def _copies(found: Found, mime: str | None) -> Iterator[Copy]:
+    carriers = found.carriers
+    texts = iter(carriers.texts)
+    held = {
+        "exif": exif.ours(carriers.comment) or b"",
+        "xmp": carriers.xmp or b"",
+        "extended xmp": carriers.extended or b"",
+    }
+    for copy in found.copies:
+        text = held[copy.carrier] if copy.carrier in held else next(texts, b"")
+        yield Copy(
+            carrier=copy.carrier,
+            revision=copy.wrapped.revision if copy.wrapped else None,
+            time=copy.wrapped.time if copy.wrapped else None,
+            packed=PACKED in text,
+            bytes=len(text),
+            room=LIMITS.get(mime or "") if copy.carrier != "extended xmp" else None,
+            fault=copy.fault,
+        )
+
+
+def _beside(path: bytes, sample: Sample | None) -> list[Copy]:
+    """The file beside an image that cannot hold labels."""
+    beside = path + SIDECAR.encode()
+    if sample is None or not os.path.isfile(beside):
+        return []
+    known: dict[str, Any] = sample.origin or {}
+    size = os.stat(beside).st_size
+    return [Copy("sidecar", known.get("revision"), known.get("time"), False, size, None, None)]
+
+
+def _draw(path: bytes, picture: Picture, target: Path, overwrite: bool, shown: Shown) -> None:
+    """Write the picture with its labels; one that cannot be decoded has a problem."""
+    from PIL import Image as Pillow
+
+    from xlabel.images import drawing
+
+    if target.exists() and not overwrite:
+        raise ExistsError(f"{target}: exists already; say --overwrite to replace it")
+    kind = Pillow.registered_extensions().get(target.suffix.lower())
+    if kind is None:
+        raise InputError(f"{target}: expected the name of a picture, such as labels.png")
+    with rewrite.opened(path) as (data, seen):
+        try:
+            drawn = drawing.draw(drawing.displayed(data), picture.annotations or ())
+        except ValueError as error:
+            picture.problems.append(Problem(picture.file, "undecodable", f"{error}; not drawn"))
+            return
+        file = io.BytesIO()
+        drawn.save(file, kind)
+        rewrite.create(os.fsencode(target), [file.getvalue()], seen.info)
+    shown.files[str(target)] = len(file.getvalue())
+
+
+def _described(picture: Picture) -> str:
+    if picture.width is None:
+        return f"{size_text(picture.bytes)}, no image that can be read"
+    turned = ""
+    if picture.orientation != 1:
+        stored = (
+            (picture.height, picture.width) if picture.orientation >= 5 else (picture.width, picture.height)
+        )
+        turned = f" as displayed (orientation {picture.orientation}, stored as {stored[0]} x {stored[1]})"
+    return f"{picture.mime}, {picture.width} x {picture.height}{turned}, {size_text(picture.bytes)}"
+
+
+def _copy(copy: Copy) -> tuple[str, ...]:
+    if copy.fault is not None:
+        return copy.carrier, "-", "", "broken", f"{copy.bytes:,}", ""
+    full = f"{100 * copy.bytes / copy.room:.1f} % of {copy.room:,}" if copy.room else ""
+    form = "packed" if copy.packed else "plain"
+    return copy.carrier, str(copy.revision), copy.time or "", form, f"{copy.bytes:,}", full
+
+
+COLUMNS = (
+    "",
+    "category",
+    "geometry",
+    "x",
+    "y",
+    "width",
+    "height",
+    "score",
+    "status",
+    "author",
+    "time",
+    "says",
+)
+"""Of the table of labels; those that no label fills are left out."""
+
+
+def _rows(annotations: list[Annotation]) -> list[tuple[str, ...]]:
+    rows = [COLUMNS, *(_row(number, annotation) for number, annotation in enumerate(annotations, 1))]
+    used = [at for at in range(len(COLUMNS)) if any(row[at] for row in rows[1:])]
+    return [tuple(row[at] for at in used) for row in rows] if annotations else []
+
+
+def _row(number: int, annotation: Annotation) -> tuple[str, ...]:
+    box = bbox_of(annotation)
+    says = dict(annotation.attributes or {})
+    if annotation.caption is not None:
+        says["caption"] = annotation.caption
+    if annotation.crowd:
+        says["crowd"] = True
+    return (
+        str(number),
+        annotation.category.name if annotation.category else "",
+        ", ".join(_geometry(annotation)),
+        *(("",) * 4 if box is None else (f"{value:.6g}" for value in box)),
+        "" if annotation.score is None else f"{annotation.score:.4g}",
+        annotation.status or "",
+        annotation.author or "",
+        annotation.time or "",
+        ", ".join(f"{name}: {_value(value)}" for name, value in says.items()),
+    )
+
+
+def _geometry(annotation: Annotation) -> Iterator[str]:
+    if annotation.bbox is not None:
+        yield "box"
+    if annotation.polygons:
+        yield "polygon" if len(annotation.polygons) == 1 else f"polygon of {len(annotation.polygons)} parts"
+    if annotation.mask is not None:
+        yield "mask"
+    if annotation.keypoints is not None:
+        yield counted(sum(v > 0 for v in annotation.keypoints[2::3]), "keypoints")
+    if annotation.shape is not None:
+        yield msgspec.to_builtins(annotation.shape)["kind"].replace("_", " ")
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows of cells in columns; numbers stand to the right."""
+    cells = [[_short(cell, LONGEST) for cell in row] for row in rows]
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(_width, column)) for column in columns]
+    right = [
+        all(cell.replace(".", "").replace(",", "").lstrip("-").isdigit() for cell in column[1:] if cell)
+        for column in columns
+    ]
+    lines = []
+    for row in cells:
+        padded = [
+            " " * (width - _width(cell)) + cell if to_right else cell + " " * (width - _width(cell))
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append(("    " + "  ".join(padded)).rstrip())
+    return lines
+
+
+def _short(text: str, most: int) -> str:
+    text = visible(text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that a text takes: Chinese letters take two."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
