@@ -174,23 +174,28 @@ def removal(block: memoryview, tags: frozenset[int] = frozenset({USER_COMMENT}))
     changes: list[Edit] = []
     gone = {XMP} & tags & fields.keys()
     exif: ifd.Fields = {}
+    held = None
     if USER_COMMENT in tags and EXIF in fields:
         at = _exif_at(form, block, fields)
         exif, _ = ifd.directory(form, block, at)
         held = _held(form, block, exif)
         if held is not None:
             before = payload.replaced(held)
+            if USER_COMMENT in fields and bytes(ifd.value(block, fields[USER_COMMENT])) == before:
+                before = None  # it stood there, and stands there
             if before is not None and len(before) <= exif[USER_COMMENT].values:
-                return changes + _put_back(form, block, at, exif[USER_COMMENT], before)
-            if exif.keys() <= _FRESH_EXIF | {USER_COMMENT}:
+                changes += _put_back(form, block, at, exif[USER_COMMENT], before)
+            elif _made_here(form, block, exif):
                 gone.add(EXIF)
                 changes += [Edit(at, end := _end(form, block, at), bytes(end - at))]
+                changes.append(_blank(exif[USER_COMMENT]))
             else:
                 changes.append(_without(form, block, at, {USER_COMMENT}))
-            changes.append(_blank(exif[USER_COMMENT]))
+                changes.append(_blank(exif[USER_COMMENT]))
     own = fields.get(SOFTWARE)
     if own is not None and bytes(ifd.value(block, own)) == MAKER:
-        if fields.keys() <= _FRESH and exif.keys() <= _FRESH_EXIF | {USER_COMMENT}:
+        alone = fields.keys() <= _FRESH and exif.keys() <= _FRESH_EXIF | {USER_COMMENT}
+        if alone and (held is None or payload.replaced(held) is None):
             return None
         gone.add(SOFTWARE)
     if USER_COMMENT in tags and _held(form, block, fields) is not None:
@@ -250,6 +255,14 @@ def _required(form: ifd.Form, size: tuple[int, int] | None) -> dict[int, bytes]:
             _IMAGE_HEIGHT: ifd.entry(form, _IMAGE_HEIGHT, ifd.LONG, 1, size[1]),
         }
     return entries
+
+
+def _made_here(form: ifd.Form, block: memoryview, exif: ifd.Fields) -> bool:
+    """Whether an Exif directory holds just what `edits` puts into one that it makes."""
+    if exif.keys() - {USER_COMMENT} not in (_required(form, None).keys(), _FRESH_EXIF):
+        return False
+    stated = {EXIF_VERSION: b"0232", FLASHPIX_VERSION: b"0100", COLOR_SPACE: b"\xff\xff"}
+    return all(ifd.value(block, exif[tag]) == value for tag, value in stated.items())
 
 
 def _held(form: ifd.Form, block: memoryview, fields: ifd.Fields) -> bytes | None:

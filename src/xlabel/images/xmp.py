@@ -57,7 +57,8 @@ def edits(packet: bytes, ours: Ours) -> list[Edit]:
     """What to insert into a packet that holds nothing of ours.
 
     ValueError where it is not UTF-8, not well formed or has no `rdf:RDF`, or an Extended XMP or face regions
-    of its own where ours needs some.
+    of its own where ours needs some. Two prefixes for one namespace are legal, but exiv2 would then read
+    nothing of the packet: ours are spelt as the packet spells them.
     """
     tree = parse(packet)
     rdf = next((node for node in walk(tree) if node.name == (RDF, "RDF")), None)
@@ -71,9 +72,9 @@ def edits(packet: bytes, ours: Ours) -> list[Edit]:
     bag = _bag(rdf) if ours.regions else None
     if bag is not None:
         at = _inside_end(packet, bag)
-        found.append(Edit(at, at, _with_prefixes(ours.regions)))
+        found.append(Edit(at, at, _spelt(_with_prefixes(ours.regions), packet)))
     at = _inside_end(packet, rdf)
-    found.append(Edit(at, at, _description(ours, _about(rdf), bag=bag is None)))
+    found.append(Edit(at, at, _spelt(_description(ours, _about(rdf), bag=bag is None), packet)))
     return sorted(found)
 
 
@@ -183,6 +184,7 @@ def walk(node: Node) -> Iterator[Node]:
         yield from walk(child)
 
 
+_XAP = "http://ns.adobe.com/xap/1.0/"
 _HEAD = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="xlabel">'
@@ -191,10 +193,21 @@ _HEAD = (
 _TAIL = b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 _DESCRIPTION = (
     f' xmlns:rdf="{RDF}" xmlns:xlabel="{NAMESPACE}"'
-    f' xmlns:Iptc4xmpExt="{EXT}" xmlns:xmp="http://ns.adobe.com/xap/1.0/"><xlabel:Version>1</xlabel:Version>'
+    f' xmlns:Iptc4xmpExt="{EXT}" xmlns:xmp="{_XAP}"><xlabel:Version>1</xlabel:Version>'
 ).encode()
 _PREFIXES = f' xmlns:rdf="{RDF}" xmlns:xlabel="{NAMESPACE}" xmlns:Iptc4xmpExt="{EXT}"'.encode()
-_XMP_PREFIX = b' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+_XMP_PREFIX = f' xmlns:xmp="{_XAP}"'.encode()
+_USUAL = {
+    b"Iptc4xmpExt": EXT,
+    b"xmp": _XAP,
+    b"xmpNote": NOTE,
+    b"mwg-rs": MWG,
+    b"stArea": "http://ns.adobe.com/xmp/sType/Area#",
+    b"stDim": "http://ns.adobe.com/xap/1.0/sType/Dimensions#",
+}
+_PREFIXED = re.compile(
+    rb"(</?|\sxmlns:|\s)(%b)(?==|:\w+[ />]|:\w+=\")" % b"|".join(sorted(_USUAL, reverse=True))
+)
 
 
 def _description(ours: Ours, about: bytes, *, bag: bool) -> bytes:
@@ -212,6 +225,17 @@ def _description(ours: Ours, about: bytes, *, bag: bool) -> bytes:
         )
     parts += (ours.faces, b"</rdf:Description>")
     return b"".join(parts)
+
+
+def _spelt(ours: bytes, packet: bytes) -> bytes:
+    """What is ours, with the prefixes that a packet has for its namespaces."""
+    prefixes = {}
+    for usual, namespace in _USUAL.items():
+        found = re.search(rb"xmlns:([^\s=]+)\s*=\s*[\"']%b[\"']" % re.escape(namespace.encode()), packet)
+        prefixes[usual] = found[1] if found else usual
+    if all(usual == prefix for usual, prefix in prefixes.items()):
+        return ours
+    return _PREFIXED.sub(lambda found: found[1] + prefixes[found[2]], ours)
 
 
 def _about(rdf: Node) -> bytes:
@@ -308,13 +332,18 @@ def _is_note(name: Name, value: str, guid: bytes | None) -> bool:
 
 
 def _attributes(packet: bytes, node: Node, guid: bytes | None) -> Iterator[Edit]:
-    """Our properties that another tool wrote as attributes."""
-    for name, (value, prefix) in node.attributes.items():
-        if name[0] == NAMESPACE or _is_note(name, value, guid):
-            written = re.escape(f"{prefix}:{name[1]}".encode())
-            tag = packet[node.start : _tag_end(packet, node)]
-            for found in re.finditer(rb"\s+%b\s*=\s*(?:\"[^\"]*\"|'[^']*')" % written, tag):
-                yield Edit(node.start + found.start(), node.start + found.end(), b"")
+    """Our properties that another tool wrote as attributes, and the prefix that it gave our namespace."""
+    tag = packet[node.start : _tag_end(packet, node)]
+    gone = [
+        rb"%b\s*=\s*(?:\"[^\"]*\"|'[^']*')" % re.escape(f"{prefix}:{name[1]}".encode())
+        for name, (value, prefix) in node.attributes.items()
+        if name[0] == NAMESPACE or _is_note(name, value, guid)
+    ]
+    if NAMESPACE.encode() in tag:
+        gone.append(rb"xmlns:[^\s=]+\s*=\s*[\"']%b[\"']" % re.escape(NAMESPACE.encode()))
+    for pattern in gone:
+        for found in re.finditer(rb"\s+" + pattern, tag):
+            yield Edit(node.start + found.start(), node.start + found.end(), b"")
 
 
 def _tag_end(packet: bytes, node: Node) -> int:
