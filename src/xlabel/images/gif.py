@@ -3,6 +3,7 @@
 GIF89a Specification, sections 17 to 27; XMP Specification Part 3, 1.1.2.
 """
 
+import json
 from collections.abc import Iterator
 from struct import Struct
 
@@ -38,26 +39,25 @@ def cut(data: memoryview) -> str | None:
 
 
 def find(data: memoryview) -> Carriers:
-    """The XMP and the comments before the first image.
-
-    A comment counts by its lines: readers join several comments by line ends, and write them so.
-    """
+    """The XMP and the comments before the first image. Of a comment only the payloads in it count."""
     packet = None
     texts: list[bytes] = []
     for kind, at, end in blocks(data):
         if kind == IMAGE:
             break
         if kind == COMMENT:
-            texts += filter(payload.is_payload, _unblocked(data, at + 2).split(b"\n"))
+            text = _unblocked(data, at + 2)
+            texts += (text[start:stop] for start, stop in _payloads(text))
         elif kind == APPLICATION and packet is None:
             packet = _packet(data, at, end)
     return Carriers(xmp=packet, texts=tuple(texts))
 
 
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
-    """New extensions stand before the first image, behind a loop extension that some readers want first.
+    """New extensions stand before all others but a loop extension, which some readers want first.
 
-    A file of version 87a, which knows no extensions, becomes one of 89a.
+    So of several comments ours is not the last, which is the one that ImageMagick keeps: it shall not cost
+    others theirs. A file of version 87a, which knows no extensions, becomes one of 89a.
     """
     header(data)
     place = _first(data)
@@ -87,20 +87,20 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
 
 
 def removal(data: memoryview) -> list[Edit]:
-    """Comments and lines of comments that are payloads, and what is ours in XMP. The version stays."""
+    """Payloads in comments, and what is ours in XMP. The version stays."""
     changes = []
     for kind, at, end in blocks(data):
         if kind == COMMENT:
-            lines = _unblocked(data, at + 2).split(b"\n")
-            kept = [line for line in lines if not payload.is_payload(line)]
-            if len(kept) < len(lines):
-                changes.append(Edit(at, end, _comment(b"\n".join(kept)) if kept else b""))
+            text = _unblocked(data, at + 2)
+            left = _without_payloads(text)
+            if left != text:
+                changes.append(Edit(at, end, _comment(left) if left else b""))
         elif kind == APPLICATION and (packet := _packet(data, at, end)) is not None:
-            left = packets.without_ours(packet)
-            if left is None:
+            rest = packets.without_ours(packet)
+            if rest is None:
                 changes.append(Edit(at, end, b""))
-            elif left != packet:
-                changes.append(Edit(at + 14, end, left + MAGIC))
+            elif rest != packet:
+                changes.append(Edit(at + 14, end, rest + MAGIC))
     return changes
 
 
@@ -141,6 +141,7 @@ def blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
 
 _SCREEN = Struct("<HH")
 _BYTE = Struct("B")
+_json = json.JSONDecoder()
 
 
 def _first(data: memoryview) -> int:
@@ -176,6 +177,25 @@ def _unblocked(data: memoryview, at: int) -> bytes:
 def _comment(text: bytes) -> bytes:
     pieces = [text[at : at + 255] for at in range(0, len(text), 255)]
     return b"".join((bytes([EXTENSION, COMMENT]), *(bytes([len(piece)]) + piece for piece in pieces), b"\0"))
+
+
+def _payloads(text: bytes) -> Iterator[tuple[int, int]]:
+    """Where payloads stand in a comment: tools join comments, with a line end between them or without one."""
+    at, decoded = 0, text.decode("latin-1")
+    while (at := text.find(payload.START, at)) >= 0:
+        try:
+            _, end = _json.raw_decode(decoded, at)
+        except (ValueError, RecursionError):  # broken, which is for the reader of the payload to say
+            end = len(text) if (line := text.find(b"\n", at)) < 0 else line
+        yield at, end
+        at = end
+
+
+def _without_payloads(text: bytes) -> bytes:
+    for start, end in reversed(list(_payloads(text))):
+        before, behind = text[:start], text[end:]
+        text = before + behind[1:] if behind[:1] == b"\n" else before.removesuffix(b"\n") + behind
+    return text
 
 
 def _packet(data: memoryview, at: int, end: int) -> bytes | None:

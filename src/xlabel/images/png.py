@@ -70,7 +70,7 @@ def find(data: memoryview) -> Carriers:
     profiles: list[tuple[bytes, bytes]] = []
     header(data)
     for kind, at, end in chunks(data):
-        if kind == b"IDAT" and (texts or any(payload.is_payload(value[8:]) for value, _ in comments)):
+        if kind == b"IDAT" and (texts or any(map(exif.ours, comments))):
             break
         if kind == b"eXIf":
             content = _content(data, at, end)

@@ -59,7 +59,8 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
 
     ValueError also where bytes stand behind the last chunk, since readers then take the file for broken.
     """
-    kind, width, height, flags = _frame(data)
+    size = header(data)
+    kind, _, _, flags = _frame(data)
     chunks = list(_chunks(data))
     stop = _past(chunks[-1]) if chunks else 0
     if not stop == _end(data) == len(data):
@@ -70,32 +71,30 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
     images = [chunk for chunk in chunks if chunk[0] in _IMAGE]
     if not images:
         raise ValueError("no image data")
-    behind = _past(images[-1])
     changes: list[Edit] = []
-    now = flags
-    for name, carrier, inserted in (
-        (b"EXIF", "exif", parts.comment is not None),
-        (b"XMP ", "xmp", parts.ours is not None),
-    ):
-        there = next((chunk for chunk in chunks if chunk[0] == name), None)
-        if name == b"EXIF" and there is not None:
-            behind = max(behind, _past(there))
-        if not inserted:
-            continue
-        now |= _FLAGS[name]
-        if there is not None and not flags & _FLAGS[name]:
-            raise NoRoomError(carrier, f"the file's flags do not announce its {carrier.upper()}: left alone")
+    if parts.comment is not None:
+        there = _announced(chunks, b"EXIF", flags)
+        flags |= EXIF_FLAG
         if there is None:
-            content = _fresh(parts, name, (width, height))
-            _fits(len(content), carrier)
-            changes.append(Edit(behind, behind, _chunk(name, content)))
+            block = exif.fresh(parts.comment, (size.width, size.height))
+            changes.append(_new(_past(images[-1]), b"EXIF", block))
         else:
-            changes += _changed(data, there, parts, carrier)
+            inner = packets.exif_edits(_content(data, *there[1:]), parts.comment)
+            changes += _changed(data, there, inner)
+    if parts.ours is not None:
+        there = _announced(chunks, b"XMP ", flags)
+        flags |= XMP_FLAG
+        if there is None:
+            behind = max(_past(chunk) for chunk in chunks if chunk[0] in _IMAGE | {b"EXIF"})
+            changes.append(_new(behind, b"XMP ", xmp.packet(parts.ours)))
+        else:
+            inner = packets.xmp_edits(bytes(_content(data, *there[1:])), parts.ours)
+            changes += _changed(data, there, inner)
     if kind == b"VP8X":
-        changes.append(Edit(20, 21, bytes([now])))
+        changes.append(Edit(20, 21, bytes([flags])))
     else:
-        sides = ((side - 1).to_bytes(3, "little") for side in (width, height))
-        changes.append(Edit(12, 12, _chunk(b"VP8X", _VP8X.pack(now, *sides))))
+        sides = ((side - 1).to_bytes(3, "little") for side in (size.width, size.height))
+        changes.append(Edit(12, 12, _chunk(b"VP8X", _VP8X.pack(flags, *sides))))
     return _with_length(data, changes)
 
 
@@ -112,8 +111,8 @@ def removal(data: memoryview) -> list[Edit]:
         name, at, end = chunk
         if name in _FLAGS:
             content = _content(data, at, end)
-            exif_left = name == b"EXIF"
-            left = packets.without_comment(content) if exif_left else packets.without_ours(bytes(content))
+            is_exif = name == b"EXIF"
+            left = packets.without_comment(content) if is_exif else packets.without_ours(bytes(content))
             if left is None:
                 gone.append(chunk)
                 changes.append(Edit(at, _past(chunk), b""))
@@ -220,27 +219,29 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return b"%b%b%b" % (_CHUNK.pack(kind, len(content)), content, bytes(len(content) % 2))
 
 
-def _fresh(parts: Parts, kind: bytes, size: tuple[int, int]) -> bytes:
-    """The content of a new chunk."""
-    if kind == b"EXIF":
-        assert parts.comment is not None
-        return exif.fresh(parts.comment, size)
-    assert parts.ours is not None
-    return xmp.packet(parts.ours)
+def _announced(chunks: list[_Chunk], kind: bytes, flags: int) -> _Chunk | None:
+    """The first chunk of a kind; NoRoomError where the flags are silent about it, so that readers are too."""
+    found = next((chunk for chunk in chunks if chunk[0] == kind), None)
+    if found is not None and not flags & _FLAGS[kind]:
+        carrier = _carrier(kind)
+        raise NoRoomError(carrier, f"the file's flags do not announce its {carrier.upper()}: left alone")
+    return found
 
 
-def _changed(data: memoryview, chunk: _Chunk, parts: Parts, carrier: str) -> list[Edit]:
-    """The edits that merge what is ours into a chunk, and those of its length and its padding."""
+def _carrier(kind: bytes) -> str:
+    return kind.decode().strip().lower()
+
+
+def _new(at: int, kind: bytes, content: bytes) -> Edit:
+    _fits(len(content), kind)
+    return Edit(at, at, _chunk(kind, content))
+
+
+def _changed(data: memoryview, chunk: _Chunk, inner: list[Edit]) -> list[Edit]:
+    """The edits of a chunk's content, and those of its length and its padding."""
     kind, at, end = chunk
-    content = data[at + 8 : end]
-    if kind == b"EXIF":
-        assert parts.comment is not None
-        inner = packets.exif_edits(content, parts.comment)
-    else:
-        assert parts.ours is not None
-        inner = packets.xmp_edits(bytes(content), parts.ours)
-    size = len(content) + _growth(inner)
-    _fits(size, carrier)
+    size = end - at - 8 + _growth(inner)
+    _fits(size, kind)
     length, padding = Edit(at + 4, at + 8, _LONG.pack(size)), Edit(end, _past(chunk), bytes(size % 2))
     return [length, *moved(inner, at + 8), padding]
 
@@ -255,6 +256,6 @@ def _growth(edits: list[Edit]) -> int:
     return sum(len(edit.data) - (edit.stop - edit.start) for edit in edits)
 
 
-def _fits(size: int, carrier: str) -> None:
+def _fits(size: int, kind: bytes) -> None:
     if size > MAX_CHUNK:
-        raise NoRoomError(carrier, f"a chunk of {size:,} bytes, more than {MAX_CHUNK:,}")
+        raise NoRoomError(_carrier(kind), f"a chunk of {size:,} bytes, more than {MAX_CHUNK:,}")
