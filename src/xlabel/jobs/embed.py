@@ -4,26 +4,24 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from xlabel import images
-from xlabel.errors import ExistsError, InputError, StoreError
+from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
 from xlabel.formats.labels import Ref
-from xlabel.images import Buffer, embedding, fingerprint, payload, regions
-from xlabel.images.embedding import Put
+from xlabel.images import Buffer, payload
 from xlabel.images.payload import Wrapped
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import notes
 from xlabel.jobs.labels import Found
+from xlabel.jobs.putting import embedded, now, picture, target_folder
 from xlabel.jobs.selection import select
 from xlabel.jobs.spread import spread
 from xlabel.model import Annotation, Image, Problem, Report, Sample
 from xlabel.model import document as documents
-from xlabel.model.document import Picture
 from xlabel.model.report import counted
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan, key_of
@@ -98,7 +96,7 @@ def embed(
         found = _given(selected, tuple(labels))
     found.labels.bind(selected.keys)
     how = How(overwrite, sidecar, mwg, fingerprint == "pixels", keep_time, dry_run)
-    target = None if output is None else _target(output, selected)
+    target = None if output is None else target_folder(output, selected)
     worker = _Worker(selected, found, target, how)
     report = Report(job="embed", problems=[*selected.problems, *found.labels.problems])
     found.labels.problems.clear()
@@ -184,7 +182,7 @@ class _Worker:
     ) -> None:
         how = self._how
         try:
-            change = embedded(data, sample, how)
+            change = embedded(data, sample, pixels=how.pixels, mwg=how.mwg)
         except ValueError as error:
             self._beside(data, seen, sample, name, where, done, str(error))
             return
@@ -222,50 +220,8 @@ class _Worker:
             if self._target is not None:
                 rewrite.create(path, [data], seen.info, keep_time=self._how.keep_time)
             document = documents.encode(documents.document(sample, picture(data, sample, self._how.pixels)))
-            text = payload.sidecar(Wrapped(document, 1, _now()), why)
+            text = payload.sidecar(Wrapped(document, 1, now()), why)
             rewrite.create(path + SIDECAR.encode(), [text], seen.info)
-
-
-def embedded(data: Buffer, sample: Sample, how: How) -> Put | None:
-    """How a file is changed to hold the labels of `sample`; None where it holds equal ones.
-
-    ValueError where it cannot hold them. What is ours in it gives way; the revision goes up by one.
-    """
-    found = embedding.get(data)
-    newest = found.newest
-    clean, base = data, newest
-    if found.copies:
-        restored = embedding.restore(data, newest) if newest else None
-        clean = b"".join(restored if restored is not None else embedding.remove(data))
-    shown = picture(clean, sample, how.pixels)
-    before = _picture_of(base)
-    if before is not None and before.stream == shown.stream and shown.pixels is None:
-        shown = msgspec.structs.replace(shown, pixels=before.pixels, perceptual=before.perceptual)
-    document = documents.encode(documents.document(sample, shown))
-    if newest is not None and newest.document == document and not found.faults():
-        return None
-    image = sample.image
-    size = (image.width or 0, image.height or 0)
-    projected = regions.iptc(sample.annotations, *size, image.orientation) if all(size) else b""
-    faces = regions.faces(sample.annotations, *size, image.orientation) if how.mwg and all(size) else b""
-    wrapped = Wrapped(document, newest.revision + 1 if newest else 1, _now())
-    return embedding.put(clean, wrapped, regions=projected, faces=faces)
-
-
-def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
-    """What a document says of its image; `pixels` adds the fingerprints that need decoding."""
-    image = sample.image
-    return Picture(
-        width=image.width,
-        height=image.height,
-        orientation=image.orientation,
-        stream=fingerprint.stream(data),
-        pixels=fingerprint.pixels(data) if pixels else None,
-        perceptual=fingerprint.perceptual(data) if pixels else None,
-        id=image.id,
-        split=sample.split,
-        extra=image.extra,
-    )
 
 
 class _Given:
@@ -291,23 +247,3 @@ def _given(selected: Scan, annotations: tuple[Annotation, ...]) -> Found:
     if len(selected.keys) != 1:
         raise InputError(f"{selected.root}: annotations are of one image, found {len(selected.keys):,}")
     return Found(_Given(annotations), "", labelling.Layout())  # type: ignore[arg-type]
-
-
-def _target(output: str | os.PathLike[str], selected: Scan) -> bytes:
-    target = Path(output)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ExistsError(f"{target}: expected a new or empty folder for the copies")
-    if target.resolve().is_relative_to(Path(selected.root).resolve()) and target.resolve() != Path.cwd():
-        raise InputError(f"{target}: lies inside {selected.root}; give a folder outside")
-    return os.fsencode(target) + b"/"
-
-
-def _picture_of(wrapped: Wrapped | None) -> Picture | None:
-    try:
-        return documents.decode(wrapped.document).image if wrapped else None
-    except msgspec.ValidationError:
-        return None
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

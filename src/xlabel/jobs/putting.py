@@ -1,0 +1,84 @@
+"""Putting labels into one image file, and where files that are written go: shared by embed and repair."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from xlabel.errors import ExistsError, InputError
+from xlabel.images import Buffer, embedding, fingerprint, regions
+from xlabel.images.embedding import Put
+from xlabel.images.payload import Wrapped
+from xlabel.model import Sample
+from xlabel.model import document as documents
+from xlabel.model.document import Picture
+from xlabel.stores.local import Scan
+
+
+def embedded(data: Buffer, sample: Sample, *, pixels: bool = False, mwg: bool = False) -> Put | None:
+    """How a file is changed to hold the labels of `sample`; None where it holds equal ones.
+
+    ValueError where it cannot hold them. What is ours in it gives way; the revision goes up by one. `pixels`
+    adds the fingerprints that need decoding, `mwg` people as face regions.
+    """
+    found = embedding.get(data)
+    newest = found.newest
+    clean, base = data, newest
+    if found.copies:
+        restored = embedding.restore(data, newest) if newest else None
+        clean = b"".join(restored if restored is not None else embedding.remove(data))
+    shown = picture(clean, sample, pixels)
+    before = _picture_of(base)
+    if before is not None and before.stream == shown.stream and shown.pixels is None:
+        shown = msgspec.structs.replace(shown, pixels=before.pixels, perceptual=before.perceptual)
+    document = documents.encode(documents.document(sample, shown))
+    if newest is not None and newest.document == document and not found.faults():
+        return None
+    image = sample.image
+    size = (image.width or 0, image.height or 0)
+    projected = regions.iptc(sample.annotations, *size, image.orientation) if all(size) else b""
+    faces = regions.faces(sample.annotations, *size, image.orientation) if mwg and all(size) else b""
+    wrapped = Wrapped(document, newest.revision + 1 if newest else 1, now())
+    return embedding.put(clean, wrapped, regions=projected, faces=faces)
+
+
+def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
+    """What a document says of its image; `pixels` adds the fingerprints that need decoding."""
+    image = sample.image
+    return Picture(
+        width=image.width,
+        height=image.height,
+        orientation=image.orientation,
+        stream=fingerprint.stream(data),
+        pixels=fingerprint.pixels(data) if pixels else None,
+        perceptual=fingerprint.perceptual(data) if pixels else None,
+        id=image.id,
+        split=sample.split,
+        extra=image.extra,
+    )
+
+
+def target_folder(output: str | os.PathLike[str], selected: Scan) -> bytes:
+    """The folder for copies, with a slash at its end.
+
+    ExistsError where something is in it, InputError where it lies inside the folder of the images.
+    """
+    target = Path(output)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ExistsError(f"{target}: expected a new or empty folder for the copies")
+    if target.resolve().is_relative_to(Path(selected.root).resolve()) and target.resolve() != Path.cwd():
+        raise InputError(f"{target}: lies inside {selected.root}; give a folder outside")
+    return os.fsencode(target) + b"/"
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _picture_of(wrapped: Wrapped | None) -> Picture | None:
+    try:
+        return documents.decode(wrapped.document).image if wrapped else None
+    except msgspec.ValidationError:
+        return None
