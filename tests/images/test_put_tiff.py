@@ -1,0 +1,383 @@
+"""Labels in the bytes of TIFF and BigTIFF files that other tools made, as other tools read them."""
+
+import io
+import json
+import mmap
+import re
+import struct
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tests import labelled
+from tests.labelled import (
+    by,
+    drawn,
+    edited,
+    matrix,
+    put,
+    removed,
+    restored,
+    said,
+    same_picture,
+    tags,
+    tolerated,
+    warnings,
+)
+
+from xlabel.images import NoRoomError, Parts, embedding, fingerprint, tiff, xmp
+from xlabel.images.payload import Wrapped
+
+
+def saved(image: Image.Image, **options: Any) -> bytes:
+    return labelled.saved(image, "TIFF", **options)
+
+
+def written(
+    pages: int = 1, subifds: int = 0, *, byteorder: str = "<", big: bool = False, **options: Any
+) -> bytes:
+    """By tifffile, which writes what Pillow does not: each byte order, BigTIFF, tiles, pictures in pages."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(5).integers(0, 65536, (32, 48), dtype=np.uint16)
+    with tifffile.TiffWriter(file, byteorder=byteorder, bigtiff=big) as writer:  # type: ignore[arg-type]
+        for page in range(pages):
+            writer.write(noise + page, subifds=subifds, photometric="minisblack", **options)
+            for step in range(1, subifds + 1):
+                writer.write(noise[::step, ::step], photometric="minisblack", subfiletype=1)
+    return file.getvalue()
+
+
+def turned(orientation: int) -> bytes:
+    return edited(saved(drawn(), tiffinfo={274: 1}), "tif", f"-Orientation#={orientation}")
+
+
+PLAIN: dict[str, Callable[[], bytes]] = {
+    "colours": lambda: saved(drawn()),
+    "a pixel": lambda: saved(drawn(size=(1, 1))),
+    "grey": lambda: saved(drawn("L")),
+    "palette": lambda: saved(drawn("P")),
+    "CMYK": lambda: saved(drawn("CMYK")),
+    "transparent": lambda: saved(drawn("RGBA")),
+    "fax": lambda: saved(drawn("1"), compression="group4"),
+    "LZW": lambda: saved(drawn(), compression="tiff_lzw"),
+    "JPEG": lambda: saved(drawn(), compression="jpeg"),
+    "pages": lambda: saved(drawn(), save_all=True, append_images=[drawn(seed=2), drawn("L", seed=3)]),
+    "an odd end": lambda: saved(drawn()) + b"\0",
+    "strips by ImageMagick": lambda: by("convert", saved(drawn(size=(64, 64))), "tif", "IN", "OUT"),
+    "16 bits": lambda: written(),
+    "Motorola's order": lambda: written(2, byteorder=">"),
+    "tiles": lambda: written(tile=(16, 16), compression="zlib", predictor=True),
+    "pictures in pages": lambda: written(2, 2),
+    "big": lambda: written(3, 1, big=True),
+    "big tiles": lambda: written(2, big=True, byteorder=">", tile=(16, 16), compression="zlib"),
+}
+"""Files without EXIF and XMP."""
+WITH: dict[str, Callable[[], bytes]] = {
+    "EXIF": lambda: edited(saved(drawn()), "tif", "-Artist=me", "-FNumber=2.8", "-UserComment=a comment"),
+    "XMP": lambda: edited(written(2, byteorder=">"), "tif", "-XMP:Title=hello"),
+    "EXIF and XMP": lambda: edited(turned(6), "tif", "-XMP:Title=hello", "-FNumber=2.8", "-GPSLatitude=1"),
+    "a region of others": lambda: edited(
+        saved(drawn()),
+        "tif",
+        "-ImageRegion={RegionBoundary={RbShape=circle,RbX=.5,RbY=.5,RbRx=.1},RId=r}",
+    ),
+    "XMP by exiv2": lambda: by("exiv2", saved(drawn()), "tif", "-Mset Xmp.dc.title lang=x-default hi", "IN"),
+}
+KINDS = PLAIN | WITH
+EDITED = [kind for kind in KINDS if "big" not in kind and kind != "pictures in pages"]
+"""What exiftool 12 writes: no BigTIFF, and not what tifffile makes of pictures in pages."""
+
+BY_TIFFFILE = {"16 bits", "Motorola's order", "tiles", "pictures in pages", "big", "big tiles", "XMP"}
+NOT_PILLOW = "big tiles"
+"""Pillow does not read BigTIFF in Motorola's order."""
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@cache
+def original(kind: str) -> bytes:
+    return KINDS[kind]()
+
+
+@cache
+def with_labels(kind: str) -> bytes:
+    return put(original(kind))[0]
+
+
+def arrays(data: bytes) -> list[Any]:
+    """Every page, and every picture in one, as tifffile decodes it."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        return [picture.asarray() for page in file.pages for picture in (page, *(page.pages or ()))]
+
+
+@every_kind
+def test_the_original_comes_back_byte_for_byte(kind: str) -> None:
+    assert with_labels(kind) != original(kind)
+    assert restored(with_labels(kind)) == original(kind)
+
+
+@every_kind
+def test_all_but_one_offset_stays_and_the_rest_stands_behind(kind: str) -> None:
+    before, after = original(kind), with_labels(kind)
+    first, width = (8, 8) if before[2:4] in (b"+\0", b"\0+") else (4, 4)
+    assert after[:first] == before[:first]
+    assert after[first + width : len(before)] == before[first + width :]
+
+
+@every_kind
+def test_no_pixel_and_no_page_changes(kind: str) -> None:
+    if kind == NOT_PILLOW:
+        assert np.array_equal(matrix(with_labels(kind)), matrix(original(kind)))
+    else:
+        assert same_picture(with_labels(kind), original(kind))
+    if kind in BY_TIFFFILE:
+        one, other = arrays(with_labels(kind)), arrays(original(kind))
+        assert len(one) == len(other)
+        assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
+
+
+@every_kind
+def test_libtiff_finds_the_same_pages(kind: str) -> None:
+    def pages(data: bytes) -> list[str]:
+        printed = said("tiffinfo", data, "tif", "IN")
+        kept = re.sub(r" at offset \S+| \(\S+\)|.*(EXIF|Exif|UserComment|XMP|xpacket|<|>).*\n", "", printed)
+        return [line for line in kept.splitlines() if "IFD Offset" not in line]
+
+    directories = [
+        said("tiffdump", f(kind), "tif", "IN").count("Directory ") for f in (original, with_labels)
+    ]
+    assert directories[0] == directories[1] >= 1
+    before, after = pages(original(kind)), pages(with_labels(kind))
+    assert [line for line in before if line not in after] == []
+
+
+@every_kind
+def test_exiftool_sees_what_was_there_and_what_is_ours(kind: str) -> None:
+    before, after = tags(original(kind), "tif"), tags(with_labels(kind), "tif")
+    regions = before.pop("XMP-iptcExt:ImageRegion", [])
+    before.pop("ExifIFD:UserComment", None)
+    assert after["XMP-iptcExt:ImageRegion"][: len(regions)] == regions
+    if kind != "EXIF and XMP":  # which is turned
+        assert labelled.shown(after)[len(regions) :] == labelled.UPRIGHT
+    assert {name: after.get(name) for name in before} == before
+    ours = re.compile(
+        r"XMP-(xlabel|iptcExt|x):|IFD0:ApplicationNotes$|(ExifIFD|ExifOffset):(UserComment|ColorSpace|\w+Version)$"
+    )
+    assert [name for name in after.keys() - before.keys() if not ours.match(name)] == []
+    assert warnings(with_labels(kind), "tif") <= warnings(original(kind), "tif")
+
+
+@every_kind
+def test_readers_find_the_document(kind: str) -> None:
+    found = tags(with_labels(kind), "tif")
+    payload = found.get("ExifIFD:UserComment") or found["ExifOffset:UserComment"]
+    assert json.loads(payload)["labels"] == labelled.document_of(with_labels(kind))
+    assert json.loads(found["XMP-xlabel:Document"]) == json.loads(payload)
+    if kind == NOT_PILLOW:
+        return
+    with Image.open(io.BytesIO(with_labels(kind))) as image:
+        assert image.getexif().get_ifd(0x8769)[0x9286] == b"ASCII\0\0\0" + payload.encode()
+        assert xmp.document(image.info["xmp"]) == payload.encode()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_regions_are_of_the_stored_image_and_the_document_of_the_displayed_one(orientation: int) -> None:
+    data, _ = put(turned(orientation))
+    width, height = (16, 32) if orientation >= 5 else (32, 16)
+    box = (width // 8, height // 4, width // 8 + width // 2, height // 4 + height // 4)
+    x, y, w, h = labelled.shown(tags(data, "tif"))[0][1]
+    stored = np.zeros((16, 32), np.uint8)
+    stored[round(y * 16) : round((y + h) * 16), round(x * 32) : round((x + w) * 32)] = 255
+    file = io.BytesIO()
+    tifffile.imwrite(file, stored, extratags=[(274, "H", 1, orientation)])
+    with Image.open(file) as image:  # Pillow turns a TIFF when it loads it
+        image.load()
+        assert image.getbbox() == box
+    document = labelled.document_of(data)
+    assert document["image"].get("orientation", 1) == orientation
+    assert document["annotations"][0]["bbox"] == [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_taking_out_ours_without_the_record_leaves_only_zeros(kind: str) -> None:
+    left = removed(with_labels(kind))
+    assert tags(left, "tif") == tags(original(kind), "tif")
+    assert np.array_equal(matrix(left), matrix(original(kind)))
+    assert b"xlabel" not in left
+    assert len(left) == len(with_labels(kind))
+
+
+@pytest.mark.parametrize("kind", WITH)
+def test_metadata_of_others_that_ours_was_merged_into_stays(kind: str) -> None:
+    left = removed(with_labels(kind))
+    assert tags(left, "tif") == tags(original(kind), "tif")
+    assert b"xlabel" not in left[len(original(kind)) :]
+
+
+@pytest.mark.parametrize("kind", EDITED)
+def test_labels_outlive_an_edit_by_exiftool_and_go_without_a_trace(kind: str) -> None:
+    changed = edited(with_labels(kind), "tif", "-IFD0:Artist=someone", "-XMP:Rating=3")
+    assert labelled.document_of(changed) == labelled.document_of(with_labels(kind))
+    assert restored(changed) is None
+    left = removed(changed)
+    assert same_picture(left, original(kind))
+    found = tags(left, "tif")
+    assert found["IFD0:Artist"] == "someone"
+    assert found["XMP-xmp:Rating"] == 3
+    assert found.get("ExifIFD:UserComment") == tags(original(kind), "tif").get("ExifIFD:UserComment")
+    assert "xlabel" not in json.dumps(found)
+    assert embedding.get(left).copies == []
+
+
+@pytest.mark.parametrize("kind", ["colours", "LZW", "pages", "Motorola's order", "big", "EXIF and XMP"])
+@pytest.mark.parametrize(
+    "command",
+    [("tiffset", "-s", "315", "someone", "IN"), ("exiv2", "-Mset Exif.Image.Artist Ascii someone", "IN")],
+    ids=lambda command: str(command[0]),
+)
+def test_labels_outlive_other_tools_and_go_without_a_trace(kind: str, command: tuple[str, ...]) -> None:
+    if (kind, command[0]) == ("big", "exiv2"):
+        pytest.skip("exiv2 does not write BigTIFF")
+    changed = by(command[0], with_labels(kind), "tif", *command[1:])
+    assert labelled.document_of(changed) == labelled.document_of(with_labels(kind))
+    left = removed(changed)
+    assert embedding.get(left).copies == []
+    found = tags(left, "tif")
+    assert found["IFD0:Artist"] == "someone"
+    assert "xlabel" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("kind", ["colours", "palette", "JPEG", "pages", "Motorola's order", "tiles", "EXIF"])
+def test_the_stream_stays_where_tools_leave_the_picture_alone(kind: str) -> None:
+    data = original(kind)
+    same = fingerprint.stream(data)
+    assert fingerprint.stream(with_labels(kind)) == same
+    assert fingerprint.stream(by("tiffset", data, "tif", "-s", "315", "someone", "IN")) == same
+    assert fingerprint.stream(edited(data, "tif", "-Artist=me", "-Orientation#=3")) == same
+    assert fingerprint.stream(by("exiv2", data, "tif", "-Mset Exif.Image.Artist Ascii x", "IN")) == same
+
+
+def test_the_stream_follows_the_pixels_of_each_page_and_picture_and_what_they_mean() -> None:
+    pictures = [
+        saved(drawn()),
+        saved(drawn(seed=2)),
+        saved(drawn("L")),
+        saved(drawn(), compression="tiff_lzw"),
+        saved(drawn(), save_all=True, append_images=[drawn(seed=2)]),
+        saved(drawn(), save_all=True, append_images=[drawn(seed=3)]),
+        saved(drawn("P")),
+        written(1, 1),
+        written(1, 2),
+        by("tiffset", saved(drawn("L")), "tif", "-s", "262", "0", "IN"),  # white is zero
+        by("tiffset", saved(drawn("L", (32, 16))), "tif", "-s", "256", "16", "IN"),
+    ]
+    assert len({fingerprint.stream(data) for data in pictures}) == len(pictures)
+
+
+def test_a_packet_that_cannot_be_changed_is_left_alone() -> None:
+    data = saved(drawn(), tiffinfo={700: b"no packet at all"})
+    out, done = put(data)
+    assert done.forms["exif"] == "plain"
+    assert "XMP is left alone" in done.forms["xmp"]
+    assert restored(out) == data
+    with Image.open(io.BytesIO(out)) as image:
+        assert image.tag_v2[700] == b"no packet at all"  # type: ignore[attr-defined]
+
+
+def test_a_megabyte_of_labels_is_stored_plain() -> None:
+    data = saved(drawn())
+    document = b'{"noise":"%b"}' % np.random.default_rng(0).bytes(500_000).hex().encode()
+    done = embedding.put(data, Wrapped(document, 1, labelled.TIME))
+    out = b"".join(done.pieces)
+    assert done.forms == {"exif": "plain", "xmp": "plain"}
+    assert len(tags(out, "tif")["ExifIFD:UserComment"]) > 1_000_000
+    assert np.array_equal(matrix(out), matrix(data))
+    assert restored(out) == data
+
+
+def test_a_classic_file_does_not_grow_over_four_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "huge.tif"
+    path.write_bytes(saved(drawn()))
+    most = 2**32 - 1
+    ours = Parts(b"ASCII\0\0\0" + bytes(1000), None, None)
+    with path.open("r+b") as file:
+        file.truncate(most - 1600)
+        with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
+            changes = tiff.edits(view, ours)
+            assert most - 500 < len(view) + len(changes[-1].data) <= most
+            with pytest.raises(
+                NoRoomError, match=r"4,294,965,695 bytes and .* holds 4,294,967,295"
+            ) as refused:
+                tiff.edits(view, ours._replace(ours=xmp.Ours(document=bytes(1000))))
+            assert refused.value.carrier == "xmp"
+            with pytest.raises(NoRoomError) as refused:
+                tiff.edits(view, ours._replace(comment=bytes(2000)))
+            assert refused.value.carrier == "exif"
+
+
+def test_labels_in_a_large_file_are_found_by_its_last_pages(tmp_path: Path) -> None:
+    data = written(big=True)
+    path = tmp_path / "large.tif"
+    path.write_bytes(data)
+    with path.open("r+b") as file:
+        file.truncate(6 * 2**30)
+        with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
+            comment = b"ASCII\0\0\0" + b'{"xlabel":1}'
+            changes = tiff.edits(view, Parts(comment, None, None))
+    with path.open("r+b") as file:
+        for start, _, new in changes:
+            file.seek(start)
+            file.write(new)
+        file.flush()
+        with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
+            assert tiff.find(view).comment == (comment, "<")
+    with tifffile.TiffFile(path) as pages:
+        assert np.array_equal(pages.asarray(), arrays(data)[0])
+        assert pages.pages.first.tags["ExifTag"].value["UserComment"]
+
+
+def test_strips_that_are_named_again_and_again_are_refused() -> None:
+    data = bytearray(saved(Image.new("L", (1, 4000)), tiffinfo={278: 1}))
+    with Image.open(io.BytesIO(data)) as image:
+        count = len(image.tag_v2[279])  # type: ignore[attr-defined]
+    form = struct.Struct(f"<{count}I")
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        offsets, sizes = (file.pages.first.tags[tag] for tag in (273, 279))
+        assert offsets.dtype == sizes.dtype == 4
+        form.pack_into(data, offsets.valueoffset, *[0] * count)
+        form.pack_into(data, sizes.valueoffset, *[len(data) // 2] * count)
+    with pytest.raises(ValueError, match="again and again"):
+        fingerprint.stream(bytes(data))
+
+
+@pytest.mark.parametrize("kind", ["colours", "Motorola's order", "big tiles", "EXIF and XMP"])
+def test_a_file_that_is_cut_off_anywhere_raises_nothing_but_value_errors(kind: str) -> None:
+    data = with_labels(kind)
+    step = max(1, len(data) // 1500)
+    for length in {*range(0, len(data), step), *range(len(original(kind)), len(data), 5), *range(200)}:
+        tolerated(data[:length])
+
+
+@given(
+    kind=st.sampled_from(["colours", "pages", "pictures in pages", "big tiles", "EXIF and XMP"]),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8
+    ),
+    tail=st.booleans(),
+)
+@settings(max_examples=300)
+def test_mangled_bytes_raise_nothing_but_value_errors(
+    kind: str, changes: list[tuple[float, int]], tail: bool
+) -> None:
+    data = bytearray(with_labels(kind))
+    begun = len(original(kind)) if tail else 0
+    for share, value in changes:
+        data[begun + int(share * (len(data) - begun))] = value
+    tolerated(bytes(data))
