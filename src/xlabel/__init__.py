@@ -11,10 +11,14 @@ _HOME = {
     "open_bundle": "xlabel.jobs.bundle",
     "pack": "xlabel.jobs.pack",
     "read": "xlabel.jobs.convert",
+    "repair": "xlabel.jobs.repair",
     "unpack": "xlabel.jobs.unpack",
+    "validate": "xlabel.jobs.validate",
     "verify": "xlabel.jobs.verify",
     "write": "xlabel.jobs.convert",
     "Bundle": "xlabel.jobs.bundle",
+    "Finding": "xlabel.checks",
+    "Validation": "xlabel.jobs.validation",
     "Annotation": "xlabel.model",
     "Category": "xlabel.model",
     "embed": "xlabel.jobs.embed",
@@ -42,6 +46,7 @@ __all__ = [
     "CorruptError",
     "Dataset",
     "ExistsError",
+    "Finding",
     "Image",
     "InputError",
     "Loss",
@@ -49,6 +54,7 @@ __all__ = [
     "Problem",
     "Report",
     "Sample",
+    "Validation",
     "XlabelError",
     "__version__",
     "annotate",
@@ -59,14 +65,17 @@ __all__ = [
     "open_bundle",
     "pack",
     "read",
+    "repair",
     "show",
     "strip",
     "unpack",
+    "validate",
     "verify",
     "write",
 ]
 
 if TYPE_CHECKING:
+    from xlabel.checks import Finding
     from xlabel.errors import CorruptError, ExistsError, InputError, LossError, XlabelError
     from xlabel.jobs.annotate import annotate
     from xlabel.jobs.bundle import Bundle, open_bundle
@@ -74,9 +83,12 @@ if TYPE_CHECKING:
     from xlabel.jobs.embed import embed
     from xlabel.jobs.extract import extract, labels
     from xlabel.jobs.pack import pack
+    from xlabel.jobs.repair import repair
     from xlabel.jobs.show import show
     from xlabel.jobs.strip import strip
     from xlabel.jobs.unpack import unpack
+    from xlabel.jobs.validate import validate
+    from xlabel.jobs.validation import Validation
     from xlabel.jobs.verify import verify
     from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Report, Sample
 

@@ -348,6 +348,85 @@ def strip(
 
 
 @app.command
+def repair(
+    images: Path,
+    /,
+    *,
+    from_: Annotated[Path, Parameter(name="--from")],
+    output: Path | None = None,
+    pattern: str | None = None,
+    keep_time: Annotated[bool, Flag] = False,
+    dry_run: Annotated[bool, Flag] = False,
+    workers: int | None = None,
+) -> Any:
+    """Put labels back into images that lost them, and right those of images that were changed.
+
+    Parameters
+    ----------
+    images
+        Folder of images, one image, or a glob in quotes.
+    from_
+        A bundle, its annotation file, or a folder of images with labels inside or beside them.
+    output
+        Folder for copies; the images themselves then stay as they are.
+    pattern
+        Only images whose path fits this glob.
+    keep_time
+        Keep the files' times.
+    dry_run
+        Say what would be done, and write nothing.
+    workers
+        Processes to use. If not given: one a core, up to 8, and one for few images.
+    """
+    from xlabel.jobs.repair import repair as job
+
+    return _with_progress(
+        job,
+        images,
+        from_,
+        output=output,
+        pattern=pattern,
+        keep_time=keep_time,
+        dry_run=dry_run,
+        workers=workers,
+    )
+
+
+@app.command
+def validate(
+    source: Path,
+    /,
+    *,
+    against: Path | None = None,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    sarif: Path | None = None,
+    html: Path | None = None,
+    workers: int | None = None,
+) -> Any:
+    """Look for what is wrong with labels and their images; nothing is changed.
+
+    Parameters
+    ----------
+    source
+        Folder of images, one image, or a glob in quotes; or a folder or file of labels; or a bundle.
+    against
+        Bundle, annotation file or folder with the labels that the images once had: tells stale and stripped.
+    from_
+        Format of the labels: see `xlabel formats`. Found out by content if not given.
+    sarif
+        File to write the findings to as SARIF 2.1.0, for code hosts and editors.
+    html
+        File to write a page to, with pictures of what is wrong.
+    workers
+        Processes to use. If not given: one a core, up to 8, and one for few images.
+    """
+    from xlabel.jobs.validate import validate as job
+
+    options = {"against": against, "format": from_, "log": sarif, "html": html, "workers": workers}
+    return _with_progress(job, source, **options)
+
+
+@app.command
 def formats() -> Any:
     """List the label formats that this installation reads and writes, and what each can hold."""
     from xlabel.jobs.formats import formats as job
@@ -410,7 +489,9 @@ def main() -> None:
 
 
 def _print(result: Any, json: bool) -> None:
-    if json:
+    if json and hasattr(result, "json"):
+        sys.stdout.writelines(result.json())
+    elif json:
         import msgspec
 
         data = msgspec.to_builtins(result)
@@ -428,7 +509,14 @@ def _print(result: Any, json: bool) -> None:
 def _coloured(text: str) -> Any:
     from rich.text import Text
 
-    styles = {"note:": "dim", "next:": "cyan", "problem": "yellow", "loss": "yellow"}
+    styles = {
+        "note:": "dim",
+        "next:": "cyan",
+        "problem": "yellow",
+        "loss": "yellow",
+        "error": "red",
+        "warning": "yellow",
+    }
     out = Text()
     for number, line in enumerate(text.split("\n")):
         word = line.strip()

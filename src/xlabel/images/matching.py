@@ -1,8 +1,9 @@
 """Whether two pictures are the same, and how the one came from the other: turned, cropped, resized.
 
-A match is *exact* where every decoded pixel is equal, *reproduced* where doing the same to the one picture
-again gives exactly the other, and *alike* where only no part of it looks different. Two frames of a video may
-be alike. Pictures are arrays of height x width x channels, as stored, before any EXIF orientation.
+A match is *exact* where every decoded pixel is equal, and *reproduced* where doing the same to the one
+picture again gives exactly the other. It is *alike* where no part of it differs more than a compression makes
+it, and *seen* where it looks the same from afar; two frames of a video may be both. Pictures are arrays of
+height x width x channels, as stored, before any EXIF orientation.
 """
 
 import io
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
 
-EXACT, REPRODUCED, ALIKE = "exact", "reproduced", "alike"
+EXACT, REPRODUCED, ALIKE, SEEN = "exact", "reproduced", "alike", "seen"
 LOOKS = 256
 """Pixels of the longer side at which pictures are compared by their looks."""
 TILE = 8
@@ -30,6 +31,10 @@ DIFFERENT = 20.0
 """Mean difference of a tile, out of 255, beyond which two pictures show different things there."""
 APART = 5.0
 """Mean difference of all tiles beyond which pictures are not alike."""
+NOISE = 24.0
+"""Mean difference of a tile of full size that a compression still makes."""
+BIAS = 1.0
+"""Mean of all differences that it makes: it makes a picture neither darker nor brighter."""
 SMALLEST = 32
 """Pixels a side; a smaller picture is found in too many others."""
 LEAST_SCALE = 8
@@ -60,7 +65,7 @@ class Match(NamedTuple):
     """How a picture came from another: turned, then cut out, then resized."""
 
     proof: str
-    """exact, reproduced or alike."""
+    """exact, reproduced, alike or seen."""
     turn: int = 1
     """The EXIF orientation that would display the other picture like this one."""
     box: Box | None = None
@@ -156,10 +161,14 @@ def difference(one: Array, other: Array) -> tuple[float, float]:
     return float(tiles.max()), float(tiles.mean())
 
 
-def alike(one: Array, other: Array) -> bool:
-    """Whether no tile of two pictures of one shape looks different."""
+def likeness(one: Array, other: Array) -> str:
+    """alike, seen or nothing, for two pictures of one shape."""
     most, mean = difference(one, other)
-    return most <= DIFFERENT and mean <= APART
+    if most > DIFFERENT or mean > APART:
+        return ""
+    gap = _grey(one) - _grey(other)
+    tiles = np.abs(_tiles(gap)).mean(axis=(1, 3))
+    return ALIKE if tiles.max() <= NOISE and abs(float(gap.mean())) <= BIAS else SEEN
 
 
 def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -238,7 +247,8 @@ def _coded_again(source: Picture, target: Picture) -> Match | None:
     other = turned(source.first, turn)
     if target.coding and _coded(other, target):
         return Match(REPRODUCED, turn)
-    return Match(ALIKE, turn) if alike(other, target.first) else None
+    looks = likeness(other, target.first)
+    return Match(looks, turn) if looks else None
 
 
 def _resized(source: Picture, target: Picture) -> Match | None:
@@ -259,8 +269,11 @@ def _resized(source: Picture, target: Picture) -> Match | None:
     most, mean, turn = best
     if mean > APART or most > DIFFERENT:
         return None
-    name = _reproducing(turned(source.first, turn), target)
-    return Match(REPRODUCED if name else ALIKE, turn, None, target.size, name)
+    other = turned(source.first, turn)
+    if name := _reproducing(other, target):
+        return Match(REPRODUCED, turn, None, target.size, name)
+    looks = likeness(_small(other, target.size)[..., None], _grey(target.first)[..., None])
+    return Match(looks or SEEN, turn, None, target.size)
 
 
 def _unlike(one: Array, other: Array) -> tuple[float, float]:
@@ -334,9 +347,11 @@ def _cut_out_alike(source: Picture, target: Picture) -> Match | None:
         return None
     _, turn, (x, y) = best
     part = turned(source.first, turn)[y : y + height, x : x + width]
-    if not alike(part, target.first):
+    proof = likeness(part, target.first)
+    if not proof:
         return None
-    proof = REPRODUCED if target.coding and _coded(np.ascontiguousarray(part), target) else ALIKE
+    if target.coding and _coded(np.ascontiguousarray(part), target):
+        proof = REPRODUCED
     return Match(proof, turn, (x, y, width, height))
 
 

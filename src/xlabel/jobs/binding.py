@@ -11,7 +11,7 @@ import msgspec
 
 from xlabel import images
 from xlabel.images import Buffer, Header, embedding, fingerprint, matching
-from xlabel.images.matching import ALIKE, EXACT, REPRODUCED, Match, Picture
+from xlabel.images.matching import ALIKE, EXACT, REPRODUCED, SEEN, Match, Picture
 from xlabel.jobs.known import Known, known
 from xlabel.model import Annotation, Sample
 from xlabel.model import document as documents
@@ -22,9 +22,8 @@ from xlabel.model.reframe import Change, reframed
 __all__ = ["Known", "Verdict", "judge", "known"]
 
 INTACT, STALE, STRIPPED, NEVER = "intact", "stale", "stripped", "never"
-SEEN = "seen"
-"""The proof that is none: by a perceptual hash."""
 PROVED = (EXACT, REPRODUCED)
+_PROOFS = (EXACT, REPRODUCED, ALIKE, SEEN)
 CLOSE = 24
 """Of 256 bits, how many of a perceptual hash may differ for two pictures to be called alike."""
 MARGIN = 20
@@ -54,7 +53,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The same for a person: "resized from 640x480 to 320x240"."""
     proof: str = ""
     """`exact`: by equal pixels or bytes; `reproduced`: doing the same again gives the same pixels; `alike`
-    and `seen`: by looks, which proves nothing."""
+    (from near) and `seen` (from afar): by looks, which proves nothing."""
     source: str | None = None
     """The key of the image in the source that has its labels, where the file itself does not."""
     number: int | None = None
@@ -92,6 +91,19 @@ def judge(
     if held is None:
         return _unlabelled(data, header, source, key)
     return _labelled(data, header, held, source, key)
+
+
+def settled(data: Buffer, source: Known, held: Document | None) -> bool:
+    """Whether `judge` need not look for the picture in all of the source; `held` are the image's labels.
+
+    Otherwise the source decodes all of its images the first time that something is to be found by its pixels
+    (`Known.decode` does that beforehand).
+    """
+    stream = _stream(data)
+    if held is not None:
+        own = held.image.stream
+        return stream is None or own in (None, stream) or bool(source.of_stream(own))
+    return not source.has_pictures or bool(source.of_stream(stream)) or bool(source.of_bytes(data))
 
 
 def stored(data: Buffer) -> Document | None:
@@ -199,7 +211,7 @@ def _candidates(source: Known, data: Buffer, target: Picture, key: str) -> list[
             match = matching.part(origin, target) if origin else None
             if match is not None:
                 found.append(_Candidate(number, match))
-    return sorted(found, key=lambda candidate: (EXACT, REPRODUCED, ALIKE).index(candidate.match.proof))
+    return sorted(found, key=lambda candidate: _PROOFS.index(candidate.match.proof))
 
 
 def _proved(source: Known, candidates: list[_Candidate]) -> list[_Candidate]:
@@ -238,7 +250,7 @@ def _chosen(
 
 def _is(verdict: Verdict, name: str) -> str:
     """Which picture of the source an image is, in words."""
-    if verdict.proof == ALIKE:
+    if verdict.proof not in PROVED:
         return f"it looks like {name}" + ("" if verdict.state == INTACT else f", {verdict.what}")
     return f"it is {name}" + ("" if verdict.state == INTACT else f", {verdict.what}")
 

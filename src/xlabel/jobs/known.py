@@ -116,6 +116,15 @@ class Known:
                 self._recent.popitem(last=False)
         return found
 
+    @property
+    def decoded(self) -> bool:
+        """Whether images can be found by their pixels at once."""
+        return self._pixels is not None
+
+    def decode(self) -> None:
+        """Decode all images, so that others are found by their pixels; before processes are started."""
+        self._decoded()
+
     def of_stream(self, digest: str | None) -> list[int]:
         """The images with this fingerprint of their compressed data."""
         return [] if digest is None else self._streams.find(bytes.fromhex(digest))
