@@ -138,7 +138,7 @@ class LabelmeLabels(NamedLabels):
         parts: dict[Part, int] = {}
         for index, shape in enumerate(document["shapes"]):
             try:
-                annotation = _annotation(shape, size, self.category)
+                annotation = annotation_of(shape, size, self.category)
             except ValueError as error:
                 self._report(path, f"shapes[{index}]: ", error)
                 slots.append([shape])
@@ -286,7 +286,7 @@ def _flagged(category: Category) -> Annotation:
     return Annotation(category=category)
 
 
-def _annotation(
+def annotation_of(
     shape: Any, size: tuple[int | None, int | None], category: Callable[[str], Category]
 ) -> Annotation:
     """A shape; ValueError(code, message) where it cannot be read."""
@@ -632,7 +632,7 @@ def _read_again(shapes: list[dict[str, Any]], sample: Sample) -> Annotation | No
     """The annotation that these shapes are, if they are one."""
     size = sample.drawn or (sample.image.width, sample.image.height)
     try:
-        parts = [_annotation(shape, size, _nameless) for shape in shapes]
+        parts = [annotation_of(shape, size, _nameless) for shape in shapes]
         of = {_part_of(shape) for shape in shapes}
     except ValueError:
         return None

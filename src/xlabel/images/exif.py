@@ -98,7 +98,7 @@ def ours(comment: tuple[bytes, str] | None) -> bytes | None:
     return found if payload.is_payload(found) else None
 
 
-def described(block: memoryview) -> list[str]:
+def described(block: memoryview) -> tuple[str, ...]:
     """What ImageDescription and XPComment of the first directory say; nothing where the block is broken."""
     try:
         form = ifd.form_of(block)
@@ -110,8 +110,8 @@ def described(block: memoryview) -> list[str]:
             bytes(ifd.value(block, fields[_XP_COMMENT])).decode("utf-16-le") if _XP_COMMENT in fields else "",
         ]
     except (ValueError, LookupError):
-        return []
-    return [clean for one in found if (clean := (one or "").strip("\0 \t\r\n\ufeff"))]
+        return ()
+    return tuple(clean for one in found if (clean := (one or "").strip("\0 \t\r\n\ufeff")))
 
 
 def edits(

@@ -83,6 +83,7 @@ def cut(data: memoryview) -> str | None:
 def find(data: memoryview) -> Carriers:
     """The first Exif and XMP segments, the Extended XMP that belongs to them, and comments like ours."""
     comment = packet = None
+    described: tuple[str, ...] = ()
     texts: list[bytes] = []
     extensions: list[memoryview] = []
     for marker, at, end in segments(data):
@@ -90,6 +91,8 @@ def find(data: memoryview) -> Carriers:
             start = bytes(data[at + 4 : at + 39])
             if start.startswith(exif.PREFIX):
                 comment = comment or exif.comment(data[at + 10 : end])
+                if exif.ours(comment) is None:
+                    described += exif.described(data[at + 10 : end])
             elif start.startswith(XMP):
                 packet = packet or bytes(data[at + 4 + len(XMP) : end])
             elif start == EXTENSION:
@@ -99,7 +102,7 @@ def find(data: memoryview) -> Carriers:
         if end > len(data):
             raise ShortError(end)
     extended = _extended(packet, extensions) if packet and extensions else None
-    return Carriers(comment, packet, extended, tuple(texts))
+    return Carriers(comment, packet, extended, tuple(texts), described)
 
 
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
