@@ -80,6 +80,11 @@ def sidecar(wrapped: Wrapped, why: str) -> bytes:
     return b'%b"why":%b,%b\n' % (START[:1], _encoder.encode(why), text[1:])
 
 
+def is_sidecar(text: bytes) -> bool:
+    """Whether a text begins as that of a file beside an image does."""
+    return text.startswith((b'{"why":', START))
+
+
 def is_payload(text: bytes) -> bool:
     """Whether a text is meant to be a payload."""
     return text[:64].lstrip(b" \r\n\t").startswith(START)

@@ -17,8 +17,8 @@ from xlabel.images.payload import Wrapped
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import notes
 from xlabel.jobs.labels import Found
-from xlabel.jobs.putting import embedded, now, picture, target_folder
-from xlabel.jobs.selection import select
+from xlabel.jobs.putting import ForeignError, embedded, now, picture, target_folder
+from xlabel.jobs.selection import select, sweep
 from xlabel.jobs.spread import spread
 from xlabel.model import Annotation, Image, Problem, Report, Sample
 from xlabel.model import document as documents
@@ -95,6 +95,8 @@ def embed(
     else:
         found = _given(selected, tuple(labels))
     found.labels.bind(selected.keys)
+    if not dry_run:
+        sweep(selected)
     how = How(overwrite, sidecar, mwg, fingerprint == "pixels", keep_time, dry_run)
     target = None if output is None else target_folder(output, selected)
     worker = _Worker(selected, found, target, how)
@@ -162,6 +164,7 @@ class _Worker:
                 header = images.header(data)
             except ValueError as error:
                 done.problems.append(Problem(where, "undecodable", f"{error}; no labels put into it"))
+                self._copy(name, data, seen)
                 return
             image = Image(key=key)
             if header is not None:
@@ -172,6 +175,7 @@ class _Worker:
             done.unread += [] if unread is None else [unread]
             if sample.origin is None:
                 done.counts["without"] += 1
+                self._copy(name, data, seen)
                 return
             if sample.turned:
                 done.turned.append(key)
@@ -182,7 +186,11 @@ class _Worker:
     ) -> None:
         how = self._how
         try:
-            change = embedded(data, sample, pixels=how.pixels, mwg=how.mwg)
+            change = embedded(data, sample, pixels=how.pixels, mwg=how.mwg, overwrite=how.overwrite)
+        except ForeignError as error:
+            done.problems.append(Problem(where, "foreign-comment", str(error)))
+            self._copy(name, data, seen)
+            return
         except ValueError as error:
             self._beside(data, seen, sample, name, where, done, str(error))
             return
@@ -196,32 +204,50 @@ class _Worker:
                 done.forms[f"{carrier} packed, to save room,"] += 1
             elif form != "plain":
                 done.forms[f"{carrier} left out ({form})"] += 1
-        if how.dry_run:
-            return
         pieces: list[Buffer] = [data] if change is None else change.pieces
         if self._target is not None:
-            rewrite.create(self._target + name, pieces, seen.info, keep_time=how.keep_time)
-        else:
+            self._copy(name, data, seen, pieces)
+        elif not how.dry_run:
             rewrite.replace(seen, pieces, keep_time=how.keep_time)
-            if seen.info.st_nlink > 1:
-                done.forms["another name (hard link) keeps the file without labels:"] += 1
+        if self._target is None and seen.info.st_nlink > 1:
+            done.forms["another name (hard link) keeps the file as it was"] += 1
 
     def _beside(
         self, data: Buffer, seen: rewrite.Seen, sample: Sample, name: bytes, where: str, done: Done, why: str
     ) -> None:
+        self._copy(name, data, seen)
         if not self._how.sidecar:
             message = f"{why}; its labels go into a file beside it with --sidecar"
             done.problems.append(Problem(where, "no-room", message))
             return
-        done.counts["sidecars"] += 1
         done.counts["annotations"] += len(sample.annotations)
+        beside = (self._target or self._root) + name + SIDECAR.encode()
+        document = documents.encode(documents.document(sample, picture(data, sample, self._how.pixels)))
+        before = _beside_now(beside)
+        if before is not None and before.document == document:
+            done.counts["unchanged"] += 1
+            return
+        done.counts["sidecars"] += 1
         if not self._how.dry_run:
-            path = (self._target or self._root) + name
-            if self._target is not None:
-                rewrite.create(path, [data], seen.info, keep_time=self._how.keep_time)
-            document = documents.encode(documents.document(sample, picture(data, sample, self._how.pixels)))
-            text = payload.sidecar(Wrapped(document, 1, now()), why)
-            rewrite.create(path + SIDECAR.encode(), [text], seen.info)
+            text = payload.sidecar(Wrapped(document, before.revision + 1 if before else 1, now()), why)
+            rewrite.create(beside, [text], seen.info)
+
+    def _copy(
+        self, name: bytes, data: Buffer, seen: rewrite.Seen, pieces: list[Buffer] | None = None
+    ) -> None:
+        """The copy of an image, changed or as it is, where copies are wanted."""
+        if self._target is not None and not self._how.dry_run:
+            path = self._target + name
+            rewrite.create(path, pieces or [data], seen.info, keep_time=self._how.keep_time)
+
+
+def _beside_now(path: bytes) -> Wrapped | None:
+    """The labels in a file beside an image."""
+    try:
+        with open(path, "rb") as file:
+            return payload.unwrap(file.read())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 class _Given:

@@ -7,23 +7,41 @@ from pathlib import Path
 import msgspec
 
 from xlabel.errors import ExistsError, InputError
-from xlabel.images import Buffer, embedding, fingerprint, regions
+from xlabel.images import Buffer, embedding, fingerprint, regions, xmp
 from xlabel.images.embedding import Put
 from xlabel.images.payload import Wrapped
 from xlabel.model import Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Picture
+from xlabel.model.report import visible
 from xlabel.stores.local import Scan
 
+SHOWN = 60
+"""Characters of somebody else's text in a message."""
 
-def embedded(data: Buffer, sample: Sample, *, pixels: bool = False, mwg: bool = False) -> Put | None:
+
+class ForeignError(InputError):
+    """The place where labels go holds somebody else's text."""
+
+
+def embedded(
+    data: Buffer, sample: Sample, *, pixels: bool = False, mwg: bool = False, overwrite: bool = False
+) -> Put | None:
     """How a file is changed to hold the labels of `sample`; None where it holds equal ones.
 
-    ValueError where it cannot hold them. What is ours in it gives way; the revision goes up by one. `pixels`
-    adds the fingerprints that need decoding, `mwg` people as face regions.
+    ValueError where it cannot hold them, ForeignError where its UserComment is somebody else's and
+    `overwrite` was not said. What is ours in it gives way; the revision goes up by one. `pixels` adds the
+    fingerprints that need decoding, `mwg` people as face regions.
     """
     found = embedding.get(data)
     newest = found.newest
+    foreign = found.foreign
+    if foreign is not None and not overwrite:
+        text = visible(foreign if len(foreign) <= SHOWN else foreign[: SHOWN - 1] + "…")
+        raise ForeignError(
+            f"its EXIF UserComment holds somebody else's text, {text!r}; --overwrite puts the labels in its "
+            "place, and strip puts it back"
+        )
     clean, base = data, newest
     if found.copies:
         restored = embedding.restore(data, newest) if newest else None
@@ -33,12 +51,13 @@ def embedded(data: Buffer, sample: Sample, *, pixels: bool = False, mwg: bool = 
     if before is not None and before.stream == shown.stream and shown.pixels is None:
         shown = msgspec.structs.replace(shown, pixels=before.pixels, perceptual=before.perceptual)
     document = documents.encode(documents.document(sample, shown))
-    if newest is not None and newest.document == document and not found.faults():
-        return None
     image = sample.image
     size = (image.width or 0, image.height or 0)
-    projected = regions.iptc(sample.annotations, *size, image.orientation) if all(size) else b""
     faces = regions.faces(sample.annotations, *size, image.orientation) if mwg and all(size) else b""
+    same = newest is not None and newest.document == document and not found.faults()
+    if same and foreign is None and bool(faces) <= (xmp.MWG.encode() in (found.carriers.xmp or b"")):
+        return None
+    projected = regions.iptc(sample.annotations, *size, image.orientation) if all(size) else b""
     wrapped = Wrapped(document, newest.revision + 1 if newest else 1, now())
     return embedding.put(clean, wrapped, regions=projected, faces=faces)
 
@@ -67,7 +86,7 @@ def target_folder(output: str | os.PathLike[str], selected: Scan) -> bytes:
     target = Path(output)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ExistsError(f"{target}: expected a new or empty folder for the copies")
-    if target.resolve().is_relative_to(Path(selected.root).resolve()) and target.resolve() != Path.cwd():
+    if target.resolve().is_relative_to(Path(selected.root).resolve()):
         raise InputError(f"{target}: lies inside {selected.root}; give a folder outside")
     return os.fsencode(target) + b"/"
 

@@ -3,12 +3,14 @@
 import os
 from array import array
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from xlabel.errors import InputError
 from xlabel.model.report import counted
+from xlabel.stores import rewrite
 from xlabel.stores.local import Paths, Scan, scan
 
 MAGIC = frozenset("*?[")
@@ -33,6 +35,8 @@ def select(place: Place, pattern: str | None = None) -> Scan:
     Raises InputError where there is none.
     """
     path = os.fspath(place)
+    if not os.path.exists(path) and not MAGIC.intersection(path):
+        raise InputError(f"{path}: expected an image, a folder of images or a glob, found nothing there")
     if not os.path.exists(path) and MAGIC.intersection(path):
         root, pattern = _split(path)
         found = scan(root, pattern)
@@ -56,6 +60,28 @@ def select(place: Place, pattern: str | None = None) -> Scan:
         others = f", only {counted(found.others, 'other files')}" if found.others else ""
         raise InputError(f"{path}: expected images{matched}, found none{others}")
     return found
+
+
+def sweep(selected: Scan) -> None:
+    """Remove what runs that were killed have left in the folders of images; what is being written stays."""
+    root = os.fsencode(selected.root)
+    if len(selected.keys) == 1:  # whose folder may be large
+        rewrite.sweep(rewrite.temporary(os.path.realpath(root + b"/" + selected.keys.raw(0, 1)[0])))
+        return
+    left = {root + b"/" + name.rpartition(b"/")[0] for name in selected.keys.names()}
+    swept: set[bytes] = set()
+    while left:
+        folder = left.pop()
+        swept.add(folder)
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(b".") and entry.name.endswith(rewrite.SUFFIX):
+                    rewrite.sweep(entry.path)
+                elif (
+                    entry.is_symlink()
+                    and (there := os.path.dirname(os.path.realpath(entry.path))) not in swept
+                ):
+                    left.add(there)
 
 
 def _at_top(found: Scan) -> Scan:

@@ -1,11 +1,14 @@
 """A function over many ranges of images, in several processes, with results in order."""
 
+import os
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_all_start_methods, get_context
+from threading import Thread
 from typing import Any, TypeVar
 
 from xlabel.errors import XlabelError
@@ -34,7 +37,9 @@ def spread(work: Callable[[int, int], T], count: int, processes: int | None = No
             yield work(start, stop)
         return
     _work = work
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("fork"), initializer=_quiet)
+    pool = ProcessPoolExecutor(
+        processes, mp_context=get_context("fork"), initializer=_begin, initargs=(os.getpid(),)
+    )
     waiting: deque[Future[T]] = deque()
     try:
         for start, stop in ranges:
@@ -58,6 +63,14 @@ def _call(start: int, stop: int) -> Any:
     return _work(start, stop)
 
 
-def _quiet() -> None:
+def _begin(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    """End with a parent that is killed: the queue that we wait at would never tell us."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)

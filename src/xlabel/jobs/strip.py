@@ -9,10 +9,11 @@ import msgspec
 
 from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import SIDECAR
-from xlabel.images import embedding
-from xlabel.jobs.selection import Place, select_all
+from xlabel.images import embedding, payload
+from xlabel.jobs.selection import Place, select_all, sweep
 from xlabel.jobs.spread import spread
 from xlabel.model import Problem, Report
+from xlabel.model.report import counted
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan, key_of
 
@@ -39,8 +40,8 @@ def strip(
     """Remove the labels from image files; gives a report.
 
     `images` is a folder, a file or a glob, or several. A file that nobody changed since it was labelled is
-    byte for byte what it was before. Where somebody did, only what is ours is taken out, and the file is listed, since its
-    original bytes cannot be proved.
+    byte for byte what it was before. Where somebody did, only what is ours is taken out, and the file is
+    listed, since its original bytes cannot be proved.
 
     >>> xlabel.strip("images/a.jpg").done
     {'images': 1, 'restored': 1}
@@ -52,6 +53,8 @@ def strip(
     total = Counter[str]()
     for place in places:
         report.problems += place.problems
+        if not dry_run:
+            sweep(place)
         for done in spread(_Worker(place, keep_time, dry_run), len(place.keys), workers):
             total += done.counts
             report.problems += done.problems
@@ -60,7 +63,10 @@ def strip(
                 progress(report.bytes, size)
     images_met = sum(len(place.keys) for place in places)
     report.done = {"images": images_met, "restored": total["restored"]}
-    report.done |= {word: total[word] for word in ("cleaned", "sidecars", "without labels") if total[word]}
+    report.done |= {word: total[word] for word in ("cleaned", "sidecars", "never labelled") if total[word]}
+    if total["linked"]:
+        links = counted(total["linked"], "images")
+        report.notes.append(f"another name (hard link) keeps the file as it was in {links}")
     if dry_run:
         report.notes.append("nothing was written: --dry-run")
     report.problems.sort()
@@ -92,18 +98,17 @@ class _Worker:
         return done
 
     def _image(self, path: bytes, where: str, done: Done) -> None:
-        beside = path + SIDECAR.encode()
-        if os.path.isfile(beside):
+        beside = _is_sidecar(path + SIDECAR.encode())
+        if beside:
             done.counts["sidecars"] += 1
             if not self._dry_run:
-                os.unlink(beside)
-            return
+                os.unlink(path + SIDECAR.encode())
         try:
             labelled = bool(rewrite.look(path, embedding.get).copies)
         except ValueError:  # no image, or one that cannot hold labels
             labelled = False
         if not labelled:
-            done.counts["without labels"] += 1
+            done.counts["never labelled"] += not beside
             return
         with rewrite.opened(path) as (data, seen):
             done.bytes += len(data)
@@ -121,3 +126,13 @@ class _Worker:
                 done.problems.append(Problem(where, "not-provable", message))
             if not self._dry_run:
                 rewrite.replace(seen, pieces, keep_time=self._keep_time)
+            done.counts["linked"] += seen.info.st_nlink > 1
+
+
+def _is_sidecar(path: bytes) -> bool:
+    """Whether a file beside an image is one of ours, whole or not."""
+    try:
+        with open(path, "rb") as file:
+            return payload.is_sidecar(file.read(64))
+    except (FileNotFoundError, IsADirectoryError):
+        return False

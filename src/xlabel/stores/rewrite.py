@@ -8,6 +8,7 @@ do it, and the other is told.
 import mmap
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EDQUOT, ENOSPC
@@ -98,6 +99,13 @@ def create(path: bytes, pieces: list[Buffer], like: os.stat_result, *, keep_time
         pass
 
 
+def temporary(path: bytes) -> bytes:
+    """The temporary file by which a file is written."""
+    folder, name = os.path.split(path)
+    short = name if len(name) <= 240 else name[:180] + xxh3_64_hexdigest(name).encode()
+    return os.path.join(folder, b"." + short + SUFFIX)
+
+
 def sweep(path: bytes) -> None:
     """Remove a temporary file that a killed process left; one that is being written stays."""
     try:
@@ -106,7 +114,8 @@ def sweep(path: bytes) -> None:
         return
     try:
         flock(fd, LOCK_EX | LOCK_NB)
-        os.unlink(path)
+        if os.stat(path).st_ino == os.fstat(fd).st_ino:
+            os.unlink(path)
     except OSError:
         pass
     finally:
@@ -116,20 +125,19 @@ def sweep(path: bytes) -> None:
 @contextmanager
 def _temporary(path: bytes, pieces: list[Buffer], like: os.stat_result, keep_time: bool) -> Iterator[None]:
     """A temporary file of the path's own, locked; it takes the path's place once the caller has looked."""
-    folder, name = os.path.split(path)
-    short = name if len(name) <= 240 else name[:180] + xxh3_64_hexdigest(name).encode()
-    temporary = os.path.join(folder, b"." + short + SUFFIX)
-    fd = _locked(temporary, path)
+    draft = temporary(path)
+    fd = _locked(draft, path)
     try:
-        yield
         os.ftruncate(fd, 0)
         _write(fd, pieces)
-        _like(fd, like)
+        _like(fd, like, path)
         if keep_time:
             os.utime(fd, ns=(like.st_atime_ns, like.st_mtime_ns))
-        os.rename(temporary, path)
+        yield
+        os.rename(draft, path)
     except BaseException as error:
-        os.unlink(temporary)
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
         if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
             raise StoreError(f"{os.fsdecode(path)}: the disk is full; the file is as it was") from None
         raise
@@ -164,11 +172,16 @@ def _write(fd: int, pieces: list[Buffer]) -> None:
             left[0] = left[0][done:]
 
 
-def _like(fd: int, info: os.stat_result) -> None:
-    os.fchmod(fd, stat.S_IMODE(info.st_mode))
+def _like(fd: int, info: os.stat_result, path: bytes) -> None:
+    """Mode and owner of another file, and the attributes of the one whose place is taken."""
     if (info.st_uid, info.st_gid) != (os.geteuid(), os.getegid()):
         with suppress(PermissionError):
             os.fchown(fd, info.st_uid, info.st_gid)
+    os.fchmod(fd, stat.S_IMODE(info.st_mode))
+    if sys.platform == "linux":
+        with suppress(OSError):
+            for name in os.listxattr(path):
+                os.setxattr(fd, name, os.getxattr(path, name))
 
 
 def _identity(info: os.stat_result) -> tuple[int, ...]:
