@@ -1,0 +1,45 @@
+"""Whether an image file is what its name says, whole, and the right way up."""
+
+from collections.abc import Iterator
+
+from xlabel import images
+from xlabel.checks import Fault
+from xlabel.images import Buffer, Header
+
+SUFFIXES = {
+    "image/jpeg": "jpg jpeg jpe jfif mpo",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/tiff": "tif tiff",
+    "image/avif": "avif heif",
+    "image/heic": "heic heif",
+    "image/gif": "gif",
+    "image/bmp": "bmp dib",
+    "image/jxl": "jxl",
+    "image/jp2": "jp2 j2k jpx jpf",
+}
+"""The endings that files of each type have."""
+
+_KNOWN = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes.split()}
+
+
+def look(data: Buffer, name: str) -> tuple[Header | None, list[Fault]]:
+    """The header of a whole image file, and what is wrong with the file. No pixel is decoded."""
+    try:
+        header = images.header(data)
+    except ValueError as error:
+        return None, [Fault("undecodable", str(error))]
+    if header is None:
+        return None, [Fault("undecodable", f"begins with {bytes(data[:8])!r}, which no image does")]
+    return header, list(_faults(header, data, name))
+
+
+def _faults(header: Header, data: Buffer, name: str) -> Iterator[Fault]:
+    reason = images.cut(data)
+    if reason:
+        yield Fault("cut-off", reason)
+    suffix = name.rpartition(".")[2].lower() if "." in name.rpartition("/")[2] else ""
+    if suffix in _KNOWN and suffix not in SUFFIXES.get(header.mime, suffix).split():
+        yield Fault("wrong-suffix", f"is called .{suffix} and holds {header.mime}")
+    if header.stated != header.orientation:
+        yield Fault("bad-orientation", f"the EXIF orientation is {header.stated}")

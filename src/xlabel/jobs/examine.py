@@ -1,0 +1,332 @@
+"""One image after the other, with its labels: what is wrong with them, and what has to be known of all."""
+
+import heapq
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+from xxhash import xxh3_128_digest
+
+from xlabel.checks import Fault, Finding, files, finding, geometry, room, twins
+from xlabel.checks.codes import rule
+from xlabel.checks.names import Name
+from xlabel.errors import CorruptError, InputError
+from xlabel.formats.embedded import EmbeddedLabels
+from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
+from xlabel.images import Buffer, Header, embedding
+from xlabel.jobs import labels as labelling
+from xlabel.jobs.binding import INTACT, NEVER, STALE, STRIPPED, Verdict, judge
+from xlabel.jobs.bundle import Bundle
+from xlabel.jobs.labels import Found
+from xlabel.jobs.putting import embedded
+from xlabel.jobs.validation import Full
+from xlabel.model import Image, Problem, Sample
+from xlabel.model import document as documents
+from xlabel.model.document import Picture
+from xlabel.stores import rewrite
+from xlabel.stores.local import Scan
+
+T = TypeVar("T")
+
+FULLEST = 5
+"""So many images are named for how full they are."""
+SUPERSEDED = frozenset({"outside-image", "inverted-box", "score-range", "stale-labels"})
+"""What readers find in labels that they keep, and that is found again here with more to say."""
+RECOMPRESSED = "recompressed"
+"""What `judge` calls an image whose labels hold, though its pixels are no longer what they were."""
+STATES = {INTACT: "intact", STALE: "stale", STRIPPED: "stripped", NEVER: "never labelled"}
+"""How the labels inside an image stand."""
+
+
+Names = dict[Name, tuple[int, str]]
+"""The categories that annotations have: how many, and the first image that has one."""
+
+
+class Set(Protocol):
+    """Images by number, with their labels. One object belongs to one process."""
+
+    def __len__(self) -> int: ...
+
+    def key(self, number: int) -> str:
+        """The key of an image."""
+
+    def where(self, number: int) -> str:
+        """What a person calls its file."""
+
+    def opened(self, number: int) -> AbstractContextManager[Buffer]:
+        """What gives the bytes of its file."""
+
+    def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
+        """Its labels, and the record that holds them where that cannot be read."""
+
+    def inside(self, image: Image, data: Buffer) -> Sample | None:
+        """The labels in the file, where `sample` gives others."""
+
+    def label_file(self, image: Image) -> str | None:
+        """The file that the labels are in, where that is not the image's own."""
+
+    def problems(self) -> list[Problem]:
+        """What was wrong with the labels that were read since the last call."""
+
+
+class Done(msgspec.Struct):
+    """What was found in a range of images."""
+
+    counts: Counter[str]
+    findings: list[Finding]
+    digests: bytes
+    """16 bytes of each file's content; zeros where it could not be read."""
+    names: Names
+    states: Counter[str]
+    doubtful: list[int]
+    """Images whose labels inside are stale or not there, of which a source may know more."""
+    fullest: list[Full]
+    used: int
+    bytes: int
+
+
+class FileSet:
+    """Image files with the labels inside or beside them, or given."""
+
+    def __init__(self, selected: Scan, found: Found) -> None:
+        self._selected = selected
+        self._root = os.fsencode(selected.root) + b"/"
+        self._found = found
+        self._labels = found.labels
+        self._other = found.inside if isinstance(found.inside, EmbeddedLabels) else None
+
+    def __len__(self) -> int:
+        return len(self._selected.keys)
+
+    def key(self, number: int) -> str:
+        return self._selected.keys[number]
+
+    def where(self, number: int) -> str:
+        return f"{self._selected.root}/{self.key(number)}"
+
+    @contextmanager
+    def opened(self, number: int) -> Iterator[Buffer]:
+        (name,) = self._selected.keys.raw(number, number + 1)
+        with rewrite.opened(self._root + name) as (data, _):
+            yield data
+
+    def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
+        return labelling.load(self._labels, image, data)
+
+    def inside(self, image: Image, data: Buffer) -> Sample | None:
+        return self._other.load_from(data, image) if self._other else None
+
+    def label_file(self, image: Image) -> str | None:
+        return path_of(self._labels, image)
+
+    def problems(self) -> list[Problem]:
+        return [*_taken(self._labels), *(_taken(self._other) if self._other else ())]
+
+
+class BundleSet:
+    """The frames of a bundle with the labels of its annotation file, or those inside the images."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._inside = EmbeddedLabels(_Nowhere(str(bundle.media)))
+
+    def __len__(self) -> int:
+        return len(self._bundle)
+
+    def key(self, number: int) -> str:
+        return self._bundle.keys[number]
+
+    def where(self, number: int) -> str:
+        return f"{self._bundle.media}/{self.key(number)}"
+
+    @contextmanager
+    def opened(self, number: int) -> Iterator[Buffer]:
+        yield self._bundle.image_bytes(number)
+
+    def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
+        if self._bundle.described:
+            held = self._bundle[number]
+            return replace(held, image=image) if image.width else held, None
+        return labelling.load(self._inside, image, data)
+
+    def inside(self, image: Image, data: Buffer) -> Sample | None:
+        return self._inside.load_from(data, image) if self._bundle.described else None
+
+    def label_file(self, image: Image) -> str | None:
+        return None
+
+    def problems(self) -> list[Problem]:
+        return _taken(self._inside)
+
+
+class Examine:
+    """Examines a range of images; one a process."""
+
+    def __init__(self, images: Set, *, known: bool) -> None:
+        """`known`: a source is asked about doubtful images afterwards."""
+        self._images = images
+        self._known = known
+
+    def __call__(self, start: int, stop: int) -> Done:
+        done = Done(Counter(), [], b"", {}, Counter(), [], [], 0, 0)
+        digests = bytearray()
+        for number in range(start, stop):
+            digests += self._image(number, done)
+        done.digests = bytes(digests)
+        return done
+
+    def _image(self, number: int, done: Done) -> bytes:
+        """Examine an image; gives the digest of its content."""
+        images = self._images
+        key, where = images.key(number), images.where(number)
+        try:
+            with images.opened(number) as data:
+                done.bytes += len(data)
+                header, faults = files.look(data, key)
+                done.findings += [finding(fault.code, where, fault.message, image=key) for fault in faults]
+                verdict = judge(data)
+                stale = verdict.state == STALE and verdict.kind != RECOMPRESSED
+                self._labels(number, data, header, key, where, stale, done)
+                if self._known and verdict.state != INTACT:
+                    done.doubtful.append(number)
+                else:
+                    done.states[verdict.state] += 1
+                    done.findings += verdict_findings(verdict, where, key)
+                return xxh3_128_digest(data)
+        except OSError as error:
+            done.findings.append(finding("unreadable", where, error.strerror or str(error), image=key))
+        except (InputError, CorruptError) as error:
+            done.findings.append(finding("unreadable", where, str(error), image=key))
+        return bytes(16)
+
+    def _labels(
+        self, number: int, data: Buffer, header: Header | None, key: str, where: str, stale: bool, done: Done
+    ) -> None:
+        images = self._images
+        image = image_of(key, header)
+        sample, _ = images.sample(number, image, data)
+        other = images.inside(image, data)
+        done.findings += [told(p, image=key) for p in images.problems() if p.code not in SUPERSEDED]
+        done.used += sample.origin is not None
+        if other is not None and sample.origin is not None:
+            difference = labelling.disagreement(sample, other)
+            if difference:
+                done.findings.append(finding("labels-disagree", where, difference, image=key))
+        if not sample.annotations:
+            return
+        done.counts["labelled"] += 1
+        done.counts["annotations"] += len(sample.annotations)
+        label_file = images.label_file(image)
+        if stale and label_file is None:  # that they do not fit is what stale says
+            sample = replace(sample, image=replace(sample.image, width=None, height=None))
+        done.findings += in_sample(sample, label_file or where)
+        count_names(sample, done.names)
+        self._room(data, sample, header, where, done)
+
+    def _room(self, data: Buffer, sample: Sample, header: Header | None, where: str, done: Done) -> None:
+        """How full the file is with its labels, or would be."""
+        if header is None or embedding.support(data) is None:
+            return
+        picture = Picture(width=header.width, height=header.height)
+        size = room.AROUND + len(documents.encode(documents.document(sample, picture)))
+        percent = room.percent(size, header.mime)
+        if percent >= room.NEAR:
+            try:
+                put = embedded(data, sample)
+            except ValueError as error:
+                done.findings.append(finding("no-room", where, str(error), image=sample.image.key))
+                return
+            size = put.used if put is not None else size
+            percent = room.percent(size, header.mime)
+        heapq.heappush(done.fullest, Full(round(percent, 2), sample.image.key, size))
+        if len(done.fullest) > FULLEST:
+            heapq.heappop(done.fullest)
+
+
+def verdict_findings(verdict: Verdict, where: str, key: str) -> list[Finding]:
+    """What is wrong with how the labels inside an image stand."""
+    if verdict.state == STALE:
+        code = "image-recompressed" if verdict.kind == RECOMPRESSED else "stale-labels"
+        return [finding(code, where, verdict.what, image=key)]
+    if verdict.state == STRIPPED:
+        return [finding("stripped-labels", where, verdict.what, image=key)]
+    return []
+
+
+def in_sample(sample: Sample, where: str) -> list[Finding]:
+    """What is wrong with the annotations of an image, whose labels are in the file `where`."""
+    found = []
+    for fault in (*geometry.faults(sample), *twins.faults(sample)):
+        found.append(_placed(fault, sample, where))
+    return found
+
+
+def count_names(sample: Sample, names: Names) -> None:
+    """Add the categories of an image's annotations to what is known of all."""
+    for annotation in sample.annotations:
+        if annotation.category is not None:
+            name = annotation.category.name, annotation.category.supercategory
+            count, first = names.get(name, (0, sample.image.key))
+            names[name] = count + 1, first
+
+
+def told(problem: Problem, image: str | None = None) -> Finding:
+    """What a reader has to say, as a finding; `image` where it is known to be about one."""
+    file, line = problem.where, None
+    message = problem.message.removesuffix(f"; {rule(problem.code).advice}")
+    head, colon, rest = problem.where.rpartition(":")
+    if colon and rest.isdigit():
+        file, line = head, int(rest)
+    elif ": " in problem.where:
+        file, _, rest = problem.where.partition(": ")
+        message = message if rest == image else f"{rest}: {message}"
+    return finding(problem.code, file, message, line=line, image=image)
+
+
+def image_of(key: str, header: Header | None) -> Image:
+    """An image as its file says that it is."""
+    if header is None:
+        return Image(key=key)
+    width, height = header.displayed
+    return Image(key=key, width=width, height=height, orientation=header.orientation)
+
+
+def path_of(labels: Labels, image: Image) -> str | None:
+    """The path of the file that holds an image's labels; None where the image itself does."""
+    ref = labels.find(image.key)
+    if isinstance(labels, FileLabels):
+        return None if ref is None else labels.where(str(ref))
+    return labels.where if isinstance(labels, DocumentLabels) else None
+
+
+class _Nowhere:
+    """The tree of images in a bundle, beside which no files lie."""
+
+    files: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def read(self, path: str) -> bytes:
+        raise FileNotFoundError(path)
+
+    def look(self, path: str, read: Callable[[Buffer], T]) -> T:
+        raise FileNotFoundError(path)
+
+
+def _placed(fault: Fault, sample: Sample, where: str) -> Finding:
+    number = fault.annotation
+    identity = None if number is None else sample.annotations[number - 1].id
+    key = sample.image.key
+    return finding(fault.code, where, fault.message, image=key, annotation=number, id=identity)
+
+
+def _taken(labels: Labels) -> list[Problem]:
+    taken = labels.problems[:]
+    labels.problems.clear()
+    return taken
