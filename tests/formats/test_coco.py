@@ -477,6 +477,42 @@ def test_results_beside_their_document_have_its_images_and_names() -> None:
     assert (label.category.name, label.status) == ("dog", "suggestion")
 
 
+def ids(data: Dataset) -> list[Any]:
+    return [sample.image.id for sample in data.samples]
+
+
+def test_results_of_no_split_find_the_images_of_all_documents() -> None:
+    val = {**document([]), "images": [{"id": 7, "file_name": "v.jpg", "width": 8, "height": 8}]}
+    found = [{"image_id": n, "category_id": 4, "bbox": [1, 2, 3, 4], "score": 0.5} for n in (1, 7)]
+    data = check({"results.json": found, "instances_train.json": document([]), "instances_val.json": val})
+    assert [len(sample.annotations) for sample in data.samples if sample.image.id in (1, 7)] == [1, 1]
+    assert len(set(ids(data))) == len(ids(data)) == 3
+
+
+def test_results_that_name_an_image_of_another_split_are_of_an_image_of_their_own_and_listed() -> None:
+    val = {**document([]), "images": [{"id": 7, "file_name": "v.jpg", "width": 8, "height": 8}]}
+    found = [{"image_id": n, "category_id": 4, "bbox": [1, 2, 3, 4], "score": 0.5} for n in (7, 1, 1, 99)]
+    files = {"results_val.json": found, "instances_train.json": document([]), "instances_val.json": val}
+    labels = read(files, named=True)
+    assert [(problem.where, problem.code) for problem in labels.problems] == [
+        ("labels/results_val.json: [1]", "unknown-image")
+    ]
+    data = check(files)
+    assert len(set(ids(data))) == len(ids(data)) == 5
+    assert {s.image.key: len(s.annotations) for s in data.samples} == {
+        "a.jpg": 0, "b.jpg": 0, "v.jpg": 1, "1": 2, "99": 1,
+    }  # fmt: skip
+
+
+def test_two_lists_of_results_of_one_split_share_their_images_and_those_of_two_do_not() -> None:
+    found = [{"image_id": 5, "category_id": 4, "bbox": [1, 2, 3, 4], "score": 0.5}]
+    data = check({"bbox_val.json": found, "segm_val.json": found})
+    assert [len(sample.annotations) for sample in data.samples] == [2]
+    data = check({"results_train.json": found, "results_val.json": found})
+    assert [len(sample.annotations) for sample in data.samples] == [1, 1]
+    assert len(set(ids(data))) == 2
+
+
 def test_files_of_one_split_share_their_images_and_files_of_two_do_not() -> None:
     train = document([box(1, keypoints=None), box(2, 2)])
     captions = {

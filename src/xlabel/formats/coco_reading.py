@@ -66,12 +66,18 @@ def read_document(state: Reading, path: str, top: dict[str, Raw]) -> None:
 
 
 def read_results(state: Reading, path: str, top: list[Raw]) -> None:
-    """Add a list of results: suggestions for images that it names by their ids."""
+    """Add a list of results: suggestions for images that it names by their ids.
+
+    These are ids of the documents of its split, or of all where none has that split; of those that use an id
+    for two images the first counts. An id of none of them is an image of its own.
+    """
     file = File(path=path, kind="results")
     split = split_of(path)
-    known = [entry for entry in state.indexes if entry[0] == split] or state.indexes
-    index = dict(known[0][1]) if known else {}
-    categories = dict(known[0][2]) if known else {}
+    index: dict[Any, int] = {}
+    categories: dict[Any, Category] = {}
+    for _, images, named in [entry for entry in state.indexes if entry[0] == split] or state.indexes:
+        index = images | index
+        categories = named | categories
     _annotations(state, file, top, index, categories)
     state.end(file)
 
@@ -181,7 +187,7 @@ def closer(
         image_id = found.get("image_id")
         position = _found(index, image_id)
         if position is None and file.kind == "results" and is_id(image_id):
-            position = index[image_id] = _image_by_id(state, image_id)
+            position = index[image_id] = _image_by_id(state, file, at, image_id)
         if position is None:
             _junk(file, "annotations", at, found)
             state.problem(
@@ -442,12 +448,27 @@ def _category_by_id(state: Reading, file: File, raw_id: int) -> Category:
     return category
 
 
-def _image_by_id(state: Reading, image_id: Any) -> int:
-    """An image that results name by its id alone."""
+def _image_by_id(state: Reading, file: File, at: int, image_id: Any) -> int:
+    """An image that results name by its id alone; other results of the split may name it too."""
+    split = split_of(file.path)
+    known = state.unlisted.get((split, image_id))
+    if known is not None:
+        return known
     key = str(image_id)
     if key in state.keys:
         key = state.free_key(key, "results")
-    return state.add_picture(Picture(Image(key=key, id=image_id)))
+    position = state.unlisted[split, image_id] = state.add_picture(Picture(Image(key=key, id=image_id)))
+    if image_id in state.image_ids:
+        state.pictures[position].place = Place()
+        state.clashing_images.append(position)
+        state.problem(
+            f"[{at}]",
+            "unknown-image",
+            f"expected the id of an image of {split or 'its document'}, got {shortened(image_id)}, which "
+            "another file uses for an image; it is read as an image of its own, correct the id",
+        )
+    state.image_ids.add(image_id)
+    return position
 
 
 def _number(pictures: list[Picture], start: int) -> None:

@@ -44,6 +44,8 @@ class Reading(Struct):
     """Of the files before: id to image and label."""
     indexes: list[tuple[str | None, dict[Any, int], dict[Any, Category]]] = field(default_factory=list)
     """Of each document before: split, images and categories by the ids that it gives them."""
+    unlisted: dict[tuple[str | None, Any], int] = field(default_factory=dict)
+    """Images that only results name: split and id, to their positions."""
     clashing_images: list[int] = field(default_factory=list)
     clashing: list[tuple[int, int]] = field(default_factory=list)
     image_place: int = 0

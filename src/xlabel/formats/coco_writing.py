@@ -159,8 +159,8 @@ def _place_images(dataset: Dataset, documents: list[_Document], again: bool) -> 
     first = [document.image_start for document in documents]
     labels = [document.label_start for document in documents]
     for position, sample in enumerate(dataset.samples):
-        if again and sample.origin is not None:
-            own = places(sample.origin)
+        own = _records(sample) if again else []
+        if own:
             for place in own:
                 identity = _image_id(sample, place)
                 if identity is None and place.record is None:
@@ -201,6 +201,12 @@ def _image_id(sample: Sample, place: Place) -> Any:
     return identity
 
 
+def _records(sample: Sample) -> list[Place]:
+    """Where documents have records of an image; none where only results name it, by an id that was taken."""
+    own = places(sample.origin) if sample.origin is not None else []
+    return [] if len(own) == 1 and own[0].id is not None and own[0].at is None else own
+
+
 def _needs_record(sample: Sample, documents: list[_Document], first: Sequence[int]) -> bool:
     """Whether an image that no document has a record of needs one: for labels that are no results."""
     return any(
@@ -226,7 +232,10 @@ def _place_labels(dataset: Dataset, documents: list[_Document], again: bool) -> 
     for position in _in_order(dataset, documents):
         sample = dataset.samples[position]
         home = next((d for d in documents if position in d.image_ids), documents[0])
-        home_id = home.image_ids.get(position, sample.image.id)
+        home_id = home.image_ids.get(position)
+        if home_id is None:
+            renumbered = again and sample.origin is not None
+            home_id = _image_id(sample, places(sample.origin)[0]) if renumbered else sample.image.id
         turned = again and sample.origin is not None and sample.turned
         for annotation in sample.annotations:
             origin = annotation.origin if again else None

@@ -16,7 +16,7 @@ from xlabel.model.geometry import bbox_of
 LOW, HIGH = -0.01, 1.01
 """Ultralytics' tolerance; further out is a problem."""
 LONGEST = 1 << 20
-"""Characters of a row, as of a polygon of 50,000 points; numbers take thirty times the memory of their text."""
+"""Characters of a row, as of a polygon of 50,000 points; numbers take thirty times their text in memory."""
 LIMIT = 1e9  # a number beyond it means nothing, and its square is still finite
 _SAME = 1e-12  # relative; between a number of the source and what was computed back from its pixels
 _BOX = (1, 2, 3, 4)
