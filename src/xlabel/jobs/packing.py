@@ -219,7 +219,8 @@ def _below(problems: list[Problem], *roots: str) -> list[Problem]:
 
 
 def _refuse_existing(files: Files) -> None:
-    there = [path for path in files.wanted if path.exists()]
+    listed = (files.media, files.manifest, files.annotations)
+    there = [path for path in listed if path is not None and path.exists()]
     if there:
         names = " and ".join(path.name for path in there)
         raise ExistsError(f"{there[0].parent}: {names} exist already; say --overwrite to replace them")
