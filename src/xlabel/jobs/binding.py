@@ -10,7 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from xlabel import images
-from xlabel.images import Buffer, Header, embedding, fingerprint, matching
+from xlabel.formats.embedded import SIDECAR
+from xlabel.images import Buffer, Header, embedding, fingerprint, matching, payload
 from xlabel.images.matching import ALIKE, EXACT, REPRODUCED, SEEN, Match, Picture
 from xlabel.jobs.known import Known, known
 from xlabel.model import Annotation, Sample
@@ -112,6 +113,15 @@ def stored(data: Buffer) -> Document | None:
         newest = embedding.get(data).newest
         return documents.decode(newest.document) if newest else None
     except (ValueError, msgspec.ValidationError):
+        return None
+
+
+def beside(path: bytes) -> Document | None:
+    """The labels in the file beside an image that cannot hold them."""
+    try:
+        with open(path + SIDECAR.encode(), "rb") as file:
+            return documents.decode(payload.unwrap(file.read()).document)
+    except (OSError, ValueError):
         return None
 
 

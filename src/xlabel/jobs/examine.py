@@ -19,14 +19,14 @@ from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
 from xlabel.images import Buffer, Header, embedding
 from xlabel.jobs import labels as labelling
-from xlabel.jobs.binding import INTACT, NEVER, STALE, STRIPPED, Verdict, judge
+from xlabel.jobs.binding import INTACT, NEVER, STALE, STRIPPED, Known, Verdict, beside, judge, settled, stored
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.labels import Found
 from xlabel.jobs.putting import embedded
 from xlabel.jobs.validation import Full
 from xlabel.model import Image, Problem, Sample
 from xlabel.model import document as documents
-from xlabel.model.document import Picture
+from xlabel.model.document import Document, Picture
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan
 
@@ -60,6 +60,9 @@ class Set(Protocol):
     def opened(self, number: int) -> AbstractContextManager[Buffer]:
         """What gives the bytes of its file."""
 
+    def held(self, number: int, data: Buffer) -> Document | None:
+        """The document in its file, or beside it where it cannot hold one."""
+
     def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
         """Its labels, and the record that holds them where that cannot be read."""
 
@@ -83,7 +86,7 @@ class Done(msgspec.Struct):
     names: Names
     states: Counter[str]
     doubtful: list[int]
-    """Images whose labels inside are stale or not there, of which a source may know more."""
+    """Images of which a source of labels knows only once it is decoded."""
     fullest: list[Full]
     used: int
     bytes: int
@@ -113,6 +116,10 @@ class FileSet:
         (name,) = self._selected.keys.raw(number, number + 1)
         with rewrite.opened(self._root + name) as (data, _):
             yield data
+
+    def held(self, number: int, data: Buffer) -> Document | None:
+        (name,) = self._selected.keys.raw(number, number + 1)
+        return stored(data) or beside(self._root + name)
 
     def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
         return labelling.load(self._labels, image, data)
@@ -147,6 +154,9 @@ class BundleSet:
     def opened(self, number: int) -> Iterator[Buffer]:
         yield self._bundle.image_bytes(number)
 
+    def held(self, number: int, data: Buffer) -> Document | None:
+        return stored(data)
+
     def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
         if self._bundle.described:
             held = self._bundle[number]
@@ -166,8 +176,8 @@ class BundleSet:
 class Examine:
     """Examines a range of images; one a process."""
 
-    def __init__(self, images: Set, *, known: bool) -> None:
-        """`known`: a source is asked about doubtful images afterwards."""
+    def __init__(self, images: Set, known: Known | None) -> None:
+        """`known` has the labels that images once had."""
         self._images = images
         self._known = known
 
@@ -188,14 +198,16 @@ class Examine:
                 done.bytes += len(data)
                 header, faults = files.look(data, key)
                 done.findings += [finding(fault.code, where, fault.message, image=key) for fault in faults]
-                verdict = judge(data)
-                stale = verdict.state == STALE and verdict.kind != RECOMPRESSED
-                self._labels(number, data, header, key, where, stale, done)
-                if self._known and verdict.state != INTACT:
-                    done.doubtful.append(number)
-                else:
+                held = images.held(number, data)
+                if self._known is None or settled(data, self._known, held):
+                    verdict = judge(data, self._known, key=key, document=held)
+                    stale = verdict.state == STALE and verdict.kind != RECOMPRESSED
                     done.states[verdict.state] += 1
-                    done.findings += verdict_findings(verdict, where, key)
+                    done.findings += of_verdict(verdict, where, key)
+                else:
+                    stale = held is not None
+                    done.doubtful.append(number)
+                self._labels(number, data, header, key, where, stale, done)
                 return xxh3_128_digest(data)
         except OSError as error:
             done.findings.append(finding("unreadable", where, error.strerror or str(error), image=key))
@@ -247,7 +259,31 @@ class Examine:
             heapq.heappop(done.fullest)
 
 
-def verdict_findings(verdict: Verdict, where: str, key: str) -> list[Finding]:
+class Judge:
+    """Asks a source that is decoded about some of the images."""
+
+    def __init__(self, images: Set, numbers: list[int], known: Known) -> None:
+        self._images = images
+        self._numbers = numbers
+        self._known = known
+
+    def __call__(self, start: int, stop: int) -> tuple[Counter[str], list[Finding]]:
+        """How the labels of a range of them stand, counted, and what is wrong with them."""
+        states, found = Counter[str](), list[Finding]()
+        for number in self._numbers[start:stop]:
+            key = self._images.key(number)
+            try:
+                with self._images.opened(number) as data:
+                    held = self._images.held(number, data)
+                    verdict = judge(data, self._known, key=key, document=held)
+            except (OSError, InputError):  # which has been told
+                continue
+            states[verdict.state] += 1
+            found += of_verdict(verdict, self._images.where(number), key)
+        return states, found
+
+
+def of_verdict(verdict: Verdict, where: str, key: str) -> list[Finding]:
     """What is wrong with how the labels inside an image stand."""
     if verdict.state == STALE:
         code = "image-recompressed" if verdict.kind == RECOMPRESSED else "stale-labels"

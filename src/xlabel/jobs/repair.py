@@ -9,8 +9,7 @@ import msgspec
 
 from xlabel import images
 from xlabel.errors import InputError, StoreError
-from xlabel.formats.embedded import SIDECAR
-from xlabel.images import Buffer, payload
+from xlabel.images import Buffer
 from xlabel.images.matching import ALIKE, SEEN
 from xlabel.jobs import binding
 from xlabel.jobs.binding import INTACT, NEVER, STALE, Known, Verdict, known
@@ -176,7 +175,7 @@ class _Worker:
 
     def _image(self, number: int, name: bytes, where: str, done: Done) -> None:
         with rewrite.opened(self._root + name) as (data, seen):
-            beside = _beside(self._root + name)
+            beside = binding.beside(self._root + name)
             held = beside or binding.stored(data)
             if not self._index.decoded and not binding.settled(data, self._index, held):
                 done.later.append(number)
@@ -254,12 +253,3 @@ def _word(verdict: Verdict) -> str:
     if verdict.number is not None:
         return "restored"
     return "renewed" if verdict.change is None or verdict.change.nothing else "carried over"
-
-
-def _beside(path: bytes) -> Document | None:
-    """The labels in the file beside an image that cannot hold them."""
-    try:
-        with open(path + SIDECAR.encode(), "rb") as file:
-            return documents.decode(payload.unwrap(file.read()).document)
-    except (OSError, ValueError):
-        return None

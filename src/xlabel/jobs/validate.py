@@ -17,7 +17,7 @@ from xlabel.errors import InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import pictures
-from xlabel.jobs.binding import NEVER, Known, judge, known
+from xlabel.jobs.binding import NEVER, known
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.jobs.examine import (
     FULLEST,
@@ -25,13 +25,13 @@ from xlabel.jobs.examine import (
     BundleSet,
     Examine,
     FileSet,
+    Judge,
     Names,
     Set,
     count_names,
     in_sample,
     path_of,
     told,
-    verdict_findings,
 )
 from xlabel.jobs.findings import Findings
 from xlabel.jobs.labels import ADD_OR_REMOVE, Found
@@ -74,7 +74,7 @@ def validate(
     used: Names = {}
     contents = Contents()
     images, found = subject.images, subject.found
-    source_of = None if against is None else known(against, workers)
+    once = None if against is None else known(against, workers)
     matched = 0
     if images is None:
         assert found is not None
@@ -82,7 +82,7 @@ def validate(
     else:
         states = Counter[str]()
         doubtful: list[int] = []
-        for done in spread(Examine(images, known=source_of is not None), len(images), workers):
+        for done in spread(Examine(images, once), len(images), workers):
             states += done.states
             doubtful += done.doubtful
             total += done.counts
@@ -95,9 +95,12 @@ def validate(
             if progress:
                 progress(result.bytes, subject.size)
         result.findings.add(_twins(images, contents))
-        if source_of is not None:
-            result.findings.add(_judged(images, doubtful, source_of, states))
-        if source_of is not None or states.keys() - {NEVER}:
+        if once is not None and doubtful:
+            once.decode()
+            for judged, more in spread(Judge(images, doubtful, once), len(doubtful), workers):
+                states += judged
+                result.findings.add(more)
+        if once is not None or states.keys() - {NEVER}:
             result.embedded = {word: states[state] for state, word in STATES.items()}
     if found is not None and subject.whole and not isinstance(found.labels, EmbeddedLabels):
         result.findings.add(_orphans(found, subject.keys, matched))
@@ -231,18 +234,6 @@ def _alone(found: Found, total: Counter[str], used: Names, findings: Findings) -
             findings.add(in_sample(sample, where))
             count_names(sample, used)
     findings.add(told(problem) for problem in labels.problems)
-
-
-def _judged(images: Set, numbers: list[int], source: Known, states: Counter[str]) -> Iterator[Finding]:
-    """How the labels inside images stand by what a source knows of them."""
-    for number in numbers:
-        try:
-            with images.opened(number) as data:
-                verdict = judge(data, source, key=images.key(number))
-        except (OSError, InputError):  # which has been told
-            continue
-        states[verdict.state] += 1
-        yield from verdict_findings(verdict, images.where(number), images.key(number))
 
 
 def _twins(images: Set, contents: Contents) -> Iterator[Finding]:
