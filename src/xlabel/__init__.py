@@ -11,11 +11,13 @@ _HOME = {
     "open_bundle": "xlabel.jobs.bundle",
     "pack": "xlabel.jobs.pack",
     "read": "xlabel.jobs.convert",
+    "read_exif_tag": "xlabel.jobs.tags",
     "repair": "xlabel.jobs.repair",
     "unpack": "xlabel.jobs.unpack",
     "validate": "xlabel.jobs.validate",
     "verify": "xlabel.jobs.verify",
     "write": "xlabel.jobs.convert",
+    "write_exif_tag": "xlabel.jobs.tags",
     "Bundle": "xlabel.jobs.bundle",
     "Finding": "xlabel.checks",
     "Validation": "xlabel.jobs.validation",
@@ -65,6 +67,7 @@ __all__ = [
     "open_bundle",
     "pack",
     "read",
+    "read_exif_tag",
     "repair",
     "show",
     "strip",
@@ -72,6 +75,7 @@ __all__ = [
     "validate",
     "verify",
     "write",
+    "write_exif_tag",
 ]
 
 if TYPE_CHECKING:
@@ -86,6 +90,7 @@ if TYPE_CHECKING:
     from xlabel.jobs.repair import repair
     from xlabel.jobs.show import show
     from xlabel.jobs.strip import strip
+    from xlabel.jobs.tags import read_exif_tag, write_exif_tag
     from xlabel.jobs.unpack import unpack
     from xlabel.jobs.validate import validate
     from xlabel.jobs.validation import Validation

@@ -15,6 +15,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from xlabel.images.splice import Edit
+    from xlabel.images.tags import Text
     from xlabel.images.xmp import Ours
 
 Buffer = bytes | bytearray | memoryview
@@ -102,8 +103,8 @@ class Carriers(NamedTuple):
 class Parts(NamedTuple):
     """What is to be put into an image file; what is None is not."""
 
-    comment: bytes | None
-    """An EXIF UserComment with its code of eight bytes."""
+    comment: "bytes | Text | None"
+    """An EXIF UserComment with its code of eight bytes, or a text for any tag."""
     ours: "Ours | None"
     """What goes into the XMP."""
     text: bytes | None
@@ -141,6 +142,9 @@ class Carrying(Container, Protocol):
 
     def find(self, data: memoryview) -> Carriers:
         """What the file's carriers hold; ShortError where more of the file is needed to know."""
+
+    def block(self, data: memoryview) -> Buffer | None:
+        """The EXIF block from its TIFF header on, or None."""
 
     def edits(self, data: memoryview, parts: Parts) -> "list[Edit]":
         """The edits that put `parts` into a file which holds nothing of ours, merged into what is there.

@@ -40,6 +40,12 @@ def find(data: memoryview, found: Iterable[Box], homes: Iterable[Home]) -> Carri
     return preferred(comments, texts)
 
 
+def block(data: memoryview, found: Iterable[Box], homes: Iterable[Home]) -> memoryview | None:
+    """The first EXIF block, which `exif.edits` changes too."""
+    home = next(filter(is_exif, homes))
+    return next((data[start : box.end] for box, start in places(data, found, home)), None)
+
+
 def preferred(comments: list[tuple[bytes, str]], texts: list[bytes]) -> Carriers:
     """Of what several boxes or items hold: ours, else the first."""
     comments = [one for one in comments if exif.ours(one) is not None] or comments

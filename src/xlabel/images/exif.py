@@ -6,12 +6,13 @@ old directory. Nothing else moves, so that offsets which only the camera's maker
 
 from struct import Struct
 
-from xlabel.images import ifd, payload
+from xlabel.images import ifd, payload, tags
 from xlabel.images.splice import Edit
+from xlabel.images.tags import Text
 
 PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
-USER_COMMENT = 0x9286
+USER_COMMENT = tags.USER_COMMENT
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 XMP = 700
 """XMP in a TIFF file's own first directory."""
@@ -114,13 +115,32 @@ def described(block: memoryview) -> tuple[str, ...]:
     return tuple(clean for one in found if (clean := (one or "").strip("\0 \t\r\n\ufeff")))
 
 
+def read(block: memoryview, tag: int) -> str | None:
+    """The text in a tag of the first or the Exif directory; None where there is none, or it is blank.
+
+    ValueError where the block is broken.
+    """
+    form = ifd.form_of(block)
+    fields, _ = ifd.directory(form, block, ifd.first(form, block))
+    at = ifd.number(form, block, fields, EXIF)
+    found = (ifd.directory(form, block, at)[0] if at else {}).get(tag) or fields.get(tag)
+    if found is None:
+        return None
+    stored = bytes(ifd.value(block, found))
+    if tag == USER_COMMENT:
+        return text(stored, form.order)
+    if tags.is_wide(tag):
+        return stored.decode("utf-16-le", "replace").rstrip("\0") or None
+    return _decoded(stored, "latin-1") or None
+
+
 def edits(
     block: memoryview,
-    comment: bytes | None,
+    comment: bytes | Text | None,
     xmp: bytes | None = None,
     size: tuple[int, int] | None = None,
 ) -> list[Edit]:
-    """The edits that give a block a UserComment, and where it is a TIFF file, XMP.
+    """The edits that give a block a UserComment or another text, and where it is a TIFF file, XMP.
 
     `size`, of a JPEG as stored, goes into an Exif directory that has to be made, with all else that the
     standard asks of one.
@@ -142,13 +162,17 @@ def edits(
         return at
 
     if comment is not None:
-        own = ifd.entry(form, USER_COMMENT, ifd.UNDEFINED, len(comment), place(comment))
+        tag, kind, value = _stored(comment, form.order)
+        within = len(value) <= form.offset.size
+        own = ifd.entry(form, tag, kind, len(value), value if within else place(value))
         link = fields.get(EXIF)
-        if link is None:
-            own_directory = ifd.directory_of(form, {USER_COMMENT: own, **_required(form, size)})
+        if isinstance(comment, Text) and comment.main:
+            entries[tag] = own
+        elif link is None:
+            own_directory = ifd.directory_of(form, {tag: own, **_required(form, size)})
             entries[EXIF] = ifd.pointer(form, EXIF, place(own_directory))
         else:
-            new = place(ifd.changed(form, block, _exif_at(form, block, fields), {USER_COMMENT: own}))
+            new = place(ifd.changed(form, block, _exif_at(form, block, fields), {tag: own}))
             if xmp is None and link.kind != SHORT:
                 width = ifd.SIZES[link.kind]
                 patches.append(Edit(link.at, link.at + width, new.to_bytes(width, ifd.byte_order(form))))
@@ -208,12 +232,14 @@ def removal(block: memoryview, tags: frozenset[int] = frozenset({USER_COMMENT}))
     return sorted(changes)
 
 
-def fresh(comment: bytes, size: tuple[int, int], density: tuple[int, int, int] = (2, 72, 72)) -> bytes:
-    """A whole block with a UserComment, and what the standard asks of a JPEG's beside it.
+def fresh(comment: bytes | Text, size: tuple[int, int], density: tuple[int, int, int] = (2, 72, 72)) -> bytes:
+    """A whole block with a UserComment or another text, and what the standard asks of a JPEG's beside it.
 
     `size` is the stored width and height, `density` the resolution's unit (2 inch, 3 centimetre) and the
     resolution across and down.
     """
+    if isinstance(comment, Text):
+        return _with_text(comment, size, density)
     unit, across, down = density
     block = bytearray(_TEMPLATE)
     _SHORT.pack_into(block, _PLACES[_RESOLUTION_UNIT], unit)
@@ -239,6 +265,42 @@ def _exif_at(form: ifd.Form, block: memoryview, fields: ifd.Fields) -> int:
     if not at:
         raise ValueError("the pointer to the Exif directory is none")
     return at
+
+
+def _stored(comment: bytes | Text, order: str) -> tuple[int, int, bytes]:
+    """Tag, type and bytes."""
+    if isinstance(comment, Text):
+        return comment.tag, *comment.value(order)
+    return USER_COMMENT, ifd.UNDEFINED, comment
+
+
+def _with_text(given: Text, size: tuple[int, int], density: tuple[int, int, int]) -> bytes:
+    """A block with a text that is not ours, so without a word of who made it."""
+    form = ifd.FORMS[b"II*\0"]
+    tag, kind, value = _stored(given, form.order)
+    own = _required(form, size)
+    first = 8
+    values = first + 2 + (5 + given.main) * 12 + 4
+    exif = values + 16
+    end = exif + 2 + (len(own) + (not given.main)) * 12 + 4
+    within = len(value) <= form.offset.size
+    held = {tag: ifd.entry(form, tag, kind, len(value), value if within else end)}
+    unit, across, down = density
+    main = {
+        _X_RESOLUTION: ifd.entry(form, _X_RESOLUTION, ifd.RATIONAL, 1, values),
+        _Y_RESOLUTION: ifd.entry(form, _Y_RESOLUTION, ifd.RATIONAL, 1, values + 8),
+        _RESOLUTION_UNIT: ifd.entry(form, _RESOLUTION_UNIT, ifd.SHORT, 1, _SHORT.pack(unit)),
+        _YCBCR_POSITIONING: ifd.entry(form, _YCBCR_POSITIONING, ifd.SHORT, 1, b"\1\0"),
+        EXIF: ifd.pointer(form, EXIF, exif),
+    }
+    parts = (
+        b"II*\0" + form.offset.pack(first),
+        ifd.directory_of(form, main | held if given.main else main),
+        _DENSITY.pack(across, 1, down, 1),
+        ifd.directory_of(form, own if given.main else own | held),
+        b"" if within else value,
+    )
+    return b"".join(parts)
 
 
 def _required(form: ifd.Form, size: tuple[int, int] | None) -> dict[int, bytes]:

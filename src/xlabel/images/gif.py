@@ -42,15 +42,17 @@ def find(data: memoryview) -> Carriers:
     """The XMP and the comments before the first image. Of a comment only the payloads in it count."""
     packet = None
     texts: list[bytes] = []
-    for kind, at, end in blocks(data):
-        if kind == IMAGE:
-            break
+    for kind, at, end in _extensions(data, _first(data)):
         if kind == COMMENT:
             text = _unblocked(data, at + 2)
             texts += (text[start:stop] for start, stop in _payloads(text))
         elif kind == APPLICATION and packet is None:
             packet = _packet(data, at, end)
     return Carriers(xmp=packet, texts=tuple(texts))
+
+
+def block(data: memoryview) -> None:
+    """None: GIF has no EXIF."""
 
 
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
@@ -124,19 +126,18 @@ def blocks(data: memoryview) -> Iterator[tuple[int, int, int]]:
     """
     at, kind = _first(data), 0
     while kind != TRAILER:
-        (kind,) = unpack(_BYTE, data, at)
-        end = at + 1
-        if kind == EXTENSION:
-            (kind,) = unpack(_BYTE, data, at + 1)
-            if kind in (IMAGE, TRAILER):
-                raise ValueError(f"an extension labelled {kind:02X} at byte {at}")
-            end = _past_blocks(data, at + 2)
-        elif kind == IMAGE:
-            end = _past_blocks(data, at + 11 + _table(unpack(_BYTE, data, at + 9)[0]))
-        elif kind != TRAILER:
+        for label, start, end in _extensions(data, at):
+            yield label, start, end
+            at = end
+        start = at
+        (kind,) = unpack(_BYTE, data, start)
+        if kind == IMAGE:
+            at = _past_blocks(data, at + 11 + _table(unpack(_BYTE, data, at + 9)[0]))
+        elif kind == TRAILER:
+            at += 1
+        else:
             raise ValueError(f"expected a block at byte {at}, found {kind:02X}")
-        yield kind, at, end
-        at = end
+        yield kind, start, at
 
 
 _SCREEN = Struct("<HH")
@@ -147,6 +148,17 @@ _json = json.JSONDecoder()
 def _first(data: memoryview) -> int:
     """Where the first block begins: behind the logical screen and its colour table."""
     return 13 + _table(unpack(_BYTE, data, 10)[0])
+
+
+def _extensions(data: memoryview, at: int) -> Iterator[tuple[int, int, int]]:
+    """Label, place and end of each extension from byte `at` on, up to another block."""
+    while unpack(_BYTE, data, at)[0] == EXTENSION:
+        (label,) = unpack(_BYTE, data, at + 1)
+        if label in (IMAGE, TRAILER):
+            raise ValueError(f"an extension labelled {label:02X} at byte {at}")
+        end = _past_blocks(data, at + 2)
+        yield label, at, end
+        at = end
 
 
 def _table(flags: int) -> int:

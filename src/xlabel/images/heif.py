@@ -24,6 +24,7 @@ from xlabel.images import (
 from xlabel.images.boxed import XMP
 from xlabel.images.items import Item, Meta
 from xlabel.images.splice import Edit, apply, joined
+from xlabel.images.tags import Text
 
 MIME = "image/heif"  # of the family; a header says which of the two below
 DOCUMENT_IN = ("exif", "xmp")
@@ -82,6 +83,16 @@ def find(data: memoryview) -> Carriers:
     if missing and not complete:
         raise missing
     return carriers
+
+
+def block(data: memoryview) -> memoryview | None:
+    """That of the first Exif item, those about the picture before others."""
+    meta = items.read(data, boxes.listed(data))
+    for item, content in _metadata(data, meta):
+        if item.kind == b"Exif":
+            view = memoryview(content)
+            return view[boxed.block_at(view, 0, len(view)) :]
+    return None
 
 
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
@@ -291,7 +302,7 @@ def _leads(data: memoryview, box: boxes.Box, meta: Meta) -> bool:
     ]
 
 
-def _exif_of(data: memoryview, meta: Meta, comment: bytes | None) -> tuple[Item | None, bytes | None]:
+def _exif_of(data: memoryview, meta: Meta, comment: bytes | Text | None) -> tuple[Item | None, bytes | None]:
     """The item that is to hold the comment, None for a new one, and its data."""
     if comment is None:
         return None, None

@@ -52,6 +52,11 @@ def find(data: memoryview) -> Carriers:
     return Carriers() if data[:2] == SOC else boxed.find(data, boxes.listed(data), HOMES)
 
 
+def block(data: memoryview) -> memoryview | None:
+    """That of the first EXIF box."""
+    return None if data[:2] == SOC else boxed.block(data, boxes.listed(data), HOMES)
+
+
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
     """New boxes stand at the end. ValueError for a bare codestream."""
     if data[:2] == SOC:

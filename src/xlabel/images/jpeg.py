@@ -105,6 +105,14 @@ def find(data: memoryview) -> Carriers:
     return Carriers(comment, packet, extended, tuple(texts), described)
 
 
+def block(data: memoryview) -> memoryview | None:
+    """That of the first Exif segment."""
+    for marker, at, end in segments(data):
+        if marker == APP1 and data[at + 4 : at + 10] == exif.PREFIX:
+            return data[at + 10 : end]
+    return None
+
+
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
     """New segments stand behind JFIF and Exif, so before the MPF segment, whose offsets count from itself."""
     layout = _layout(data)
@@ -348,11 +356,25 @@ def _count_end(data: memoryview, at: int) -> int:
     )
 
 
-def segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
+def segments(data: memoryview) -> Iterable[tuple[int, int, int]]:
     """Marker, place and end of each segment up to the first SOS or EOI; fill bytes and junk are passed over.
 
-    Raises ShortError where they go on behind `data`.
+    Raises ShortError where they go on behind `data`. Those of the last file are kept, since whoever puts
+    labels into a file asks for them several times.
     """
+    global _walked
+    source = data.obj
+    if type(source) is not bytes or len(data) != len(source):
+        return _walk(data)
+    if _walked[0] is not source:
+        _walked = source, list(_walk(data))
+    return _walked[1]
+
+
+_walked: tuple[object, list[tuple[int, int, int]]] = None, []
+
+
+def _walk(data: memoryview) -> Iterator[tuple[int, int, int]]:
     at, size, marker = 2, len(data), SOI
     while marker not in (SOS, EOI):
         if at + 4 > size:

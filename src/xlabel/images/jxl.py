@@ -61,6 +61,11 @@ def find(data: memoryview) -> Carriers:
     return Carriers() if data[:2] == SIGNATURE else boxed.find(data, boxes.listed(data), HOMES)
 
 
+def block(data: memoryview) -> memoryview | None:
+    """That of the first Exif box."""
+    return None if data[:2] == SIGNATURE else boxed.block(data, boxes.listed(data), HOMES)
+
+
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
     """New boxes stand at the end; a bare codestream gets boxes around it.
 

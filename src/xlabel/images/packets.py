@@ -4,6 +4,7 @@ from struct import error as StructError
 
 from xlabel.images import NoRoomError, exif, xmp
 from xlabel.images.splice import Edit, apply, moved
+from xlabel.images.tags import Text
 
 
 def block_at(content: memoryview) -> int:
@@ -11,8 +12,8 @@ def block_at(content: memoryview) -> int:
     return len(exif.PREFIX) if content[: len(exif.PREFIX)] == exif.PREFIX else 0
 
 
-def exif_edits(content: memoryview, comment: bytes, size: tuple[int, int] | None = None) -> list[Edit]:
-    """The edits that give a chunk with EXIF a UserComment; `size` as `exif.edits` takes it."""
+def exif_edits(content: memoryview, comment: bytes | Text, size: tuple[int, int] | None = None) -> list[Edit]:
+    """The edits that give a chunk with EXIF a text; `size` as `exif.edits` takes it."""
     at = block_at(content)
     try:
         return moved(exif.edits(content[at:], comment, size=size), at)

@@ -95,8 +95,20 @@ def find(data: memoryview) -> Carriers:
     return Carriers(next(iter(comments), None), next(iter(xmps), None), None, tuple(texts))
 
 
+def block(data: memoryview) -> memoryview | None:
+    """That of the first eXIf chunk."""
+    for kind, at, end in chunks(data):
+        if kind == b"eXIf":
+            content = _content(data, at, end)
+            return content[packets.block_at(content) :]
+    return None
+
+
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
-    """New chunks stand right behind IHDR; EXIF and XMP of others are changed where they stand."""
+    """New chunks stand right behind IHDR; EXIF and XMP of others are changed where they stand.
+
+    So they stand before iDOT, in which Apple's software counts from there to the image data.
+    """
     size = header(data)
     own_exif = own_xmp = None
     profiles: set[bytes] = set()

@@ -58,6 +58,11 @@ def find(data: memoryview) -> Carriers:
     )
 
 
+def block(data: memoryview) -> memoryview:
+    """The file itself."""
+    return data
+
+
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
     """A packet that is there is copied, with ours in it, behind the end; the old one is left unnamed."""
     packet = None

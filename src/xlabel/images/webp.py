@@ -54,6 +54,14 @@ def find(data: memoryview) -> Carriers:
     return Carriers(comment, None if packet is None else bytes(packet))
 
 
+def block(data: memoryview) -> memoryview | None:
+    """That of the EXIF chunk that the flags announce."""
+    kind, _, _, flags = _frame(data)
+    there = _announced(list(_chunks(data)), b"EXIF", flags) if kind == b"VP8X" else None
+    content = None if there is None else _content(data, *there[1:])
+    return None if content is None else content[packets.block_at(content) :]
+
+
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
     """New chunks stand behind the image data, EXIF before XMP; a file of the simple format gets VP8X.
 
