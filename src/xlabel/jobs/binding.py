@@ -210,9 +210,11 @@ def _candidates(source: Known, data: Buffer, target: Picture, key: str) -> list[
     if exact or not matching.detailed(target):
         return exact
     found = []
-    for number in dict.fromkeys([*source.of_name(key), *source.alike(target)]):
+    namesakes = source.of_name(key)
+    for number in dict.fromkeys([*namesakes, *source.alike(target)]):
         origin = source.picture(number)
-        match = matching.whole(origin, target) if origin else None
+        how = matching.match if number in namesakes else matching.whole
+        match = how(origin, target) if origin else None
         if match is not None:
             found.append(_Candidate(number, match))
     if not _proved(source, found):

@@ -70,7 +70,7 @@ class Known:
         self._labelled = bytearray(entry.labelled for entry in entries)
         self._streams = _Index([entry.stream for entry in entries])
         self._hashes = _Index([entry.sha256 for entry in entries])
-        self._numbers = {source.name(number): number for number in range(len(source))}
+        self._numbers = {_stem(source.name(number)): number for number in range(len(source))}
         self._pixels: _Index | None = None
         self._perceptual: NDArray[np.uint64] = np.zeros((0, 4), dtype=np.uint64)
         self._blocks: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
@@ -134,8 +134,9 @@ class Known:
         return self._hashes.find(hashlib.sha256(data).digest()[:16]) if len(self._hashes) else []
 
     def of_name(self, name: str) -> list[int]:
-        """The image with this key."""
-        return [self._numbers[name]] if name in self._numbers else []
+        """The image with this key, whatever its ending; the last where there are several."""
+        number = self._numbers.get(_stem(name))
+        return [] if number is None else [number]
 
     def of_pixels(self, picture: Picture) -> dict[int, int]:
         """The images with these pixels, each with the turn that makes them so."""
@@ -381,6 +382,11 @@ def _image(key: str, header: Header | None) -> Image:
         return Image(key=key)
     width, height = header.displayed
     return Image(key=key, width=width, height=height, orientation=header.orientation)
+
+
+def _stem(key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    return folder + slash + (name.rpartition(".")[0] or name)
 
 
 def _outdated(data: Buffer, sample: Sample, stream: str | None, header: Header | None) -> bool:
