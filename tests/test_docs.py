@@ -25,7 +25,7 @@ PAGES = [
     ROOT / "benchmarks" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-COMMANDS = ("pack", "verify", "unpack", "convert")
+COMMANDS = ("pack", "verify", "unpack", "convert", "validate")
 SCRIPTS = ("bundle_images", "build_annotations", "run_pipeline", "unbundle_dataset", "make_sample")
 XLABEL = (sys.executable, "-m", "xlabel")
 

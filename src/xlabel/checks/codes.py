@@ -166,6 +166,7 @@ READERS = {
     "not-turned": Rule("error", "a mask that cannot be turned with its image", "draw it again"),
     "ambiguous-image": Rule("error", "a name that fits several images", "write the image's whole path"),
     "image-twice": Rule("error", "two records of one image; the first counts", "join them"),
+    "labels-twice": Rule("error", "two label files of one image; one of them counts", "remove the other one"),
     "not-utf8": Rule("warning", "text that is not UTF-8", "save it as UTF-8"),
     "bad-image": Rule("error", "an image's record that cannot be read", "mend the record"),
     "bad-annotation": Rule("error", "an annotation's record that cannot be read", "mend the record"),
@@ -201,6 +202,7 @@ READERS = {
     "not-text": Rule("error", "a label file that holds binary data", "fetch it again"),
     "not-a-number": Rule("error", "a row with something else than numbers", "mend the row"),
     "row-length": Rule("error", "a row with a number of columns that fits nothing", "mend the row"),
+    "row-too-long": Rule("error", "a row too long to be one of numbers", "mend the row"),
     "bad-class": Rule("error", "a class that is no whole number from 0 on", "mend the row"),
     "unknown-class": Rule(
         "error", "a class without a name in data.yaml or the list of classes", "add its name, or mend the row"
