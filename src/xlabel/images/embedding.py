@@ -5,8 +5,6 @@ How a container is changed is in its module; how the document is fitted in, and 
 
 from typing import NamedTuple, cast
 
-import msgspec
-
 from xlabel import images
 from xlabel.images import Buffer, Carriers, NoRoomError, Parts, exif, payload, splice, xmp
 from xlabel.images.payload import Wrapped
@@ -108,18 +106,18 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
     container = support(data)
     if container is None:
         raise ValueError("no container that labels can be put into")
-    plan = {name: "plain" for name in container.DOCUMENT_IN}
+    plan = dict.fromkeys(container.DOCUMENT_IN, "plain")
     ours = xmp.Ours(regions, faces)
     packing = payload.Packing()
     original = splice.digest([data])
-    undo = splice.Undo(original, ())
+    undo = splice.Undo(original, _shapes.get(container.MIME, ()))
     extended = False
     left_out: dict[str, str] = {}
     with memoryview(data) as view:
         comment = container.find(view).comment
         while True:
             replaced = comment[0] if comment is not None and "exif" in plan else None
-            made = payload.forms(msgspec.structs.replace(wrapped, undo=undo, replaced=replaced), packing)
+            made = payload.forms(wrapped, undo, replaced, packing)
             texts = {name: made.plain() if form == "plain" else made.packed() for name, form in plan.items()}
             inside = ours._replace(document=texts.get("xmp"))
             parts = Parts(
@@ -150,9 +148,15 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
             if again == undo:
                 break
             undo = again
+        _shapes[container.MIME] = undo.edits
         pieces = splice.apply(data, edits)
     done = plan | ({"extended xmp": "packed"} if extended else {}) | left_out
-    return Put(pieces, done, max(map(len, texts.values()), default=len(made.packed())))
+    return Put(pieces, done, max(map(len, texts.values())) if texts else len(made.packed()))
+
+
+_shapes: dict[str, tuple[str, ...]] = {}
+"""The edits of the last undo record, by container: a first guess that is as long as the next more often than
+not. What is put into a file does not depend on it."""
 
 
 def restore(data: Buffer, wrapped: Wrapped) -> list[Buffer] | None:

@@ -58,17 +58,17 @@ class Packing:
         return self._text
 
 
-def forms(wrapped: Wrapped, packing: Packing) -> Forms:
-    """The payload of a document."""
-    undo = b"" if wrapped.undo is None else b'"undo":%b,' % _encoder.encode(wrapped.undo)
-    before = b"" if wrapped.replaced is None else b'"replaced":"%b",' % b64encode(wrapped.replaced)
+def forms(wrapped: Wrapped, undo: Undo | None, replaced: bytes | None, packing: Packing) -> Forms:
+    """The payload of a document, with another undo record and replaced comment than it came with."""
+    record = b"" if undo is None else b'"undo":%b,' % _encoder.encode(undo)
+    before = b"" if replaced is None else b'"replaced":"%b",' % b64encode(replaced)
     head = b'%b%d,"revision":%d,"time":"%b","check":"%b",%b%b' % (
         START,
         VERSION,
         wrapped.revision,
         wrapped.time.encode(),
         xxh3_64_hexdigest(wrapped.document).encode(),
-        undo,
+        record,
         before,
     )
     return Forms(head, wrapped.document, packing)
@@ -76,7 +76,7 @@ def forms(wrapped: Wrapped, packing: Packing) -> Forms:
 
 def sidecar(wrapped: Wrapped, why: str) -> bytes:
     """The text of a file beside an image that cannot hold its labels, and why it cannot."""
-    text = forms(wrapped, Packing()).plain()
+    text = forms(wrapped, None, None, Packing()).plain()
     return b'%b"why":%b,%b\n' % (START[:1], _encoder.encode(why), text[1:])
 
 
