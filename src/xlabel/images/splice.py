@@ -92,9 +92,11 @@ def digest(pieces: Iterable[Buffer]) -> str:
 
 
 def joined(edits: Iterable[Edit]) -> list[Edit]:
-    """Edits in order; those that touch become one."""
+    """Edits in order; those that touch become one. ValueError where two overlap, as in hostile files."""
     done: list[Edit] = []
     for edit in sorted(edits, key=lambda edit: edit[:2]):
+        if done and done[-1].stop > edit.start:
+            raise ValueError(f"two values share the bytes from {edit.start} to {done[-1].stop}")
         if done and done[-1].stop == edit.start:
             before = done.pop()
             edit = Edit(before.start, edit.stop, before.data + edit.data)

@@ -72,9 +72,9 @@ def edits(packet: bytes, ours: Ours) -> list[Edit]:
     bag = _bag(rdf) if ours.regions else None
     if bag is not None:
         at = _inside_end(packet, bag)
-        found.append(Edit(at, at, _spelt(_with_prefixes(ours.regions), packet)))
+        found.append(Edit(at, at, _spelt(_with_prefixes(ours.regions), tree.declared)))
     at = _inside_end(packet, rdf)
-    found.append(Edit(at, at, _spelt(_description(ours, _about(rdf), bag=bag is None), packet)))
+    found.append(Edit(at, at, _spelt(_description(ours, _about(rdf), bag=bag is None), tree.declared)))
     return sorted(found)
 
 
@@ -107,7 +107,7 @@ def removal(packet: bytes, guid: bytes | None = None) -> list[Edit] | None:
 class Node:
     """An element, and where it stands in the packet."""
 
-    __slots__ = ("attributes", "children", "end", "inner", "name", "parent", "pieces", "start")
+    __slots__ = ("attributes", "children", "declared", "end", "inner", "name", "parent", "pieces", "start")
 
     def __init__(
         self, name: "Name", attributes: dict["Name", Attribute], start: int, parent: "Node | None"
@@ -121,6 +121,8 @@ class Node:
         self.parent = parent
         self.children: list[Node] = []
         self.pieces: list[str] = []
+        self.declared: dict[str, str] = {}
+        """In the outermost element: the first prefix of each namespace in the packet."""
 
     @property
     def text(self) -> str:
@@ -144,6 +146,7 @@ def parse(packet: bytes) -> Node:
     parser = expat.ParserCreate("utf-8", namespace_separator="\n")
     stack: list[Node] = []
     roots: list[Node] = []
+    declared: dict[str, str] = {}
 
     def start(name: str, attributes: dict[str, str]) -> None:
         if len(stack) == MAX_DEPTH:
@@ -155,8 +158,15 @@ def parse(packet: bytes) -> Node:
 
     def end(_: str) -> None:
         node = stack.pop()
-        node.inner = parser.CurrentByteIndex
-        node.end = packet.index(b">", node.inner) + 1 if node.inner > node.start else _tag_end(packet, node)
+        at = parser.CurrentByteIndex  # of the end tag, or behind an element without one
+        if packet[at - 2 : at] == b"/>" and _tag_end(packet, node) == at:
+            node.end = at
+        else:
+            node.inner, node.end = at, packet.index(b">", at) + 1
+
+    def declare(prefix: str | None, namespace: str) -> None:
+        if prefix:
+            declared.setdefault(namespace, prefix)
 
     def text(piece: str) -> None:
         stack[-1].pieces.append(piece)
@@ -168,20 +178,24 @@ def parse(packet: bytes) -> Node:
     parser.EndElementHandler = end
     parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = doctype
+    parser.StartNamespaceDeclHandler = declare
     parser.namespace_prefixes = True
     parser.buffer_text = True
     try:
         parser.Parse(packet.rstrip(b"\0 \r\n\t"), True)
     except expat.ExpatError as error:
         raise ValueError(f"the XMP packet is not well formed: {error}") from None
+    roots[0].declared = declared
     return roots[0]
 
 
 def walk(node: Node) -> Iterator[Node]:
     """An element and all below it, in their order."""
-    yield node
-    for child in node.children:
-        yield from walk(child)
+    rest = [node]
+    while rest:
+        node = rest.pop()
+        yield node
+        rest.extend(reversed(node.children))
 
 
 _XAP = "http://ns.adobe.com/xap/1.0/"
@@ -200,6 +214,7 @@ _XMP_PREFIX = f' xmlns:xmp="{_XAP}"'.encode()
 _USUAL = {
     b"Iptc4xmpExt": EXT,
     b"xmp": _XAP,
+    b"xlabel": NAMESPACE,
     b"xmpNote": NOTE,
     b"mwg-rs": MWG,
     b"stArea": "http://ns.adobe.com/xmp/sType/Area#",
@@ -227,12 +242,9 @@ def _description(ours: Ours, about: bytes, *, bag: bool) -> bytes:
     return b"".join(parts)
 
 
-def _spelt(ours: bytes, packet: bytes) -> bytes:
+def _spelt(ours: bytes, declared: dict[str, str]) -> bytes:
     """What is ours, with the prefixes that a packet has for its namespaces."""
-    prefixes = {}
-    for usual, namespace in _USUAL.items():
-        found = re.search(rb"xmlns:([^\s=]+)\s*=\s*[\"']%b[\"']" % re.escape(namespace.encode()), packet)
-        prefixes[usual] = found[1] if found else usual
+    prefixes = {usual: declared.get(space, "").encode() or usual for usual, space in _USUAL.items()}
     if all(usual == prefix for usual, prefix in prefixes.items()):
         return ours
     return _PREFIXED.sub(lambda found: found[1] + prefixes[found[2]], ours)
@@ -282,6 +294,7 @@ def _ours(packet: bytes, tree: Node, guid: bytes | None) -> Iterator[Edit]:
     """What is ours, as edits that delete it: the widest element that holds nothing else."""
     nodes = list(walk(tree))
     own = {id(node) for node in nodes if _is_ours(node) or _names(node, guid)}
+    own |= {id(region) for node in nodes if (region := _region(node)) is not None}
     for node in reversed(nodes):  # so that what is within a wrapper comes before it
         if node.name in _WRAPPERS and not _says_more(node, guid):
             rest = [child for child in node.children if child.name != (MWG, "AppliedToDimensions")]
@@ -300,19 +313,18 @@ _WRAPPERS = {(RDF, "Bag"), (EXT, "ImageRegion"), (RDF, "Description"), (MWG, "Re
 
 
 def _is_ours(node: Node) -> bool:
-    if node.name[0] == NAMESPACE:
-        return True
-    if node.name == (RDF, "li"):
-        return any(
-            below.name == (EXT, "rId") and below.text.startswith(REGION) for below in walk(node)
-        ) or any(
-            below.attributes[(EXT, "rId")].value.startswith(REGION)
-            for below in walk(node)
-            if (EXT, "rId") in below.attributes
-        )
     if node.name == (RDF, "Description") and not node.children:
         return any(name[0] == NAMESPACE for name in node.attributes) and not _says_more(node, None)
-    return False
+    return node.name[0] == NAMESPACE
+
+
+def _region(node: Node) -> Node | None:
+    """The item of a bag that a region's id of ours stands in."""
+    stated = node.attributes.get((EXT, "rId"))
+    number = node.text if node.name == (EXT, "rId") else "" if stated is None else stated.value
+    if not number.startswith(REGION):
+        return None
+    return next((parent for parent in (node, *node.above()) if parent.name == (RDF, "li")), None)
 
 
 def _says_more(node: Node, guid: bytes | None) -> bool:
@@ -340,9 +352,9 @@ def _attributes(packet: bytes, node: Node, guid: bytes | None) -> Iterator[Edit]
         if name[0] == NAMESPACE or _is_note(name, value, guid)
     ]
     if NAMESPACE.encode() in tag:
-        gone.append(rb"xmlns:[^\s=]+\s*=\s*[\"']%b[\"']" % re.escape(NAMESPACE.encode()))
+        gone.append(rb"xmlns:[^\s=]{1,99}\s*=\s*[\"']%b[\"']" % re.escape(NAMESPACE.encode()))
     for pattern in gone:
-        for found in re.finditer(rb"\s+" + pattern, tag):
+        for found in re.finditer(rb"\s" + pattern, tag):
             yield Edit(node.start + found.start(), node.start + found.end(), b"")
 
 
