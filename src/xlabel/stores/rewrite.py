@@ -11,7 +11,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from errno import EACCES, EDQUOT, ENOSPC
+from errno import EACCES, EDQUOT, ELOOP, ENOSPC
 from fcntl import LOCK_EX, LOCK_NB, flock
 from typing import NamedTuple, TypeVar
 
@@ -64,8 +64,14 @@ def look(path: bytes, read: Callable[[Buffer], T]) -> T:
 @contextmanager
 def opened(path: bytes) -> Iterator[tuple[Buffer, Seen]]:
     """A whole file, and what it is recognised by. Links are followed."""
-    real = os.path.realpath(path) if os.path.islink(path) else path
-    fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    real = path
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno != ELOOP:
+            raise
+        real = os.path.realpath(path)
+        fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
@@ -126,9 +132,10 @@ def sweep(path: bytes) -> None:
 def _temporary(path: bytes, pieces: list[Buffer], like: os.stat_result, keep_time: bool) -> Iterator[None]:
     """A temporary file of the path's own, locked; it takes the path's place once the caller has looked."""
     draft = temporary(path)
-    fd = _locked(draft, path)
+    fd, size = _locked(draft, path)
     try:
-        os.ftruncate(fd, 0)
+        if size:
+            os.ftruncate(fd, 0)
         _write(fd, pieces)
         _like(fd, like, path)
         if keep_time:
@@ -145,8 +152,8 @@ def _temporary(path: bytes, pieces: list[Buffer], like: os.stat_result, keep_tim
         os.close(fd)
 
 
-def _locked(temporary: bytes, path: bytes) -> int:
-    """The temporary file, open and locked."""
+def _locked(temporary: bytes, path: bytes) -> tuple[int, int]:
+    """The temporary file, open and locked, and the bytes that a killed process left in it."""
     while True:
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -155,8 +162,9 @@ def _locked(temporary: bytes, path: bytes) -> int:
             os.close(fd)
             raise InputError(f"{os.fsdecode(path)}: another process is writing it; run again") from None
         try:
-            if os.stat(temporary).st_ino == os.fstat(fd).st_ino:
-                return fd
+            info = os.fstat(fd)
+            if os.stat(temporary).st_ino == info.st_ino:
+                return fd, info.st_size
         except FileNotFoundError:
             pass
         os.close(fd)  # the one that held the lock has renamed it
