@@ -198,6 +198,13 @@ def test_readers_find_the_document_and_the_regions(kind: str) -> None:
         assert document.encode() in image.info["comment"].split(b"\n")
 
 
+def test_labels_are_found_in_the_beginning_of_the_file() -> None:
+    data, _ = put(saved(drawn(size=(300, 300))))
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = image.tile[0].offset
+    assert embedding.get(data[:pixels]).newest == labelled.newest(data)
+
+
 @every_kind
 def test_labels_outlive_an_edit_by_exiftool_and_go_without_a_trace(kind: str) -> None:
     changed = edited(with_labels(kind), "gif", "-XMP:Creator=someone", "-XMP:Rating=3")
