@@ -34,6 +34,7 @@ from xlabel.stores import rewrite
 
 NEAR = 60
 """Of the 256 bits of a perceptual hash, how many may differ for a picture to be looked at closely."""
+NAMESAKES = 4
 LOOKED = 64
 """So many pictures are looked at closely for one."""
 KEPT = 16
@@ -70,7 +71,9 @@ class Known:
         self._labelled = bytearray(entry.labelled for entry in entries)
         self._streams = _Index([entry.stream for entry in entries])
         self._hashes = _Index([entry.sha256 for entry in entries])
-        self._numbers = {_stem(source.name(number)): number for number in range(len(source))}
+        self._numbers: dict[str, list[int]] = {}
+        for number in range(len(source)):
+            self._numbers.setdefault(_stem(source.name(number)), []).append(number)
         self._pixels: _Index | None = None
         self._perceptual: NDArray[np.uint64] = np.zeros((0, 4), dtype=np.uint64)
         self._blocks: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
@@ -133,10 +136,10 @@ class Known:
         """The images that are, byte for byte, these."""
         return self._hashes.find(hashlib.sha256(data).digest()[:16]) if len(self._hashes) else []
 
-    def of_name(self, name: str) -> list[int]:
-        """The image with this key, whatever its ending; the last where there are several."""
-        number = self._numbers.get(_stem(name))
-        return [] if number is None else [number]
+    def of_name(self, key: str) -> list[int]:
+        """The images of this name, whatever folder and ending; none where there are more than a few."""
+        found = self._numbers.get(_stem(key), [])
+        return found if len(found) <= NAMESAKES else []
 
     def of_pixels(self, picture: Picture) -> dict[int, int]:
         """The images with these pixels, each with the turn that makes them so."""
@@ -385,8 +388,8 @@ def _image(key: str, header: Header | None) -> Image:
 
 
 def _stem(key: str) -> str:
-    folder, slash, name = key.rpartition("/")
-    return folder + slash + (name.rpartition(".")[0] or name)
+    name = key.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
 
 
 def _outdated(data: Buffer, sample: Sample, stream: str | None, header: Header | None) -> bool:
