@@ -110,26 +110,25 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
         if entry.method == items.IN_FILE and any(not length for _, _, length in entry.extents):
             carrier = "exif" if parts.comment is not None else "xmp"
             raise NoRoomError(carrier, f"the data of item {entry.number} goes on to the end of the file")
-    contents = [
-        ("exif", b"Exif", b"", _exif_of(data, meta, parts.comment)),
-        ("xmp", b"mime", XMP_TYPE, _xmp_of(data, found, meta, parts.ours)),
-    ]
-    entries = {entry.number: entry for entry in meta.entries}
-    number = max([*entries, meta.primary, *(item.number for item in meta.items)])
+    contents = (
+        (b"Exif", b"", *_exif_of(data, meta, parts.comment)),
+        (b"mime", XMP_TYPE, *_xmp_of(data, found, meta, parts.ours)),
+    )
+    used = {entry.number for entry in meta.entries} | {item.number for item in meta.items}
+    number = max(used | {meta.primary})
     new, fresh = [], {}
-    try:
-        for _, kind, mime, (item, content) in contents:
-            if content is None:
-                continue
+    for kind, mime, item, content in contents:
+        if content is not None:
             if item is None:
                 number += 1
                 new.append((number, kind, mime))
             fresh[number if item is None else item.number] = content
+    try:
         outside: list[Edit] = []
-        if parts.ours is not None and contents[1][3][1] is None:
+        if parts.ours is not None and contents[1][3] is None:
             outside, _ = boxed.edits(data, found, parts._replace(comment=None), (XMP,), (0, 0))
         inner = items.added(data, meta, new)
-        return items.relocated(data, found, meta, outside, inner, [*entries.values()], fresh)
+        return items.relocated(data, found, meta, outside, inner, meta.entries, fresh)
     except NoRoomError:
         raise
     except ValueError as error:
@@ -364,13 +363,17 @@ def _over(places: list[tuple[int, int]], content: bytes) -> list[Edit]:
 def _blanked(found: list[boxes.Box], places: list[tuple[int, int]]) -> list[Edit]:
     """The edits that take out ranges with the boxes mdat that they fill, or make them zero in others."""
     changes = []
-    left = sorted(places)
+    left = sorted(set(places), reverse=True)
     for box in found:
-        own = [place for place in left if box.start <= place[0] and place[1] <= box.end]
-        if box.kind == b"mdat" and own and sum(stop - start for start, stop in own) == box.end - box.start:
+        own = []
+        while left and left[-1][0] < box.end:
+            own.append(left.pop())
+        filled = sum(stop - start for start, stop in own) == box.end - box.start
+        if box.kind == b"mdat" and own and filled and own[-1][1] == box.end:
             changes.append(Edit(box.at, box.end, b""))
-            left = [place for place in left if place not in own]
-    return changes + [Edit(start, stop, bytes(stop - start)) for start, stop in left]
+        else:
+            changes += [Edit(start, stop, bytes(stop - start)) for start, stop in own]
+    return changes
 
 
 _CODED = frozenset({b"ispe", b"clap", b"av1C", b"hvcC", b"lhvC", b"vvcC", b"avcC", b"jpgC", b"a1op", b"lsel"})

@@ -3,7 +3,9 @@
 ISO/IEC 14496-12, 8.11 (meta, iinf, iloc, iref) and 8.7.5 (chunk offsets of image sequences).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
 from struct import Struct
 from struct import error as StructError
 from typing import NamedTuple
@@ -14,6 +16,8 @@ from xlabel.images.splice import Edit, joined
 
 FULL = 4
 """Bytes of version and flags before a "full box"'s own content."""
+Shift = Callable[[int, int], int]
+"""How far the bytes from a place on, so many, move; ValueError where they do not stay together."""
 PROBED = 500
 """Bytes by which OpenCV decides whether it opens an AVIF: the whole box meta, but not the data of metadata,
 may end in there."""
@@ -200,7 +204,7 @@ def relocated(
 
     draft = whole(entries, 0)
     resizing = [edit for edit in draft if len(edit.data) != edit.stop - edit.start]
-    end = place + _shift(resizing, place, 0)
+    end = place + _shifts(resizing)(place, 0)
     if new and end <= PROBED < end + 8:
         filled = [*inner, Edit(iloc.at, iloc.at, boxes.made(b"free"))]
         return relocated(data, found, meta, changes, filled, entries, new)
@@ -208,10 +212,10 @@ def relocated(
         return joined(draft)
     if any(box.kind in _FRAGMENTS for box in found):
         raise ValueError("the file has movie fragments, whose offsets are not followed")
-    resizing += behind
-    edits = whole([entry if entry.number in new else _moved(entry, resizing) for entry in entries], end + 8)
+    shift = _shifts([*resizing, *behind])
+    edits = whole([entry if entry.number in new else _moved(entry, shift) for entry in entries], end + 8)
     for start, form, offsets in chunk_tables(data, found):
-        moved = [offset + _shift(resizing, offset, 1) for offset in offsets]
+        moved = [offset + shift(offset, 1) for offset in offsets]
         if moved != list(offsets):
             edits.append(Edit(start, start + form.size, form.pack(*moved)))
     if behind and place == len(data):
@@ -370,28 +374,34 @@ def _recounted(data: memoryview, iinf: Box, by: int) -> list[Edit]:
         raise ValueError("the count of items does not fit") from None
 
 
-def _moved(entry: Entry, resizing: list[Edit]) -> Entry:
+def _moved(entry: Entry, shift: Shift) -> Entry:
     if entry.method != IN_FILE or entry.reference:
         return entry
     for _, _, length in entry.extents:
         if not length:
             raise ValueError(f"the data of item {entry.number} goes on to the end of the file")
-    shifts = [_shift(resizing, entry.base + offset, length) for _, offset, length in entry.extents]
+    shifts = [shift(entry.base + offset, length) for _, offset, length in entry.extents]
     if entry.base and len(set(shifts)) == 1:
         return entry._replace(base=entry.base + shifts[0])
     extents = tuple(
-        (index, offset + shift, length)
-        for (index, offset, length), shift in zip(entry.extents, shifts, strict=True)
+        (index, offset + by, length)
+        for (index, offset, length), by in zip(entry.extents, shifts, strict=True)
     )
     return entry._replace(extents=extents)
 
 
-def _shift(resizing: list[Edit], start: int, length: int) -> int:
-    """How far bytes move. ValueError where they do not stay together."""
-    shift = 0
-    for edit in resizing:
-        if edit.stop <= start:
-            shift += len(edit.data) - (edit.stop - edit.start)
-        elif edit.start < start + length:
-            raise ValueError(f"data of an image lies at byte {edit.start}, where the file would change")
+def _shifts(resizing: list[Edit]) -> Shift:
+    """Where edits move what they leave."""
+    edits = sorted(resizing, key=lambda edit: edit[:2])
+    totals = [0, *accumulate(len(edit.data) - (edit.stop - edit.start) for edit in edits)]
+    stops = [edit.stop for edit in edits]
+
+    def shift(start: int, length: int) -> int:
+        number = bisect_right(stops, start)
+        if number < len(edits) and edits[number].start < start + length:
+            raise ValueError(
+                f"data of an image lies at byte {edits[number].start}, where the file would change"
+            )
+        return totals[number]
+
     return shift
