@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 from xml.parsers import expat
-from xml.sax.saxutils import escape, unescape, quoteattr
+from xml.sax.saxutils import escape, quoteattr, unescape
 
 from xlabel.images.splice import Edit, joined
 
