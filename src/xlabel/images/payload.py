@@ -20,6 +20,18 @@ START = b'{"xlabel":'
 """What a payload begins with."""
 
 
+class Stored(msgspec.Struct):
+    """A payload as it is written."""
+
+    xlabel: int
+    revision: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+    check: str
+    labels: msgspec.Raw
+    time: str = ""
+    undo: Undo | None = None
+    replaced: bytes | None = None
+
+
 class Wrapped(msgspec.Struct, frozen=True):
     """A document's JSON and what is known of it."""
 
@@ -117,22 +129,12 @@ def replaced(text: bytes) -> bytes | None:
         return None
 
 
-class _Stored(msgspec.Struct):
-    xlabel: int
-    revision: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
-    check: str
-    labels: msgspec.Raw
-    time: str = ""
-    undo: Undo | None = None
-    replaced: bytes | None = None
-
-
 class _Before(msgspec.Struct):
     replaced: bytes | None = None
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_Stored)
+_decoder = msgspec.json.Decoder(Stored)
 _before = msgspec.json.Decoder(_Before)
 
 
