@@ -106,7 +106,10 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
         meta = items.read(data, found)
     except ValueError as error:
         return _in_box(data, found, parts, error)
+    emptied = {item.number for item in meta.items if _emptied(meta, item)}
     for entry in meta.entries:
+        if entry.number in emptied:
+            continue
         if entry.method == items.IN_FILE and any(not length for _, _, length in entry.extents):
             carrier = "exif" if parts.comment is not None else "xmp"
             raise NoRoomError(carrier, f"the data of item {entry.number} goes on to the end of the file")
@@ -279,7 +282,7 @@ def _metadata(data: memoryview, meta: Meta) -> Iterator[tuple[Item, bytes]]:
     wanted = [
         item
         for item in meta.items
-        if item.number in entries and (item.kind == b"Exif" or (item.kind, item.mime) == (b"mime", XMP_TYPE))
+        if item.number in entries and _is_metadata(item) and not _emptied(meta, item)
     ]
     most = 2 * len(data)
     for item in sorted(wanted, key=lambda item: item.number not in about):
@@ -291,6 +294,21 @@ def _metadata(data: memoryview, meta: Meta) -> Iterator[tuple[Item, bytes]]:
         if most < 0:
             raise ValueError("items with metadata share their data again and again")
         yield item, b"".join(data[start:stop] for start, stop in places)
+
+
+def _is_metadata(item: Item) -> bool:
+    return item.kind == b"Exif" or (item.kind, item.mime) == (b"mime", XMP_TYPE)
+
+
+def _emptied(meta: Meta, item: Item) -> bool:
+    """Whether an item of metadata has no data: ExifTool leaves it so, by lengths of 0, when it deletes all.
+
+    By the standard such a length goes on to the end of the file, which metadata does not.
+    """
+    if not _is_metadata(item):
+        return False
+    extents = [entry.extents for entry in meta.entries if entry.number == item.number]
+    return bool(extents) and all(not length for found in extents for _, _, length in found)
 
 
 def _leads(data: memoryview, box: boxes.Box, meta: Meta) -> bool:
@@ -311,7 +329,8 @@ def _exif_of(data: memoryview, meta: Meta, comment: bytes | Text | None) -> tupl
             at = boxed.block_at(view, 0, len(view))
             inner = packets.exif_edits(view[at:], comment)
             return item, content[:at] + b"".join(apply(view[at:], inner))
-    return None, bytes(4) + exif.fresh(comment, boxed.size(data))
+    emptied = (item for item in meta.items if item.kind == b"Exif" and _emptied(meta, item))
+    return next(emptied, None), bytes(4) + exif.fresh(comment, boxed.size(data))
 
 
 def _xmp_of(
@@ -325,7 +344,10 @@ def _xmp_of(
             if item.encoding:
                 raise NoRoomError("xmp", "the file's XMP is compressed and left alone")
             return item, b"".join(apply(content, packets.xmp_edits(content, ours)))
-    return None, None if any(boxed.places(data, found, XMP)) else xmp.packet(ours)
+    if any(boxed.places(data, found, XMP)):
+        return None, None
+    emptied = (item for item in meta.items if item.kind == b"mime" and _emptied(meta, item))
+    return next((item for item in emptied if not item.encoding), None), xmp.packet(ours)
 
 
 def _in_box(data: memoryview, found: list[boxes.Box], parts: Parts, why: ValueError) -> list[Edit]:

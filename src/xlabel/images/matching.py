@@ -29,7 +29,7 @@ LOOKS = 256
 TILE = 8
 DIFFERENT = 20.0
 """Mean difference of a tile, out of 255, beyond which two pictures show different things there."""
-APART = 5.0
+APART = 8.0
 """Mean difference of all tiles beyond which pictures are not alike."""
 NOISE = 24.0
 """Mean difference of a tile of full size that a compression still makes."""
