@@ -90,7 +90,8 @@ class Pairing:
         partner = self._partner.get(folder)
         if partner is None:
             return None
-        path = self._path(partner[0] + stem(name), partner[1])
+        start, usual = partner
+        path = self._path(start + stem(name), usual) if self._odd else start + stem(name) + usual
         return None if path in self._contested and folder in self._loose else path
 
     def beside(self, path: str, bare: str) -> str:
@@ -100,8 +101,6 @@ class Pairing:
 
     def _path(self, bare: str, usual: str) -> str:
         """A label file by its path without ending; `usual` is the ending of its folder."""
-        if not self._odd:
-            return bare + usual
         path = bare + next((ending for ending, odd in self._odd.items() if bare in odd), usual)
         return self.passed_over.get(path, path)
 

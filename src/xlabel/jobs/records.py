@@ -28,7 +28,7 @@ class Lines:
     def add(self, records: bytes) -> None:
         """Add records that are joined already; none where there are no bytes."""
         if records:
-            if self._count:
+            if self._count and self._joint:
                 self._file.write(self._joint)
             self._file.write(records)
             self._count += 1
