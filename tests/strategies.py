@@ -17,6 +17,7 @@ from xlabel.model import (
     Polyline,
     Sample,
     Shape,
+    Source,
 )
 
 KEYPOINTS = ("head", "tail")
@@ -131,6 +132,8 @@ def annotations(draw: st.DrawFn, image: Image, categories: list[Category]) -> An
         ),
         "author": words,
         "time": st.just("2026-11-20T12:00:00Z"),
+        "source": st.builds(Source, kind=st.just("model"), name=words, hash=words)
+        | st.just(Source(kind="human")),
         "extra": st.dictionaries(
             words.map("x-".__add__), st.none() | words | st.lists(st.integers()), min_size=1
         ),

@@ -31,6 +31,7 @@ _HOME = {
     "Dataset": "xlabel.model",
     "Image": "xlabel.model",
     "Sample": "xlabel.model",
+    "Source": "xlabel.model",
     "Problem": "xlabel.model",
     "Loss": "xlabel.model",
     "Report": "xlabel.model",
@@ -56,6 +57,7 @@ __all__ = [
     "Problem",
     "Report",
     "Sample",
+    "Source",
     "Validation",
     "XlabelError",
     "__version__",
@@ -95,7 +97,7 @@ if TYPE_CHECKING:
     from xlabel.jobs.validate import validate
     from xlabel.jobs.validation import Validation
     from xlabel.jobs.verify import verify
-    from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Report, Sample
+    from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Report, Sample, Source
 
 
 def __getattr__(name: str) -> object:

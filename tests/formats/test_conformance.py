@@ -132,7 +132,7 @@ def mapping(annotation: Annotation, lost: set[str]) -> dict[str, Any]:
     gone = {FIELD_OF.get(field) for field in annotation_fields(annotation) if field in lost}
     kept = {field: getattr(annotation, field) for field in set(FIELD_OF.values()) - gone}
     if "author" not in lost:
-        kept |= {"author": annotation.author, "time": annotation.time}
+        kept |= {field: getattr(annotation, field) for field in ("author", "time", "source")}
     if "no category" not in lost or annotation.category is not None:
         kept["category"] = annotation.category.name if annotation.category is not None else None
     return {field: value for field, value in kept.items() if value is not None and value is not False}
@@ -168,7 +168,7 @@ def is_near(box: Any, other: Any) -> bool:
 
 
 def survives(wanted: dict[str, Any], found: Annotation) -> bool:
-    got = {field: getattr(found, field) for field in (*FIELD_OF.values(), "author", "time")}
+    got = {field: getattr(found, field) for field in (*FIELD_OF.values(), "author", "time", "source")}
     if found.bbox is None and is_near(wanted.get("bbox"), bbox_of(found)):
         got["bbox"] = wanted["bbox"]
     got["category"] = found.category.name if found.category is not None else None

@@ -18,7 +18,7 @@ from xlabel.model.report import counted
 _NOTED = 20  # pairs of documents
 _JOINED = (
     "category", "bbox", "polygons", "mask", "keypoints", "shape", "area", "score", "caption", "attributes",
-    "author", "time", "extra",
+    "author", "time", "source", "extra",
 )  # fmt: skip
 
 

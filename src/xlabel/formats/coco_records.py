@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from xlabel.formats.untrusted import shortened
-from xlabel.model import RLE, Annotation, Category, OrientedBox, Shape
+from xlabel.model import RLE, Annotation, Category, OrientedBox, Shape, Source
 from xlabel.model.geometry import area_of, bbox_of, rle_counts
 
 LIMIT = 10**15
@@ -39,6 +39,7 @@ class Said(Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     status: str | UnsetType | None = UNSET
     author: str | UnsetType = UNSET
     time: str | UnsetType = UNSET
+    source: Source | UnsetType = UNSET
     extra: dict[str, Any] | UnsetType = UNSET
     """Other fields whose names COCO has taken."""
 
@@ -157,7 +158,7 @@ def take_back(record: Record) -> None:
 def said_of(annotation: Annotation, said: Said) -> Annotation:
     """An annotation with what its record's `xlabel` adds, but for the origin."""
     changes: dict[str, Any] = {}
-    for name in ("shape", "author", "time", "status"):
+    for name in ("shape", "author", "time", "source", "status"):
         value = getattr(said, name)
         if value is not UNSET:
             changes[name] = value
@@ -285,6 +286,7 @@ def box_record(
         or annotation.attributes is not None
         or annotation.author is not None
         or annotation.time is not None
+        or annotation.source is not None
         or annotation.extra is not None
     ):
         return None
@@ -369,6 +371,7 @@ def record_of(
         or annotation.status != status
         or annotation.author is not None
         or annotation.time is not None
+        or annotation.source is not None
         or (polygons and mask is not None)
     ):
         record.xlabel = _said(annotation, status, origin, tuple(derived))
@@ -436,6 +439,8 @@ def _said(annotation: Annotation, status: str | None, origin: Any, derived: tupl
         said.author = annotation.author
     if annotation.time is not None:
         said.time = annotation.time
+    if annotation.source is not None:
+        said.source = annotation.source
     return said
 
 

@@ -38,6 +38,7 @@ _SAYING = {
     "attributes": ("attributes",),
     "author": ("xlabel",),
     "time": ("xlabel",),
+    "source": ("xlabel",),
 }
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from xlabel.formats.exact import add, minus
 from xlabel.formats.splits import SPLITS
-from xlabel.model import RLE, Annotation, Category, Number, Shape
+from xlabel.model import RLE, Annotation, Category, Number, Shape, Source
 from xlabel.model.annotation import Circle, OrientedBox
 from xlabel.model.geometry import rle_counts
 
@@ -22,6 +22,7 @@ _Within = (
 _decode_numbers = msgspec.json.Decoder(tuple[_Within, ...]).decode
 _decode_polygons = msgspec.json.Decoder(tuple[tuple[_Within, ...], ...]).decode
 _decode_shape = msgspec.json.Decoder(Shape).decode
+_decode_source = msgspec.json.Decoder(Source).decode
 _decode_mask = msgspec.json.Decoder(RLE).decode
 read_object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -173,6 +174,10 @@ def _shape(text: str) -> Shape:
     return shape
 
 
+def _source(text: str) -> Source:
+    return _decode_source(text)
+
+
 READ: dict[str, Callable[[str], Any]] = {
     "id": identity,
     "polygons": _polygons,
@@ -187,6 +192,7 @@ READ: dict[str, Callable[[str], Any]] = {
     "attributes": read_object,
     "author": str,
     "time": str,
+    "source": _source,
     "extra": read_object,
 }
 """Columns that become the annotation's field of the same name."""
@@ -241,6 +247,7 @@ WRITE: dict[str, Callable[[Annotation], str]] = {
     "attributes": lambda a: json(a.attributes),
     "author": lambda a: a.author or "",
     "time": lambda a: a.time or "",
+    "source": lambda a: json(a.source),
     "extra": lambda a: json(a.extra),
 }
 """What the columns of an annotation say; those of its box are apart."""

@@ -24,7 +24,7 @@ OWN = (
     "image", "width", "height", "image_id", "split", "image_extra",
     "id", "category", "category_id", "supercategory",
     "x", "y", "w", "h", "polygons", "mask", "keypoints", "shape", "crowd", "area", "score", "status",
-    "caption", "attributes", "author", "time", "extra",
+    "caption", "attributes", "author", "time", "source", "extra",
 )  # fmt: skip
 """Our own columns in their order; a table has those of them that it uses."""
 

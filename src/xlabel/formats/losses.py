@@ -24,7 +24,7 @@ FIELDS = {
     "status": "suggestion, accepted, rejected",
     "caption": "captions",
     "attributes": "attributes of annotations",
-    "author": "author and time",
+    "author": "author, time and source",
     "extra": "other fields of annotations",
     "category extra": "supercategory, skeleton and other fields of categories",
     "unlabelled": "images without labels",
@@ -118,7 +118,7 @@ def annotation_fields(annotation: Annotation) -> Iterator[str]:
     for field in _ZERO_COUNTS:
         if getattr(annotation, field) is not None:
             yield field
-    if annotation.author is not None or annotation.time is not None:
+    if annotation.author is not None or annotation.time is not None or annotation.source is not None:
         yield "author"
 
 

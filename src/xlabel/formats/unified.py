@@ -429,7 +429,13 @@ def _annotation(record: Record, category: Category | None) -> Annotation | None:
     take_back(record)
     origin = None if said.origin is UNSET else said.origin
     annotation = annotation_of(record, category, None, origin)
-    if said.status is UNSET and said.author is UNSET and said.time is UNSET and said.extra is UNSET:
+    if (
+        said.status is UNSET
+        and said.author is UNSET
+        and said.time is UNSET
+        and said.source is UNSET
+        and said.extra is UNSET
+    ):
         return annotation
     return said_of(annotation, said)
 

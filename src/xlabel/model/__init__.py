@@ -10,6 +10,7 @@ from xlabel.model.annotation import (
     Points,
     Polyline,
     Shape,
+    Source,
 )
 from xlabel.model.dataset import Dataset, Image, Sample
 from xlabel.model.report import Loss, Problem, Report
@@ -30,4 +31,5 @@ __all__ = [
     "Report",
     "Sample",
     "Shape",
+    "Source",
 ]

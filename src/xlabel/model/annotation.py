@@ -5,7 +5,7 @@ y down, continuous: a box 10 pixels wide has width 10. Whole numbers stay `int`,
 `10` is written again with `10`.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -69,6 +69,16 @@ class Circle(msgspec.Struct, frozen=True, tag="circle", tag_field="kind", gc=Fal
 Shape = OrientedBox | Polyline | Points | Circle
 
 
+class Source(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """Who or what made a label."""
+
+    kind: Literal["human", "model"]
+    name: str | None = None
+    """Of the model: `yolo11n`. A person is the annotation's author."""
+    hash: str | None = None
+    """Of the model's file, so that the same name does not hide another model."""
+
+
 class Annotation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One label of one image. An annotation without geometry is about the whole image.
 
@@ -98,6 +108,7 @@ class Annotation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
     """What the label says besides: `truncated`, `pose`, `group_id`, ..."""
     author: str | None = None
     time: str | None = None
+    source: Source | None = None
     id: int | str | None = None
     extra: dict[str, Any] | None = None
     """Fields of the source's record that the model has no word for."""

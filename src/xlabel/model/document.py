@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from xlabel.model.annotation import RLE, Annotation, Category, Number, Shape
+from xlabel.model.annotation import RLE, Annotation, Category, Number, Shape, Source
 from xlabel.model.dataset import Image, Sample
 
 
@@ -47,6 +47,7 @@ class Label(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     attributes: dict[str, Any] | None = None
     author: str | None = None
     time: str | None = None
+    source: Source | None = None
     extra: dict[str, Any] | None = None
 
 
@@ -88,6 +89,7 @@ def document(sample: Sample, picture: Picture) -> Document:
                 attributes=annotation.attributes,
                 author=annotation.author,
                 time=annotation.time,
+                source=annotation.source,
                 extra=annotation.extra,
             )
         )
@@ -127,8 +129,11 @@ def to_ascii(data: bytes) -> bytes:
 
 
 def decode(data: bytes | msgspec.Raw) -> Document:
-    """The document in its JSON; ValueError (of msgspec) says where it is none."""
-    return _decoder.decode(data)
+    """The document in its JSON; ValueError says where it is none."""
+    try:
+        return _decoder.decode(data)
+    except RecursionError:
+        raise ValueError("the labels are nested deeper than any") from None
 
 
 _encoder = msgspec.json.Encoder()
