@@ -1,0 +1,200 @@
+"""What is shown of an image's labels, in words and drawn."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from PIL import ImageOps
+from tests.tools import SAMPLE, run, tool
+from tests.tools import xlabel as command
+
+import xlabel
+from xlabel.errors import ExistsError, InputError
+from xlabel.images import drawing
+from xlabel.model import Circle, OrientedBox, Points, Polyline
+from xlabel.model.geometry import encode
+
+CAR = xlabel.Category(id=2, name="car")
+BOX = xlabel.Annotation(category=CAR, bbox=(10, 20, 30, 40), score=0.875, author="Ada", time="2026-11-20")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return Path(shutil.copy(SAMPLE / "raw_images/street/001.jpg", tmp_path / "a.jpg"))
+
+
+def test_size_copies_and_each_label_are_told(image: Path) -> None:
+    xlabel.embed(
+        image, [BOX, xlabel.Annotation(category=xlabel.Category(id=3, name="猫"), bbox=(1, 2, 3, 4))]
+    )
+    shown = xlabel.show(image)
+    picture = shown.images[0]
+    assert (picture.width, picture.height, picture.mime) == (640, 427, "image/jpeg")
+    assert [(copy.carrier, copy.revision, copy.room) for copy in picture.copies] == [
+        ("exif", 1, 65_533),
+        ("text", 1, 65_533),
+    ]
+    comment = json.loads(run(tool("exiftool"), "-json", "-UserComment", image))[0]["UserComment"]
+    assert picture.copies[0].bytes == len(comment)
+    assert picture.copies[0].time == json.loads(comment)["time"]
+    assert picture.regions == 2 and picture.agree and picture.comment is None
+    text = str(shown)
+    for word in (
+        "640 x 427",
+        "exif",
+        "text",
+        "car",
+        "猫",
+        "0.875",
+        "Ada",
+        "2026-11-20",
+        "2 labels",
+        "2 IPTC",
+    ):
+        assert word in text
+    assert shown.exit_code == 0
+
+
+def test_a_turned_picture_is_described_as_displayed(tmp_path: Path) -> None:
+    image = Path(shutil.copy(SAMPLE / "raw_images/yard/turned.jpg", tmp_path))
+    assert "300 x 400 as displayed (orientation 6, stored as 400 x 300)" in str(xlabel.show(image))
+
+
+def test_words_of_others_and_no_labels_are_told(image: Path) -> None:
+    run(tool("exiftool"), "-q", "-overwrite_original", "-UserComment=somebody's\nwords", image)
+    shown = xlabel.show(image)
+    assert shown.images[0].comment == "somebody's\nwords"
+    assert shown.images[0].annotations is None
+    assert "UserComment, not ours: somebody's\\nwords" in str(shown)
+    assert "no labels" in str(shown)
+
+
+def test_copies_that_disagree_are_a_problem(image: Path) -> None:
+    xlabel.embed(image, [BOX])
+    with Pillow.open(image) as picture:
+        old = picture.info["comment"]
+    xlabel.embed(image, [])
+    with Pillow.open(image) as picture:
+        picture.save(image, exif=picture.info["exif"], comment=old)
+    shown = xlabel.show(image)
+    assert not shown.images[0].agree
+    assert sorted(copy.revision or 0 for copy in shown.images[0].copies) == [1, 2]
+    assert shown.exit_code == 1
+
+
+def test_a_broken_file_is_a_problem_and_others_are_shown(image: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "b.jpg"
+    broken.write_bytes(image.read_bytes()[:100])
+    shown = xlabel.show([broken, image], draw=tmp_path / "out")
+    assert [problem.code for problem in shown.images[0].problems] == ["cut-off", "undecodable"]
+    assert shown.exit_code == 1 and not shown.images[1].problems
+    assert list(shown.files) == [str(tmp_path / "out/a.jpg.png")]
+
+
+def test_one_picture_is_drawn_into_a_file_and_several_into_a_folder(image: Path, tmp_path: Path) -> None:
+    xlabel.embed(image, [BOX])
+    out = tmp_path / "drawn.png"
+    assert xlabel.show(image, draw=out).files == {str(out): out.stat().st_size}
+    with Pillow.open(out) as drawn, Pillow.open(image) as before:
+        assert drawn.format == "PNG"
+        changed = np.asarray(drawn) != np.asarray(before.resize(drawn.size, Pillow.Resampling.BICUBIC))
+    assert 0 < changed.any(axis=2).mean() < 0.2
+    with pytest.raises(ExistsError, match="--overwrite"):
+        xlabel.show(image, draw=out)
+    xlabel.show(image, draw=out, overwrite=True)
+    with pytest.raises(InputError, match="expected the name of a picture"):
+        xlabel.show(image, draw=tmp_path / "drawn.doc")
+    folder = tmp_path / "images"
+    shutil.copytree(SAMPLE / "raw_images/table", folder)
+    shown = xlabel.show(folder, draw=tmp_path / "some")
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == sorted(
+        f"{path.name}.png" for path in folder.iterdir()
+    )
+    assert len(shown.files) == 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_box_is_drawn_where_the_displayed_picture_has_it(orientation: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    Pillow.new("RGB", (900, 1000), "black").save(path, exif=exif)
+    xlabel.embed(path, [xlabel.Annotation(category=CAR, bbox=(500, 600, 200, 100))])
+    xlabel.show(path, draw=tmp_path / "out.png")
+    with Pillow.open(path) as stored, Pillow.open(tmp_path / "out.png") as drawn:
+        assert drawn.size == ImageOps.exif_transpose(stored).size
+        seen = np.argwhere(np.asarray(drawn).max(axis=2) > 200)
+    (top, left), (bottom, right) = seen.min(axis=0), seen.max(axis=0)
+    assert 495 <= left <= 501 and 699 <= right <= 705 and 697 <= bottom <= 705
+    assert 560 <= top <= 600, "the name stands above the box"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "inside", "outside"),
+    [
+        (xlabel.Annotation(polygons=((100, 100, 500, 100, 500, 500),)), (400, 200), (200, 400)),
+        (xlabel.Annotation(mask=encode(np.tri(900, dtype=bool))), (200, 400), (400, 200)),
+        (xlabel.Annotation(shape=Circle(300, 300, 100)), (400, 300), (300, 300)),
+        (xlabel.Annotation(shape=Polyline((100, 100, 500, 500))), (300, 300), (300, 400)),
+        (xlabel.Annotation(shape=Points((300, 300))), (300, 300), (320, 300)),
+        (
+            xlabel.Annotation(shape=OrientedBox((300, 100, 500, 300, 300, 500, 100, 300))),
+            (300, 300),
+            (120, 120),
+        ),
+        (xlabel.Annotation(keypoints=(300, 300, 2, 500, 500, 0)), (300, 300), (500, 500)),
+    ],
+)
+def test_each_geometry_is_drawn_where_it_is(
+    annotation: xlabel.Annotation, inside: tuple[int, int], outside: tuple[int, int]
+) -> None:
+    drawn = drawing.draw(Pillow.new("RGB", (900, 900), "black"), [annotation])
+    assert drawn.size == (900, 900)
+    assert drawn.getpixel(inside) != (0, 0, 0)
+    assert drawn.getpixel(outside) == (0, 0, 0)
+
+
+def test_a_tiny_picture_is_enlarged_and_a_hostile_label_does_no_harm() -> None:
+    far = 1e300
+    hostile = [
+        xlabel.Annotation(category=CAR, bbox=(-5, -5, 900, 900)),
+        xlabel.Annotation(polygons=((-50, -50, 99, -50, 99, 99), (1, 1), ())),
+        xlabel.Annotation(category=xlabel.Category(id=-7, name="\x1b[31m" + "x" * 500), bbox=(0, 0, 0, 0)),
+        xlabel.Annotation(keypoints=(1, 2)),
+        xlabel.Annotation(mask=xlabel.model.RLE((5, 5), "nonsense")),
+        xlabel.Annotation(bbox=(far, far, far, far)),
+        xlabel.Annotation(shape=Circle(far, 0, -1)),
+    ]
+    drawn = drawing.draw(Pillow.new("RGB", (16, 12)), hostile)
+    assert min(drawn.size) >= 600
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "F"])
+def test_pictures_of_every_mode_are_drawn_on(mode: str) -> None:
+    data = io.BytesIO()
+    picture = Pillow.linear_gradient("L")
+    kind = "TIFF" if mode in ("CMYK", "F", "I;16") else "PNG"
+    if mode == "I;16":
+        Pillow.fromarray(np.asarray(picture).astype(np.uint16) * 200).save(data, kind)
+    else:
+        picture.convert(mode).save(data, kind)
+    shown = drawing.displayed(data.getvalue())
+    assert shown.mode == "RGB"
+    column = np.asarray(shown)[:, 0, 0].astype(int)
+    assert abs(column[-1] - column[0]) > 200
+
+
+def test_the_command_prints_text_and_json(image: Path) -> None:
+    xlabel.embed(image, [BOX])
+    done = command("show", image)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "car" in done.stdout
+    said = json.loads(command("show", image, "--json").stdout)
+    assert said["images"][0]["annotations"][0]["bbox"] == [10, 20, 30, 40]
+    assert said["exit_code"] == 0
+    assert command("show").returncode == 2
+    assert "found nothing there" in command("show", image.with_name("none.jpg")).stderr
