@@ -422,7 +422,7 @@ def validate(
     """
     from xlabel.jobs.validate import validate as job
 
-    options = {"against": against, "format": from_, "log": sarif, "html": html, "workers": workers}
+    options = {"against": against, "format": from_, "sarif": sarif, "html": html, "workers": workers}
     return _with_progress(job, source, **options)
 
 

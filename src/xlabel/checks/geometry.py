@@ -26,7 +26,8 @@ KEYPOINT_SHARE = 0.1
 """How far a keypoint may lie outside its box, as a share of the box's side."""
 MAX_CORNERS = 1500
 """Outlines with more corners are not searched for crossing edges: the work grows with the square."""
-LARGEST = 1e300
+LARGEST = 1e100
+"""A coordinate beyond it is none, and products of those below are finite."""
 
 Size = tuple[int, int]
 
@@ -64,13 +65,18 @@ def crossing(points: tuple[Number, ...]) -> tuple[int, int] | None:
     return first + 1, second + 1
 
 
+def finite(numbers: tuple[Number, ...]) -> bool:
+    """Whether all numbers are coordinates that can be computed with."""
+    return all(-LARGEST < number < LARGEST for number in numbers)
+
+
 Told = Iterator[tuple[str, str]]
 
 
 def _annotation(annotation: Annotation, size: Size | None) -> Told:
     box = annotation.bbox
     if box is not None:
-        if not _finite(box):
+        if not finite(box):
             yield "not-finite", f"the box {_text(box)}"
             box = None
         elif box[2] <= 0 or box[3] <= 0:
@@ -88,14 +94,14 @@ def _annotation(annotation: Annotation, size: Size | None) -> Told:
         yield from _shape(annotation, size)
     score = annotation.score
     if score is not None and not 0 <= score <= 1:
-        yield "score-range", f"the score is {score:g}"
+        yield "score-range", f"the score is {_text((score,))}"
 
 
 def _polygons(polygons: tuple[tuple[Number, ...], ...], size: Size | None, box: Box | None) -> Told:
     around = None
     for number, part in enumerate(polygons, 1):
         name = f"outline {number} of {len(polygons)}" if len(polygons) > 1 else "the outline"
-        if not _finite(part):
+        if not finite(part):
             yield "not-finite", f"{name} of {len(part) // 2:,} corners"
             return
         distinct = len(set(zip(part[::2], part[1::2], strict=False)))
@@ -136,7 +142,7 @@ def _mask(annotation: Annotation, size: Size | None, box: Box | None) -> Told:
 def _keypoints(
     annotation: Annotation, keypoints: tuple[Number, ...], size: Size | None, box: Box | None
 ) -> Told:
-    if not _finite(keypoints):
+    if not finite(keypoints):
         yield "not-finite", f"{len(keypoints) // 3} keypoints"
         return
     names = annotation.category.keypoints if annotation.category else None
@@ -171,7 +177,7 @@ def _shape(annotation: Annotation, size: Size | None) -> Told:
             numbers = (shape.x, shape.y, shape.radius)
         case _:
             numbers = shape.points
-    if not _finite(numbers):
+    if not finite(numbers):
         yield "not-finite", f"the {_kind(shape)} {_text(numbers)}"
     elif isinstance(shape, OrientedBox | Circle) and not shape_area(shape) > 0:
         yield "shape-empty", f"the {_kind(shape)} has no area"
@@ -181,10 +187,6 @@ def _shape(annotation: Annotation, size: Size | None) -> Told:
         over = _overhang(around, size)
         if over and (isinstance(shape, Points) or _apart(around, size)):
             yield "shape-outside", f"the {_kind(shape)} {over}"
-
-
-def _finite(numbers: tuple[Number, ...]) -> bool:
-    return all(-LARGEST < number < LARGEST for number in numbers)
 
 
 def _apart(box: Box, size: Size) -> bool:
@@ -229,4 +231,6 @@ def _kind(shape: object) -> str:
 
 
 def _text(numbers: tuple[Number, ...]) -> str:
-    return ", ".join(f"{number:g}" for number in numbers[:8])
+    """Some numbers; an `int` may be too large to become a `float`."""
+    small = (isinstance(number, float) or finite((number,)) for number in numbers)
+    return ", ".join(f"{n:g}" if ok else "beyond 1e100" for n, ok in zip(numbers[:8], small, strict=False))

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from xlabel.checks import Fault
+from xlabel.checks.geometry import finite
 from xlabel.model import Annotation, Sample
 from xlabel.model.geometry import Box
 
@@ -26,9 +27,9 @@ def faults(sample: Sample) -> Iterator[Fault]:
         category = annotation.category
         who = (category.name, category.supercategory) if category else None, annotation.status
         box = annotation.bbox
-        if box is not None:
+        if box is not None and finite(box):
             groups[who].append((box, number))
-        else:
+        elif box is None:
             earlier = seen.setdefault((who, _shown(annotation), annotation.caption), number)
             if earlier != number:
                 yield Fault("label-twice", f"says what annotation {earlier} says", number)

@@ -1,11 +1,8 @@
 """One image after the other, with its labels: what is wrong with them, and what has to be known of all."""
 
 import heapq
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -15,20 +12,15 @@ from xlabel.checks import Fault, Finding, files, finding, geometry, room, twins
 from xlabel.checks.codes import rule
 from xlabel.checks.names import Name
 from xlabel.errors import CorruptError, InputError
-from xlabel.formats.embedded import EmbeddedLabels
-from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
 from xlabel.images import Buffer, Header, embedding
 from xlabel.jobs import labels as labelling
-from xlabel.jobs.binding import INTACT, NEVER, STALE, STRIPPED, Known, Verdict, beside, judge, settled, stored
-from xlabel.jobs.bundle import Bundle
-from xlabel.jobs.labels import Found
+from xlabel.jobs.binding import INTACT, NEVER, STALE, STRIPPED, Known, Verdict, judge, settled
 from xlabel.jobs.putting import embedded
+from xlabel.jobs.sets import Set, image_of
 from xlabel.jobs.validation import Full
-from xlabel.model import Image, Problem, Sample
+from xlabel.model import Problem, Sample
 from xlabel.model import document as documents
-from xlabel.model.document import Document, Picture
-from xlabel.stores import rewrite
-from xlabel.stores.local import Scan
+from xlabel.model.document import Picture
 
 T = TypeVar("T")
 
@@ -46,36 +38,6 @@ Names = dict[Name, tuple[int, str]]
 """The categories that annotations have: how many, and the first image that has one."""
 
 
-class Set(Protocol):
-    """Images by number, with their labels. One object belongs to one process."""
-
-    def __len__(self) -> int: ...
-
-    def key(self, number: int) -> str:
-        """The key of an image."""
-
-    def where(self, number: int) -> str:
-        """What a person calls its file."""
-
-    def opened(self, number: int) -> AbstractContextManager[Buffer]:
-        """What gives the bytes of its file."""
-
-    def held(self, number: int, data: Buffer) -> Document | None:
-        """The document in its file, or beside it where it cannot hold one."""
-
-    def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
-        """Its labels, and the record that holds them where that cannot be read."""
-
-    def inside(self, image: Image, data: Buffer) -> Sample | None:
-        """The labels in the file, where `sample` gives others."""
-
-    def label_file(self, image: Image) -> str | None:
-        """The file that the labels are in, where that is not the image's own."""
-
-    def problems(self) -> list[Problem]:
-        """What was wrong with the labels that were read since the last call."""
-
-
 class Done(msgspec.Struct):
     """What was found in a range of images."""
 
@@ -90,87 +52,6 @@ class Done(msgspec.Struct):
     fullest: list[Full]
     used: int
     bytes: int
-
-
-class FileSet:
-    """Image files with the labels inside or beside them, or given."""
-
-    def __init__(self, selected: Scan, found: Found) -> None:
-        self._selected = selected
-        self._root = os.fsencode(selected.root) + b"/"
-        self._found = found
-        self._labels = found.labels
-        self._other = found.inside if isinstance(found.inside, EmbeddedLabels) else None
-
-    def __len__(self) -> int:
-        return len(self._selected.keys)
-
-    def key(self, number: int) -> str:
-        return self._selected.keys[number]
-
-    def where(self, number: int) -> str:
-        return f"{self._selected.root}/{self.key(number)}"
-
-    @contextmanager
-    def opened(self, number: int) -> Iterator[Buffer]:
-        (name,) = self._selected.keys.raw(number, number + 1)
-        with rewrite.opened(self._root + name) as (data, _):
-            yield data
-
-    def held(self, number: int, data: Buffer) -> Document | None:
-        (name,) = self._selected.keys.raw(number, number + 1)
-        return stored(data) or beside(self._root + name)
-
-    def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
-        return labelling.load(self._labels, image, data)
-
-    def inside(self, image: Image, data: Buffer) -> Sample | None:
-        return self._other.load_from(data, image) if self._other else None
-
-    def label_file(self, image: Image) -> str | None:
-        return path_of(self._labels, image)
-
-    def problems(self) -> list[Problem]:
-        return [*_taken(self._labels), *(_taken(self._other) if self._other else ())]
-
-
-class BundleSet:
-    """The frames of a bundle with the labels of its annotation file, or those inside the images."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._inside = EmbeddedLabels(_Nowhere(str(bundle.media)))
-
-    def __len__(self) -> int:
-        return len(self._bundle)
-
-    def key(self, number: int) -> str:
-        return self._bundle.keys[number]
-
-    def where(self, number: int) -> str:
-        return f"{self._bundle.media}/{self.key(number)}"
-
-    @contextmanager
-    def opened(self, number: int) -> Iterator[Buffer]:
-        yield self._bundle.image_bytes(number)
-
-    def held(self, number: int, data: Buffer) -> Document | None:
-        return stored(data)
-
-    def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
-        if self._bundle.described:
-            held = self._bundle[number]
-            return replace(held, image=image) if image.width else held, None
-        return labelling.load(self._inside, image, data)
-
-    def inside(self, image: Image, data: Buffer) -> Sample | None:
-        return self._inside.load_from(data, image) if self._bundle.described else None
-
-    def label_file(self, image: Image) -> str | None:
-        return None
-
-    def problems(self) -> list[Problem]:
-        return _taken(self._inside)
 
 
 class Examine:
@@ -323,46 +204,8 @@ def told(problem: Problem, image: str | None = None) -> Finding:
     return finding(problem.code, file, message, line=line, image=image)
 
 
-def image_of(key: str, header: Header | None) -> Image:
-    """An image as its file says that it is."""
-    if header is None:
-        return Image(key=key)
-    width, height = header.displayed
-    return Image(key=key, width=width, height=height, orientation=header.orientation)
-
-
-def path_of(labels: Labels, image: Image) -> str | None:
-    """The path of the file that holds an image's labels; None where the image itself does."""
-    ref = labels.find(image.key)
-    if isinstance(labels, FileLabels):
-        return None if ref is None else labels.where(str(ref))
-    return labels.where if isinstance(labels, DocumentLabels) else None
-
-
-class _Nowhere:
-    """The tree of images in a bundle, beside which no files lie."""
-
-    files: tuple[str, ...] = ()
-    pictures: tuple[str, ...] = ()
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-
-    def read(self, path: str) -> bytes:
-        raise FileNotFoundError(path)
-
-    def look(self, path: str, read: Callable[[Buffer], T]) -> T:
-        raise FileNotFoundError(path)
-
-
 def _placed(fault: Fault, sample: Sample, where: str) -> Finding:
     number = fault.annotation
     identity = None if number is None else sample.annotations[number - 1].id
     key = sample.image.key
     return finding(fault.code, where, fault.message, image=key, annotation=number, id=identity)
-
-
-def _taken(labels: Labels) -> list[Problem]:
-    taken = labels.problems[:]
-    labels.problems.clear()
-    return taken

@@ -1,6 +1,7 @@
 """Findings of a run, however many: counted, the first few at hand, the rest in a temporary file."""
 
 import tempfile
+import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import IO
@@ -53,5 +54,6 @@ class Findings:
     def _put_away(self) -> None:
         if self._spool is None:
             self._spool = tempfile.TemporaryFile(prefix="xlabel-findings-")  # noqa: SIM115
+            weakref.finalize(self, self._spool.close)
         self._spool.writelines(_encode(finding) + b"\n" for finding in self._held)
         self._held.clear()

@@ -10,8 +10,8 @@ from xlabel.checks.codes import rule
 from xlabel.checks.page import Code, Line, Page, Shown
 from xlabel.errors import InputError
 from xlabel.images import Buffer, header
-from xlabel.jobs.examine import Set, image_of
 from xlabel.jobs.findings import Findings
+from xlabel.jobs.sets import Set, image_of
 from xlabel.jobs.validation import Validation
 from xlabel.model import Annotation, Circle, OrientedBox, Points, Sample
 from xlabel.model.geometry import MAX_PIXELS, Box, bbox_of, decode

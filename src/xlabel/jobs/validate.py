@@ -4,46 +4,24 @@ import heapq
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from xlabel import __version__, bundles
-from xlabel.checks import Finding, finding, names, sarif
+from xlabel import __version__
+from xlabel.checks import Finding, finding, names
+from xlabel.checks import sarif as logs
 from xlabel.checks.twins import Contents
-from xlabel.errors import InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import pictures
 from xlabel.jobs.binding import NEVER, known
-from xlabel.jobs.bundle import Bundle, open_bundle
-from xlabel.jobs.examine import (
-    FULLEST,
-    STATES,
-    BundleSet,
-    Examine,
-    FileSet,
-    Judge,
-    Names,
-    Set,
-    count_names,
-    in_sample,
-    path_of,
-    told,
-)
+from xlabel.jobs.examine import FULLEST, STATES, Examine, Judge, Names, count_names, in_sample, told
 from xlabel.jobs.findings import Findings
 from xlabel.jobs.labels import ADD_OR_REMOVE, Found
-from xlabel.jobs.selection import select
+from xlabel.jobs.sets import Set, Subject, path_of, subject_of
 from xlabel.jobs.spread import spread
 from xlabel.jobs.validation import Validation
-from xlabel.model import Problem
-from xlabel.model.manifest import ANNOTATIONS
-from xlabel.model.report import counted
-from xlabel.stores.local import Folder, Scan, scan
-
-Progress = Callable[[int, int], None]
+from xlabel.model.report import Progress, counted
 
 
 def validate(
@@ -51,7 +29,7 @@ def validate(
     *,
     against: str | os.PathLike[str] | None = None,
     format: str | None = None,
-    log: str | os.PathLike[str] | None = None,
+    sarif: str | os.PathLike[str] | None = None,
     html: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -60,14 +38,14 @@ def validate(
 
     `source` is a folder of images, an image or a glob, with the labels inside or beside them; a folder or a
     file of labels, whose images are found; or a bundle. `against` has the labels that the images once had.
-    `log` (SARIF) and `html` are files to write. No pixel is decoded, but for the pictures of the page.
+    `sarif` and `html` are files to write. No pixel is decoded, but for the pictures of the page.
 
     >>> result = xlabel.validate("sample/raw_images")
     >>> len(result.findings), result.exit_code
     (0, 0)
     """
     began = time.perf_counter()
-    subject = _subject(os.fspath(source), format)
+    subject = subject_of(os.fspath(source), format)
     result = Validation(findings=Findings(), done={}, embedded={}, fullest=[], notes=list(subject.notes))
     result.findings.add(told(problem) for problem in subject.problems)
     total = Counter[str]()
@@ -111,113 +89,13 @@ def validate(
     if count > total["labelled"]:
         result.notes.append(f"{counted(count - total['labelled'], 'images')} without annotations")
     result.seconds = time.perf_counter() - began
-    if log is not None:
-        _write_log(Path(log), result, Path(source))
+    if sarif is not None:
+        _write_log(Path(sarif), result, Path(source))
     if html is not None:
         looked = str(result).partition("\n")[0].removeprefix("validate: ")
         text = pictures.written(result, os.fspath(source), looked, images)
         Path(html).write_text(text, "utf-8")
     return result
-
-
-class _Subject(NamedTuple):
-    """What is validated."""
-
-    where: str
-    images: Set | None
-    """None where there are only labels."""
-    found: Found | None
-    """Label files; None in a bundle."""
-    keys: Sequence[str] = ()
-    whole: bool = False
-    """Whether these are all images that the labels are about."""
-    orphans: tuple[Finding, ...] = ()
-    """Labels without image that are known beforehand."""
-    problems: tuple[Problem, ...] = ()
-    notes: tuple[str, ...] = ()
-    size: int = 0
-    """Bytes of all images."""
-
-
-def _subject(place: str, name: str | None) -> _Subject:
-    path = Path(place)
-    if (path / ANNOTATIONS).is_file() or path.suffix[1:].lower() in bundles.KINDS:
-        return _of_bundle(open_bundle(path))
-    whole = path.is_dir()
-    if whole:
-        selected = scan(path)
-        if not len(selected.keys):
-            return _of_labels(path, name)
-    elif path.is_file() and not Folder(path).pictures:
-        return _of_labels(path, name)
-    else:
-        selected = select(place)
-    if not whole and "/" not in selected.keys[0]:
-        selected = replace(selected, others=1)  # the label file may lie beside the image
-    found = labelling.find(selected, None, name)
-    if found is None:
-        raise InputError(f"{place}: expected labels of the format {name}, found none")
-    return _of_files(selected, found, whole)
-
-
-def _of_bundle(bundle: Bundle) -> _Subject:
-    where = str(bundle.media)
-    if not bundle.described:
-        note = "no annotation file beside the bundle: only labels inside the images are looked at"
-        return _Subject(where, BundleSet(bundle), None, notes=(note,), size=bundle.size)
-    read = bundle.unified
-    orphans = tuple(
-        finding("label-without-image", where, f"labels of {sample.image.key}", image=sample.image.key)
-        for sample in read.unmatched
-    )
-    return _Subject(
-        where,
-        BundleSet(bundle),
-        None,
-        orphans=orphans,
-        problems=tuple(read.problems),
-        size=bundle.size,
-    )
-
-
-def _of_labels(path: Path, name: str | None) -> _Subject:
-    """Labels with the images that lie near them."""
-    if not path.exists():
-        raise InputError(f"{path}: expected images, labels or a bundle, found nothing there")
-    labels, tree = labelling.given(path, name)
-    near = labelling.images_near(path)
-    if near is not None and len(near.keys):
-        selected = scan(near.root)
-        labels.bind(selected.keys)
-        if any(labels.find(key) is not None for key in selected.keys):
-            return _of_files(selected, Found(labels, tree.root, labelling.Layout()), whole=True)
-    if labels.needs_sizes:
-        raise InputError(
-            f"{path}: these labels are shares of their images, whose sizes are needed; none lie beside them, "
-            "give the folder that holds both"
-        )
-    note = "no images lie beside the labels: only the labels are looked at"
-    return _Subject(tree.root, None, Found(labels, tree.root, labelling.Layout()), notes=(note,))
-
-
-def _of_files(selected: Scan, found: Found, whole: bool) -> _Subject:
-    labels = found.labels
-    labels.bind(selected.keys)
-    problems = (*selected.problems, *labels.problems)
-    labels.problems.clear()
-    notes: tuple[str, ...] = tuple(labels.notes)
-    if not isinstance(labels, EmbeddedLabels):
-        notes = (f"labels read as {labels.origin.format} from {found.root}", *notes)
-    return _Subject(
-        selected.root,
-        FileSet(selected, found),
-        found,
-        keys=selected.keys,
-        whole=whole,
-        problems=problems,
-        notes=notes,
-        size=sum(selected.sizes),
-    )
 
 
 def _alone(found: Found, total: Counter[str], used: Names, findings: Findings) -> None:
@@ -249,7 +127,7 @@ def _orphans(found: Found, keys: Sequence[str], matched: int) -> Iterator[Findin
         yield told(problem)
 
 
-def _names(subject: _Subject, used: Names) -> Iterator[Finding]:
+def _names(subject: Subject, used: Names) -> Iterator[Finding]:
     """Category names that are nearly the same, and some that are wholly."""
     labels = subject.found.labels if subject.found else None
     declared = [(category.name, category.supercategory) for category in labels.categories] if labels else []
@@ -279,7 +157,7 @@ def _write_log(path: Path, result: Validation, source: Path) -> None:
     root = Path.cwd()
     if not source.resolve().is_relative_to(root):
         root = source.resolve().parent
-    pieces = sarif.log(
+    pieces = logs.log(
         result.findings,
         result.findings.counts,
         root=str(root),
