@@ -1,16 +1,20 @@
 """Labels put into JPEGs, and what other tools say of the result."""
 
 import base64
+import contextlib
 import io
 import json
 import re
 import struct
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageSequence
 from tests.images import jpegs
@@ -538,3 +542,43 @@ def test_an_offset_of_an_mpf_that_leads_nowhere_is_left_as_it_is() -> None:
     struct.pack_into(order + "I", data, at + entries + 24, 0xFFFFFFFF)
     put, _ = labelled(bytes(data))
     assert struct.pack(order + "I", 0xFFFFFFFF) in put and restored(put) == bytes(data)
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_mangled_files_are_read_changed_and_restored_or_refused(data: st.DataObject) -> None:
+    name = data.draw(
+        st.sampled_from(["camera, Motorola", "Lightroom", "MPO", "blank comment", "progressive"])
+    )
+    original = jpegs.jpeg(name)
+    mangled = bytearray(labelled(original)[0] if data.draw(st.booleans()) else original)
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, min(len(mangled), 9000) - 1))
+        old = data.draw(st.sampled_from([0, 1, 2, 4, 60]))
+        new = data.draw(
+            st.sampled_from([b"", b"\0", b"\xff", b"\xff\xe1", b"\xff\xd9", b"\xff" * 4, b"<a>", b"{"])
+        )
+        mangled[at : at + old] = new
+    file = bytes(mangled[: data.draw(st.integers(3, len(mangled)))] if data.draw(st.booleans()) else mangled)
+    begun = time.process_time()
+    with contextlib.suppress(ValueError):
+        fingerprint.stream(file)
+    with contextlib.suppress(ValueError):
+        found = embedding.get(file)
+        if found.newest is not None and (back := restored(file)) is not None:
+            assert back == original  # whatever has been mangled, nothing else is ever called restored
+    with contextlib.suppress(ValueError):
+        left = stripped(file)
+        header = images.header(left)
+        if header is not None:
+            assert not embedding.get(left).copies
+            assert restored(labelled(left)[0]) == left
+    assert time.process_time() - begun < 2
+
+
+def test_a_file_of_many_segments_takes_no_longer_than_its_bytes() -> None:
+    segments = jpegs.segment(0xFE, b"") * 500_000 + jpegs.segment(0xE1, jpegs.XMP + b"<a/>") * 1000
+    begun = time.process_time()
+    data, _ = labelled(jpegs.with_segments(picture(), segments))
+    stripped(data)
+    assert time.process_time() - begun < 20
