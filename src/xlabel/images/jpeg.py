@@ -82,35 +82,15 @@ def cut(data: memoryview) -> str | None:
 
 def find(data: memoryview) -> Carriers:
     """The first Exif and XMP segments, the Extended XMP that belongs to them, and comments like ours."""
-    comment = packet = None
-    described: tuple[str, ...] = ()
-    texts: list[bytes] = []
-    extensions: list[memoryview] = []
-    for marker, at, end in segments(data):
-        if marker == APP1:
-            start = bytes(data[at + 4 : at + 39])
-            if start.startswith(exif.PREFIX):
-                comment = comment or exif.comment(data[at + 10 : end])
-                if exif.ours(comment) is None:
-                    described += exif.described(data[at + 10 : end])
-            elif start.startswith(XMP):
-                packet = packet or bytes(data[at + 4 + len(XMP) : end])
-            elif start == EXTENSION:
-                extensions.append(data[at + 39 : end])
-        elif marker == COM and payload.is_payload(bytes(data[at + 4 : at + 68])):
-            texts.append(bytes(data[at + 4 : end]))
-        if end > len(data):
-            raise ShortError(end)
+    layout = _layout(data)
+    comments = (exif.comment(data[at + 10 : end]) for at, end in layout.exif)
+    comment = next((one for one in comments if one is not None), None)
+    packet = None
+    for at, end in layout.xmp[:1]:
+        packet = bytes(data[at + 4 + len(XMP) : end])
+    extensions = [data[at + 39 : end] for at, end in layout.extensions]
     extended = _extended(packet, extensions) if packet and extensions else None
-    return Carriers(comment, packet, extended, tuple(texts), described)
-
-
-def block(data: memoryview) -> memoryview | None:
-    """That of the first Exif segment."""
-    for marker, at, end in segments(data):
-        if marker == APP1 and data[at + 4 : at + 10] == exif.PREFIX:
-            return data[at + 10 : end]
-    return None
+    return Carriers(comment, packet, extended, tuple(bytes(data[at + 4 : end]) for at, end in layout.texts))
 
 
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
@@ -168,9 +148,7 @@ def removal(data: memoryview) -> list[Edit]:
     for at, end in layout.extensions:
         if guid is not None and data[at + 39 : at + 71] == guid:
             changes.append(Edit(at, end, b""))
-    for marker, at, end in segments(data):
-        if marker == COM and payload.is_payload(bytes(data[at + 4 : end])):
-            changes.append(Edit(at, end, b""))
+    changes += (Edit(at, end, b"") for at, end in layout.texts)
     return _with_mpf(data, layout, joined(changes))
 
 
@@ -180,15 +158,10 @@ def stream(data: memoryview) -> Iterator[tuple[int, int]]:
     Fill bytes between segments are not counted, since tools drop them; the start-of-image marker is. Ends
     with the first image: further pictures and trailers behind it are not counted.
     """
-    begun, stop = 0, 2
-    for marker, at, end in segments(data):
-        if marker == COM or (APP0 <= marker < APP0 + 16 and marker != APP14):
-            continue
-        if at != stop:
-            yield begun, stop
-            begun = at
-        stop = _past_scans(data, end) if marker == SOS else end
-    yield begun, stop
+    layout = _layout(data)
+    yield from layout.kept[:-1]
+    start, stop = layout.kept[-1]
+    yield start, _past_scans(data, stop) if layout.scanned else stop
 
 
 _SEGMENT = Struct(">BBH")
@@ -212,21 +185,54 @@ class _Layout(NamedTuple):
     exif: list[tuple[int, int]]
     xmp: list[tuple[int, int]]
     extensions: list[tuple[int, int]]
+    texts: list[tuple[int, int]]
+    """Comments like ours."""
     mpf: tuple[int, int] | None
+    kept: list[tuple[int, int]]
+    """What is of the picture, up to the first scan."""
+    scanned: bool
+    """Whether there is a scan behind."""
 
 
 def _layout(data: memoryview) -> _Layout:
+    """That of the last file is kept, since whoever puts labels into a file asks for it several times."""
+    global _last
+    source = data.obj
+    if type(source) is not bytes or len(data) != len(source):
+        return _laid_out(data)
+    if _last is None or _last[0] is not source:
+        _last = source, _laid_out(data)
+    return _last[1]
+
+
+_last: tuple[bytes, _Layout] | None = None
+
+
+def _laid_out(data: memoryview) -> _Layout:
     size, density, mpf = (0, 0), (2, 72, 72), None
-    blocks, packets, extensions = [], [], []
-    place = end = 2
+    blocks, packets, extensions, texts = [], [], [], []
+    kept = []
+    begun, stop = 0, 2
+    place, whole = 2, len(data)
     leading = True
     for marker, at, end in segments(data):
-        if end > len(data):
-            raise ValueError(f"a segment at byte {at} ends behind the file")
-        start = bytes(data[at + 4 : at + 39])
-        if marker in FRAMES:
-            height, width = _SIZE.unpack_from(data, at + 5)
-            size = width, height
+        if end > whole:
+            raise ShortError(end)
+        applied = APP0 <= marker < APP0 + 16
+        if marker != COM and (not applied or marker == APP14):
+            if at != stop:
+                kept.append((begun, stop))
+                begun = at
+            stop = end
+            if marker in FRAMES:
+                height, width = _SIZE.unpack_from(data, at + 5)
+                size = width, height
+            leading = False
+            continue
+        start = bytes(data[at + 4 : at + 68])
+        if marker == COM:
+            if payload.is_payload(start):
+                texts.append((at, end))
         elif marker == APP0 and start.startswith(b"JFIF\0") and end - at >= 16:
             unit, across, down = _JFIF.unpack_from(data, at + 11)
             if unit in (1, 2) and across and down:
@@ -235,14 +241,15 @@ def _layout(data: memoryview) -> _Layout:
             blocks.append((at, end))
         elif marker == APP1 and start.startswith(XMP):
             packets.append((at, end))
-        elif marker == APP1 and start == EXTENSION:
+        elif marker == APP1 and start.startswith(EXTENSION):
             extensions.append((at, end))
         elif marker == APP2 and start.startswith(MPF) and mpf is None:
             mpf = (at, end)
         leading = leading and marker in (APP0, APP1) and not start.startswith((XMP, EXTENSION))
         if leading:
             place = end
-    return _Layout(place, size, density, blocks, packets, extensions, mpf)
+    kept.append((begun, stop))
+    return _Layout(place, size, density, blocks, packets, extensions, texts, mpf, kept, marker == SOS)
 
 
 def _new(carrier: str, marker: int, content: bytes, most: int = MAX_SEGMENT) -> bytes:
@@ -356,25 +363,11 @@ def _count_end(data: memoryview, at: int) -> int:
     )
 
 
-def segments(data: memoryview) -> Iterable[tuple[int, int, int]]:
+def segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
     """Marker, place and end of each segment up to the first SOS or EOI; fill bytes and junk are passed over.
 
-    Raises ShortError where they go on behind `data`. Those of the last file are kept, since whoever puts
-    labels into a file asks for them several times.
+    Raises ShortError where they go on behind `data`.
     """
-    global _walked
-    source = data.obj
-    if type(source) is not bytes or len(data) != len(source):
-        return _walk(data)
-    if _walked[0] is not source:
-        _walked = source, list(_walk(data))
-    return _walked[1]
-
-
-_walked: tuple[object, list[tuple[int, int, int]]] = None, []
-
-
-def _walk(data: memoryview) -> Iterator[tuple[int, int, int]]:
     at, size, marker = 2, len(data), SOI
     while marker not in (SOS, EOI):
         if at + 4 > size:
