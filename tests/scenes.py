@@ -55,7 +55,7 @@ def near(one: tuple[float, ...] | None, other: tuple[float, ...] | None, by: flo
 def labelled(path: Path, seed: int, box: tuple[int, int, int, int] = BOX, **options: object) -> Path:
     """An image file with its thing labelled inside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scene(seed, box).save(path, **({"quality": 90} if path.suffix == ".jpg" else {}))
+    scene(seed, box).save(path, quality=90)
     xlabel.embed(path, [xlabel.Annotation(category=CAR, bbox=box)], **options)  # type: ignore[arg-type]
     return path
 

@@ -175,7 +175,7 @@ def test_each_frame_of_a_video_gets_its_own_labels(tmp_path: Path) -> None:
     assert report.done["restored"] >= 35, str(report)
     for path in work.iterdir():
         number = 9 - int(path.stem[-1])
-        expected = {"same": (number, 1, 10, 10), "again": (number, 1, 10, 10)}
+        expected: dict[str, tuple[float, ...]] = {"same": (number, 1, 10, 10), "again": (number, 1, 10, 10)}
         expected["turned"] = (1, 320 - number - 10, 10, 10)
         expected["small"] = (number / 2, 0.5, 5, 5)
         if (box := box_in(path)) is not None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from xlabel.images import Buffer
+from xlabel.images.resizing import resized
 from xlabel.model.geometry import TURNS, turned
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Match(NamedTuple):
     size: tuple[int, int] | None = None
     """Width and height that it was resized to."""
     filter: str = ""
-    """The filter that reproduces it."""
+    """The way of resizing that reproduces it; see `images.resizing`."""
 
 
 def decode(data: Buffer) -> Picture:
@@ -285,25 +286,15 @@ def _unlike(one: Array, other: Array) -> tuple[float, float]:
 
 
 def _reproducing(other: Array, target: Picture) -> str:
-    """The name of the filter of Pillow that makes `target` of another picture, or nothing."""
-    from PIL import Image
-
+    """The name of the way in which `target` is made of another picture by resizing it, or nothing."""
     width, height = target.size
     if len(target.frames) != 1 or min(width, height) < SMALLEST or other.shape[1] > LEAST_SCALE * width:
         return ""
-    picture = _image(other)
-    if picture is None:
+    if other.dtype != np.uint8 or other.shape[2] not in (3, 4):
         return ""
-    for resampling in Image.Resampling:
-        for gap in (None, 2.0, 3.0) if resampling != Image.Resampling.NEAREST else (None,):
-            if gap and other.shape[1] < 2 * gap * width:
-                continue  # only then does Pillow reduce the picture first
-            made = np.asarray(picture.resize((width, height), resampling, reducing_gap=gap))
-            made = made if made.ndim == 3 else made[:, :, None]
-            if target.coding and _coded(made, target):
-                return resampling.name.lower()
-            if not target.coding and np.array_equal(made, target.first):
-                return resampling.name.lower()
+    for name, made in resized(other, width, height):
+        if _coded(made, target) if target.coding else np.array_equal(made, target.first):
+            return name
     return ""
 
 

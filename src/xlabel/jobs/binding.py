@@ -48,8 +48,8 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`intact`: its labels are right. `stale`: they are of a picture that it no longer is. `stripped`: it has
     none, and a source knows some for it. `never`: nobody has labelled it, as far as is known."""
     kind: str
-    """What happened, in a word: intact, recompressed-without-loss, orientation-applied, orientation, turned,
-    flipped, cropped, resized, recompressed, changed, other-picture, stripped, ambiguous or never."""
+    """What happened: intact, recompressed-without-loss, orientation-applied, orientation, turned, flipped,
+    cropped, resized, recompressed, changed, other-picture, stripped, ambiguous, namesake or never."""
     what: str
     """The same for a person: "resized from 640x480 to 320x240"."""
     proof: str = ""
@@ -193,13 +193,22 @@ def _unlabelled(data: Buffer, header: Header, source: Known | None, key: str) ->
     if not found and source.has_pictures:
         try:
             target = matching.decode(data)
-        except ValueError:
-            return never
+        except ValueError as error:
+            return _namesake(source, key, str(error)) or never
         candidates = _candidates(source, data, target, key)
         found = _proved(source, candidates) or candidates
     if not any(source.labelled(candidate.number) for candidate in found):
         return never
     return _chosen(STRIPPED, source, found, now)
+
+
+def _namesake(source: Known, key: str, why: str) -> Verdict | None:
+    """For a picture that cannot be decoded: the labels that the source has for its name."""
+    names = [source.name(number) for number in source.of_name(key) if source.labelled(number)]
+    if not names:
+        return None
+    what = f"without labels; {names[0]} has some and the same name, but whether it is the same picture: {why}"
+    return Verdict(state=STRIPPED, kind="namesake", what=what, source=names[0], others=tuple(names[1:]))
 
 
 def _candidates(source: Known, data: Buffer, target: Picture, key: str) -> list[_Candidate]:

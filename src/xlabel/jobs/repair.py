@@ -202,12 +202,12 @@ class _Worker:
             done.counts["without labels" if verdict.state == NEVER else "intact"] += 1
             return None
         sample = self._labels(held, verdict, key)
-        if sample is None or verdict.change is None:
+        if verdict.kind != "namesake" and (sample is None or verdict.change is None):
             done.counts["not repaired"] += 1
             message = f"its labels are of another picture: {verdict.what}; label it anew, or strip it"
             done.problems.append(Problem(where, "stale-labels", message))
             return None
-        if not _allowed(verdict):
+        if sample is None or not _allowed(verdict):
             done.counts["proposed"] += 1
             what = f"{verdict.what}; look at it, and embed the labels if they fit"
             done.proposals.append(Proposal(where, what, verdict.kind, verdict.source, verdict.others))
