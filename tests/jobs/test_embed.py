@@ -337,6 +337,7 @@ def kills(tmp_path: Path, count: int, seed: int = 9) -> int:
         xlabel.write(xlabel.Dataset(samples=samples, categories=[CAR]), file, to="json")
         sets.append(file)
     chance = random.Random(seed)
+    xlabel.embed(folder, sets[1])  # so that all modules are there
     began = time.monotonic()
     xlabel.embed(folder, sets[0])
     whole = time.monotonic() - began
@@ -397,3 +398,13 @@ def test_the_command_says_what_was_done_and_its_exit_code_what_was_wrong(image: 
     image.chmod(0o444)
     assert command("strip", image).returncode == 1
     assert command("embed", image.with_name("none.jpg"), labels).returncode == 2
+
+
+def test_what_is_said_of_the_whole_set_is_told_to_be_lost(image: Path) -> None:
+    labels = image.with_suffix(".json")
+    sample = xlabel.Sample(image=xlabel.Image(key="a.jpg"), annotations=(BOX,))
+    said = xlabel.Dataset(samples=[sample], categories=[CAR], extra={"info": {"year": 2026}})
+    xlabel.write(said, labels, to="coco")
+    report = xlabel.embed(image, labels)
+    assert [(loss.where, loss.field) for loss in report.losses] == [("the data set", "info")]
+    assert report.exit_code == 0

@@ -154,3 +154,11 @@ def test_the_command_prints_its_report(folder: Path, tmp_path: Path) -> None:
     said = json.loads(command("extract", folder, tmp_path / "o", "--to", "json", "--json").stdout)
     assert said["job"] == "extract" and said["exit_code"] == 0
     assert command("extract", IMAGES, tmp_path / "no", "--to", "json").returncode == 2
+
+
+def test_fingerprints_go_with_the_documents(folder: Path, tmp_path: Path) -> None:
+    xlabel.extract(folder, tmp_path / "out.json", to="json")
+    record = json.loads((tmp_path / "out.json").read_text())["images"][0]
+    path = folder / record["file_name"]
+    comment = json.loads(run(tool("exiftool"), "-json", "-UserComment", path))[0]["UserComment"]
+    assert record["image"]["stream"] == json.loads(comment)["labels"]["image"]["stream"]

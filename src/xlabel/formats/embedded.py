@@ -26,7 +26,7 @@ NAME = "embedded"
 TITLE = "Labels inside the images (EXIF, XMP, comments)"
 IMAGES = ""
 VARIANTS: tuple[str, ...] = ()
-HOLDS = frozenset(FIELDS)
+HOLDS = frozenset(FIELDS) - {"info"}
 
 SIDECAR = ".xlabel"
 """What the name of an image ends with beside which its labels stand, where it cannot hold them."""
@@ -152,7 +152,7 @@ class EmbeddedLabels:
             sample,
             image=merged,
             annotations=tuple(self._joined(annotation) for annotation in sample.annotations),
-            origin={"revision": newest.revision, "time": newest.time},
+            origin={"revision": newest.revision, "time": newest.time, **documents.fingerprints(document)},
         )
 
     def _joined(self, annotation: Annotation) -> Annotation:

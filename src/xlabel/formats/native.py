@@ -34,7 +34,6 @@ HOLDS = frozenset(FIELDS)
 
 VERSION = 1
 FILE = "labels.json"
-FINGERPRINTS = ("stream", "pixels", "perceptual")
 _LOOKED_AT = 12
 _BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FIELDS = ("xlabel", "images", "categories", "extra")
@@ -167,9 +166,7 @@ def _sample(raw: Raw, categories: dict[int, Category]) -> Sample:
         raise ValueError(f"expected categories of the file, got {unknown.pop()}")
     held = replace(record, categories=tuple(categories[number] for number in used if number is not None))
     sample = documents.sample(held, record.file_name)
-    origin: dict[str, Any] = {
-        name: value for name in FINGERPRINTS if (value := getattr(record.image, name)) is not None
-    }
+    origin: dict[str, Any] = {**documents.fingerprints(record)}
     sample = replace(sample, origin=origin)
     canonical = _record(sample, sample.annotations, record.file_name)
     if canonical != bytes(raw):
@@ -214,7 +211,7 @@ def _record(sample: Sample, annotations: tuple[Annotation, ...], name: str) -> b
         id=image.id,
         split=sample.split,
         extra=image.extra,
-        **{name: value for name in FINGERPRINTS if isinstance(value := known.get(name), str)},
+        **{name: value for name in documents.FINGERPRINTS if isinstance(value := known.get(name), str)},
     )
     document = documents.document(replace(sample, annotations=annotations), picture)
     return _line(name, replace(document, categories=()))

@@ -93,6 +93,12 @@ def find(data: memoryview) -> Carriers:
     return Carriers(comment, packet, extended, tuple(bytes(data[at + 4 : end]) for at, end in layout.texts))
 
 
+def block(data: memoryview) -> memoryview | None:
+    """That of the first Exif segment."""
+    found = _layout(data).exif
+    return data[found[0][0] + 10 : found[0][1]] if found else None
+
+
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
     """New segments stand behind JFIF and Exif, so before the MPF segment, whose offsets count from itself."""
     layout = _layout(data)

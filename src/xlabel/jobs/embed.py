@@ -20,7 +20,7 @@ from xlabel.jobs.labels import Found
 from xlabel.jobs.putting import ForeignError, embedded, now, picture, target_folder
 from xlabel.jobs.selection import select, sweep
 from xlabel.jobs.spread import spread
-from xlabel.model import Annotation, Image, Problem, Report, Sample
+from xlabel.model import Annotation, Image, Loss, Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.report import counted
 from xlabel.stores import rewrite
@@ -101,6 +101,8 @@ def embed(
     target = None if output is None else target_folder(output, selected)
     worker = _Worker(selected, found, target, how)
     report = Report(job="embed", problems=[*selected.problems, *found.labels.problems])
+    if any((found.labels.extra or {}).values()):
+        report.losses.append(Loss("the data set", "info"))
     found.labels.problems.clear()
     total = Counter[str]()
     forms = Counter[str]()
@@ -256,6 +258,7 @@ class _Given:
     needs_sizes = False
 
     def __init__(self, annotations: tuple[Annotation, ...]) -> None:
+        self.extra = None
         self._annotations = annotations
         self.problems: list[Problem] = []
 

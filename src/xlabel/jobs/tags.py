@@ -47,7 +47,8 @@ def write_exif_tag(path: Path, text: str, tag: str = "UserComment") -> None:
     number = _number(tag)
     where = os.fspath(path)
     if not text or "\0" in text:
-        raise InputError(f"{where}: expected a text for {tag}, got {'a NUL in it' if text else 'none'}")
+        found = "a NUL in it" if text else "none"
+        raise InputError(f"{where}: expected a text for {tag}, got {found}")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -59,8 +60,8 @@ def write_exif_tag(path: Path, text: str, tag: str = "UserComment") -> None:
         try:
             if number == USER_COMMENT and exif.ours(container.find(view).comment) is not None:
                 raise InputError(
-                    f"{where}: its UserComment holds labels; choose another tag, such as ImageDescription, or "
-                    "take the labels out with xlabel.strip first"
+                    f"{where}: its UserComment holds labels; choose another tag, such as ImageDescription, "
+                    "or take the labels out with xlabel.strip first"
                 )
             block = container.block(view)
             if block is not None and exif.read(memoryview(block), number) == text:

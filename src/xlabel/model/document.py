@@ -118,6 +118,15 @@ def sample(document: Document, key: str) -> Sample:
     return Sample(image=image, annotations=annotations, split=picture.split)
 
 
+FINGERPRINTS = ("stream", "pixels", "perceptual")
+
+
+def fingerprints(document: Document) -> dict[str, str]:
+    """Those of the image that the document has, by their names."""
+    found = {name: getattr(document.image, name) for name in FINGERPRINTS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def encode(document: Document) -> bytes:
     """The document as ASCII JSON, the same bytes for the same labels."""
     return to_ascii(_encoder.encode(document))

@@ -189,7 +189,8 @@ def _like(fd: int, info: os.stat_result, path: bytes) -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             for name in os.listxattr(path):
-                os.setxattr(fd, name, os.getxattr(path, name))
+                with suppress(OSError):  # one that only the system may set
+                    os.setxattr(fd, name, os.getxattr(path, name))
 
 
 def _identity(info: os.stat_result) -> tuple[int, ...]:
