@@ -4,6 +4,7 @@ A comment is added behind the block: a copy of the Exif directory that names it,
 old directory. Nothing else moves, so that offsets which only the camera's maker knows stay right.
 """
 
+from collections.abc import Mapping
 from struct import Struct
 
 from xlabel.images import ifd, payload, tags
@@ -172,7 +173,7 @@ def edits(
             own_directory = ifd.directory_of(form, {tag: own, **_required(form, size)})
             entries[EXIF] = ifd.pointer(form, EXIF, place(own_directory))
         else:
-            new = place(ifd.changed(form, block, _exif_at(form, block, fields), {tag: own}))
+            new = place(_lone(form, block, _exif_at(form, block, fields), {tag: own}))
             if xmp is None and link.kind != SHORT:
                 width = ifd.SIZES[link.kind]
                 patches.append(Edit(link.at, link.at + width, new.to_bytes(width, ifd.byte_order(form))))
@@ -214,7 +215,8 @@ def removal(block: memoryview, tags: frozenset[int] = frozenset({USER_COMMENT}))
                 changes += [Edit(at, end := _end(form, block, at), bytes(end - at))]
                 changes.append(_blank(exif[USER_COMMENT]))
             else:
-                changes.append(_without(form, block, at, {USER_COMMENT}))
+                short = _lone(form, block, at, {USER_COMMENT: None})
+                changes.append(Edit(at, end := _end(form, block, at), short.ljust(end - at, b"\0")))
                 changes.append(_blank(exif[USER_COMMENT]))
     own = fields.get(SOFTWARE)
     if own is not None and bytes(ifd.value(block, own)) == MAKER:
@@ -341,10 +343,18 @@ def _put_back(form: ifd.Form, block: memoryview, at: int, field: ifd.Field, befo
     text = before if isinstance(value, int) else b""
     return sorted(
         [
-            Edit(at, _end(form, block, at), ifd.changed(form, block, at, {USER_COMMENT: own})),
+            Edit(at, _end(form, block, at), _lone(form, block, at, {USER_COMMENT: own})[: -form.offset.size]),
             Edit(field.at, field.at + size, text.ljust(size, b"\0")),
         ]
     )
+
+
+def _lone(form: ifd.Form, block: memoryview, at: int, entries: Mapping[int, bytes | None]) -> bytes:
+    """The Exif directory at byte `at`, changed. None follows it, whatever stands where its offset should be.
+
+    piexif has a value there already.
+    """
+    return ifd.changed(form, block, at, entries)[: -form.offset.size] + bytes(form.offset.size)
 
 
 def _without(form: ifd.Form, block: memoryview, at: int, tags: set[int]) -> Edit:
@@ -355,8 +365,9 @@ def _without(form: ifd.Form, block: memoryview, at: int, tags: set[int]) -> Edit
 
 
 def _end(form: ifd.Form, block: memoryview, at: int) -> int:
+    """Of the entries of the directory at byte `at`, before the offset of the one that follows."""
     entries, _ = ifd.raw(form, block, at)
-    return at + form.number.size + len(entries) * form.entry.size + form.offset.size
+    return at + form.number.size + len(entries) * form.entry.size
 
 
 def _blank(field: ifd.Field) -> Edit:
