@@ -172,3 +172,15 @@ def test_images_of_pillow_with_the_comment_in_the_first_directory_are_read() -> 
     Image.new("L", (8, 8)).save(file, "JPEG", exif=block)
     found = exif.comment(memoryview(block.tobytes().removeprefix(b"Exif\0\0")))
     assert found is not None and exif.text(*found) == "theirs"
+
+
+def test_a_directory_as_piexif_writes_it_whose_values_begin_at_once_keeps_them() -> None:
+    values = 26 + 2 + 2 * 12  # where another writer would put the offset of the next directory
+    entries = directory((0x829A, 5, 1, values), (USER_COMMENT, 7, len(PAYLOAD), values + 8))[:-4]
+    block = HEAD + directory((EXIF_IFD, 4, 1, 26)) + entries + struct.pack("<II", 1, 250) + PAYLOAD
+    left = removed(block)
+    assert left is not None and b"xlabel" not in left
+    assert loaded(left).get_ifd(EXIF_IFD) == {0x829A: 1 / 250}
+    foreign = block.replace(PAYLOAD, b"ASCII\0\0\0theirs".ljust(len(PAYLOAD)))
+    assert removed(foreign) == foreign
+    assert loaded(put(foreign)).get_ifd(EXIF_IFD) == {0x829A: 1 / 250, USER_COMMENT: PAYLOAD}
