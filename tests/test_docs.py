@@ -27,7 +27,7 @@ PAGES = [
 ]
 SHARED = dict.fromkeys(("embed", "extract", "show", "strip"), "embed")
 """Commands on one page, each with its own section of options."""
-COMMANDS = ("pack", "verify", "unpack", "convert", "validate", *SHARED)
+COMMANDS = ("pack", "verify", "unpack", "convert", "repair", "validate", *SHARED)
 SCRIPTS = ("bundle_images", "build_annotations", "run_pipeline", "unbundle_dataset", "make_sample")
 XLABEL = (sys.executable, "-m", "xlabel")
 

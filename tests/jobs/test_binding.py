@@ -135,7 +135,7 @@ def test_labels_hold_where_the_same_pixels_were_compressed_anew(
 ) -> None:
     jpegtran(*options)(folder / "1.jpg", target := tmp_path / "a.jpg")
     verdict = judge(target.read_bytes(), source)
-    assert (verdict.state, verdict.kind) == ("intact", "recompressed-without-loss")
+    assert (verdict.state, verdict.kind) == ("intact", "recoded")
     assert judge(target.read_bytes()).kind == "changed"
 
 
@@ -150,7 +150,7 @@ def test_labels_hold_where_an_orientation_was_applied_to_the_pixels(tmp_path: Pa
     jpegtran("-rotate", "90")(plain, target := tmp_path / "turned.jpg")
     run("exiftool", "-q", "-n", "-overwrite_original", "-Orientation=1", target)
     verdict = judge(target.read_bytes(), known(plain))
-    assert (verdict.state, verdict.kind) == ("intact", "orientation-applied"), verdict
+    assert (verdict.state, verdict.kind) == ("intact", "oriented"), verdict
     assert near(seen(target), box)
 
 
@@ -192,7 +192,7 @@ def test_the_pixels_fingerprint_tells_without_a_source(tmp_path: Path) -> None:
         verdict = judge(target.read_bytes())
         assert near(moved(verdict.change), seen(target), by=0), name
         said[name] = verdict.state, verdict.kind, verdict.what
-    assert said["same"][:2] == ("intact", "recompressed-without-loss")
+    assert said["same"][:2] == ("intact", "recoded")
     assert said["FLIP_LEFT_RIGHT"] == ("stale", "flipped", "flipped left to right")
     assert said["ROTATE_270"] == ("stale", "turned", "turned by 90 degrees clockwise")
     assert all(state == "stale" for name, (state, _, _) in said.items() if name != "same")
@@ -218,7 +218,7 @@ def test_metadata_copied_to_another_picture_is_found(folder: Path, source: Known
     scene(50).save(target := tmp_path / "a.jpg")
     run("exiftool", "-q", "-overwrite_original", "-tagsfromfile", folder / "1.jpg", "-all:all", target)
     verdict = judge(target.read_bytes(), source)
-    assert (verdict.state, verdict.kind, verdict.change) == ("stale", "other-picture", None)
+    assert (verdict.state, verdict.kind, verdict.change) == ("stale", "foreign", None)
     run("jpegtran", "-copy", "none", "-outfile", target, folder / "4.jpg")
     run("exiftool", "-q", "-overwrite_original", "-tagsfromfile", folder / "1.jpg", "-all:all", target)
     assert judge(target.read_bytes(), source).source == "4.jpg"

@@ -295,7 +295,7 @@ def test_copies_are_all_written_and_the_images_left_as_they_are(folder: Path, tm
     scene(60).save(work / "never.png")
     before = {path: path.read_bytes() for path in work.rglob("*.*")}
     report = xlabel.repair(work, folder, output=tmp_path / "out")
-    assert report.done == {"images": 3, "intact": 1, "restored": 1, "without labels": 1}
+    assert report.done == {"images": 3, "intact": 1, "restored": 1, "never labelled": 1}
     assert {path: path.read_bytes() for path in work.rglob("*.*")} == before
     assert box_in(tmp_path / "out" / "deep" / "a.jpg") == BOX
     assert (tmp_path / "out" / "b.jpg").read_bytes() == (work / "b.jpg").read_bytes()
@@ -330,4 +330,4 @@ def test_the_command(folder: Path, tmp_path: Path) -> None:
     picture = Image.new("RGB", (64, 64), "red")
     ImageDraw.Draw(picture).line((0, 0, 63, 63))
     picture.save(work / "b.png")
-    assert '"without labels": 1' in command("repair", work, "--from", folder, "--json").stdout
+    assert '"never labelled": 1' in command("repair", work, "--from", folder, "--json").stdout

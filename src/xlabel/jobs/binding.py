@@ -48,8 +48,9 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`intact`: its labels are right. `stale`: they are of a picture that it no longer is. `stripped`: it has
     none, and a source knows some for it. `never`: nobody has labelled it, as far as is known."""
     kind: str
-    """What happened: intact, recompressed-without-loss, orientation-applied, orientation, turned, flipped,
-    cropped, resized, recompressed, changed, other-picture, stripped, ambiguous, namesake or never."""
+    """What happened: intact, recoded (without loss), oriented (a turn by EXIF was made in the pixels),
+    orientation (EXIF's is another), turned, flipped, cropped, resized, recompressed, changed, foreign (of
+    another picture), stripped, ambiguous, namesake or never."""
     what: str
     """The same for a person: "resized from 640x480 to 320x240"."""
     proof: str = ""
@@ -179,7 +180,7 @@ def _labelled(data: Buffer, header: Header, held: Document, source: Known | None
             return _chosen(STALE, source, found, now, fallback=was)
     if paired:
         what = "shows another picture than the one that was labelled"
-        return Verdict(state=STALE, kind="other-picture", what=what)
+        return Verdict(state=STALE, kind="foreign", what=what)
     return _guess(was, now, target, picture.perceptual)
 
 
@@ -258,7 +259,7 @@ def _chosen(
     name = source.name(first.number)
     what = verdict.what if state == STALE else f"its labels are gone; {_is(verdict, name)}"
     kind = verdict.kind
-    if state == STRIPPED and kind in (INTACT, "recompressed-without-loss"):
+    if state == STRIPPED and kind in (INTACT, "recoded"):
         kind = STRIPPED
     if others:
         kind = "ambiguous"
@@ -326,7 +327,7 @@ def _verdict(state: str, was: _Frame, now: _Frame, match: Match, same_stream: bo
         words.append(f"turned in its pixels as EXIF orientation {was.orientation} displayed it")
     if change.nothing:
         state = STALE if lossy else INTACT
-        kind = "recompressed" if lossy else "orientation-applied" if words else "recompressed-without-loss"
+        kind = "recompressed" if lossy else "oriented" if words else "recoded"
         if same_stream and not words:
             kind = INTACT
     elif state == INTACT:

@@ -125,7 +125,7 @@ def repair(
     return report
 
 
-WORDS = ("intact", "restored", "carried over", "renewed", "proposed", "not repaired", "without labels")
+WORDS = ("intact", "restored", "carried over", "renewed", "proposed", "not repaired", "never labelled")
 """What images are counted by: labels were right, were put back, were moved with the picture, or got new
 fingerprints; the rest was not written."""
 
@@ -199,7 +199,7 @@ class _Worker:
     ) -> list[Buffer] | None:
         """The pieces of the repaired file; None where nothing is to be done or could be."""
         if verdict.state == NEVER or verdict.kind == INTACT:
-            done.counts["without labels" if verdict.state == NEVER else "intact"] += 1
+            done.counts["never labelled" if verdict.state == NEVER else "intact"] += 1
             return None
         sample = self._labels(held, verdict, key)
         if verdict.kind != "namesake" and (sample is None or verdict.change is None):
