@@ -395,6 +395,7 @@ def repair(
 @app.command
 def validate(
     source: Path,
+    labels: Path | None = None,
     /,
     *,
     against: Path | None = None,
@@ -409,6 +410,8 @@ def validate(
     ----------
     source
         Folder of images, one image, or a glob in quotes; or a folder or file of labels; or a bundle.
+    labels
+        Folder or file of labels. If not given: those inside or beside the images.
     against
         Bundle, annotation file or folder with the labels that the images once had: tells stale and stripped.
     from_
@@ -423,7 +426,7 @@ def validate(
     from xlabel.jobs.validate import validate as job
 
     options = {"against": against, "format": from_, "sarif": sarif, "html": html, "workers": workers}
-    return _with_progress(job, source, **options)
+    return _with_progress(job, source, labels, **options)
 
 
 @app.command

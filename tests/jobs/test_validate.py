@@ -287,6 +287,19 @@ def test_labels_that_exiftool_took_out_are_stripped_where_a_source_knows_them(la
     }
 
 
+def test_a_picture_that_only_looks_like_a_labelled_one_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    with Image.open(SAMPLE / "raw_images" / "street" / "001.jpg") as image:
+        image.save(tmp_path / "new" / "saved.png")  # the same pixels
+        image.save(tmp_path / "first.webp", quality=60)
+    with Image.open(tmp_path / "first.webp") as image:
+        image.save(tmp_path / "new" / "twice.jpg", quality=70)  # compressed in two ways
+    assert found(tmp_path / "new", against=SAMPLE) == [
+        ("maybe-stripped", "twice.jpg", None),
+        ("stripped-labels", "saved.png", None),
+    ]
+
+
 def test_labels_in_a_file_beside_an_image_are_intact(tmp_path: Path) -> None:
     path = tmp_path / "a.bmp"
     path.write_bytes(picture("BMP", size=(64, 48)))
@@ -300,6 +313,17 @@ def test_a_copy_of_the_labels_that_somebody_edited_is_told(labelled: Path) -> No
     text = run(tool("exiftool"), "-b", "-UserComment", path).replace(b'"bbox":[', b'"bbox":[1')
     run(tool("exiftool"), "-q", "-overwrite_original", f"-UserComment={text.decode()}", path)
     assert found(labelled) == [("copies-disagree", "street/001.jpg", None)]
+
+
+def test_of_labels_in_several_places_those_count_that_are_given(tmp_path: Path) -> None:
+    folder = coco(tmp_path / "images", [{"bbox": [50, 10, 30, 10]}])
+    (folder / "labels.json").rename(tmp_path / "wrong.json")
+    right = coco(tmp_path / "other", [{"bbox": [1, 1, 5, 5]}]) / "labels.json"
+    right.rename(tmp_path / "right.json")
+    with pytest.raises(library.InputError, match="more than one place"):
+        library.validate(folder)
+    assert found(folder, labels=tmp_path / "right.json") == []
+    assert found(folder, labels=tmp_path / "wrong.json") == [("box-outside", "a.jpg", 1)]
 
 
 def test_labels_inside_and_label_files_that_differ_are_told(labelled: Path) -> None:

@@ -148,6 +148,11 @@ EMBEDDED = {
         "an image without labels whose picture has labels in what --against names",
         "xlabel repair puts them back",
     ),
+    "maybe-stripped": Rule(
+        "warning",
+        "an image without labels that only looks like one with labels in --against, or fits several",
+        "look at both; xlabel repair proposes it, and does not do it",
+    ),
     "no-room": Rule(
         "error",
         "labels that the image's container cannot hold",

@@ -87,12 +87,12 @@ def distance(one: str, other: str) -> int:
 
 def opened(data: Buffer) -> "Image":
     """An image file with its pixels read by Pillow; ValueError where it cannot decode them."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise ValueError(f"the image cannot be decoded: {error}") from None
     return image
 

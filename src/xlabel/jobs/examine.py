@@ -80,13 +80,15 @@ class Examine:
                 header, faults = files.look(data, key)
                 done.findings += [finding(fault.code, where, fault.message, image=key) for fault in faults]
                 held = images.held(number, data)
-                if self._known is None or settled(data, self._known, held):
+                stale = held is not None
+                if held is None and self._known is None:
+                    done.states[NEVER] += 1
+                elif self._known is None or settled(data, self._known, held):
                     verdict = judge(data, self._known, key=key, document=held)
                     stale = verdict.state == STALE and verdict.kind != RECOMPRESSED
                     done.states[verdict.state] += 1
                     done.findings += of_verdict(verdict, where, key)
                 else:
-                    stale = held is not None
                     done.doubtful.append(number)
                 self._labels(number, data, header, key, where, stale, done)
                 return xxh3_128_digest(data)
@@ -170,7 +172,8 @@ def of_verdict(verdict: Verdict, where: str, key: str) -> list[Finding]:
         code = "image-recompressed" if verdict.kind == RECOMPRESSED else "stale-labels"
         return [finding(code, where, verdict.what, image=key)]
     if verdict.state == STRIPPED:
-        return [finding("stripped-labels", where, verdict.what, image=key)]
+        code = "stripped-labels" if verdict.proved else "maybe-stripped"
+        return [finding(code, where, verdict.what, image=key)]
     return []
 
 

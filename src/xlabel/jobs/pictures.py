@@ -145,7 +145,7 @@ def _hit(finding: Finding, sample: Sample) -> Annotation | None:
 
 def _thumbnail(data: Buffer) -> tuple[int, int, str] | None:
     """Width and height of the displayed image, and a small picture of it as a data URI."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -156,7 +156,7 @@ def _thumbnail(data: Buffer) -> tuple[int, int, str] | None:
             shown.thumbnail((SIDE, SIDE))
             out = io.BytesIO()
             shown.convert("RGB").save(out, "JPEG", quality=75)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError):
         return None
     return width, height, _uri("jpeg", out.getvalue())
 

@@ -77,16 +77,19 @@ class Subject(NamedTuple):
     """Bytes of all images."""
 
 
-def subject_of(place: str, name: str | None) -> Subject:
+def subject_of(place: str, labels: Path | None, name: str | None) -> Subject:
     """What is at a place: images, else a bundle, else labels; `name` is the format of the labels.
 
-    InputError where it is none of these.
+    Where `labels` are given they are those of images. InputError where it is none of these.
     """
     path = Path(place)
+    if labels is not None:
+        selected = select(place)
+        return _of_files(selected, _found(selected, labels, name), whole=path.is_dir())
     if path.is_dir():
         selected = scan(path)
         if len(selected.keys):
-            return _of_images(selected, name, whole=True)
+            return _of_files(selected, _found(selected, None, name), whole=True)
         if any(entry.suffix[1:].lower() in bundles.KINDS for entry in path.iterdir()):
             return _of_bundle(open_bundle(path))
         return _of_labels(path, name)
@@ -94,17 +97,15 @@ def subject_of(place: str, name: str | None) -> Subject:
         return _of_bundle(open_bundle(path))
     if path.is_file() and not Folder(path).pictures:
         return _of_labels(path, name)
-    selected = select(place)
-    return _of_images(
-        replace(selected, others=1), name, whole=False
-    )  # the label file may lie beside the image
+    selected = replace(select(place), others=1)  # the label file may lie beside the image
+    return _of_files(selected, _found(selected, None, name), whole=False)
 
 
-def _of_images(selected: Scan, name: str | None, whole: bool) -> Subject:
-    found = labelling.find(selected, None, name)
+def _found(selected: Scan, labels: Path | None, name: str | None) -> Found:
+    found = labelling.find(selected, labels, name)
     if found is None:
         raise InputError(f"{selected.root}: expected labels of the format {name}, found none")
-    return _of_files(selected, found, whole)
+    return found
 
 
 def _of_bundle(bundle: Bundle) -> Subject:

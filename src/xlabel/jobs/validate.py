@@ -5,9 +5,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
-from xlabel import __version__
 from xlabel.checks import Finding, finding, names
 from xlabel.checks import sarif as logs
 from xlabel.checks.twins import Contents
@@ -26,6 +26,7 @@ from xlabel.model.report import Progress, counted
 
 def validate(
     source: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
     *,
     against: str | os.PathLike[str] | None = None,
     format: str | None = None,
@@ -36,8 +37,9 @@ def validate(
 ) -> Validation:
     """Look for what is wrong with labels and their images; gives findings, and changes nothing.
 
-    `source` is a folder of images, an image or a glob, with the labels inside or beside them; a folder or a
-    file of labels, whose images are found; or a bundle. `against` has the labels that the images once had.
+    `source` is a folder of images, an image or a glob, with `labels`, or with those inside or beside them; a
+    folder or a file of labels, whose images are found; or a bundle. `against` has the labels that the images
+    once had.
     `sarif` and `html` are files to write. No pixel is decoded, but for the pictures of the page.
 
     >>> result = xlabel.validate("sample/raw_images")
@@ -45,7 +47,7 @@ def validate(
     (0, 0)
     """
     began = time.perf_counter()
-    subject = subject_of(os.fspath(source), format)
+    subject = subject_of(os.fspath(source), None if labels is None else Path(labels), format)
     result = Validation(findings=Findings(), done={}, embedded={}, fullest=[], notes=list(subject.notes))
     result.findings.add(told(problem) for problem in subject.problems)
     total = Counter[str]()
@@ -162,7 +164,7 @@ def _write_log(path: Path, result: Validation, source: Path) -> None:
         result.findings.counts,
         root=str(root),
         relative=lambda file: os.path.relpath(file, root),
-        version=__version__,
+        version=version("xlabel"),
         exit_code=result.exit_code,
     )
     with open(path, "w", encoding="utf-8") as out:
