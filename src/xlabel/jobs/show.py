@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from xlabel.stores.local import Folder, key_of
 
 LONGEST = 40
 """Characters of a cell."""
+_REGION = re.compile(b"[>\"']%b[0-9]" % xmp.REGION.encode())
 PACKED = b'"labels":"'
 """What stands in a payload whose document is compressed."""
 
@@ -167,7 +169,7 @@ def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Pictur
         orientation=image.orientation,
         bytes=size,
         copies=[*_copies(found, mime), *_beside(path, sample)] if found else _beside(path, sample),
-        regions=found.carriers.xmp.count(xmp.REGION.encode()) if found and found.carriers.xmp else 0,
+        regions=len(_REGION.findall(found.carriers.xmp)) if found and found.carriers.xmp else 0,
         comment=found.foreign if found else None,
         annotations=None if sample is None else list(sample.annotations),
         split=None if sample is None else sample.split,
