@@ -462,7 +462,7 @@ def _launch(
     except OSError as error:
         return _fail(f"the system refused: {error}", 2, json)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was changed", 130, json)
+        return _fail("interrupted; no file is half written", 130, json)
     if result is None:
         return 0
     _print(result, json)

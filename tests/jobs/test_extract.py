@@ -133,6 +133,15 @@ def test_labels_of_a_picture_that_was_changed_since_are_told(folder: Path, tmp_p
     assert report.done["images"] == 23
 
 
+def test_labels_that_nobody_can_read_are_told_and_not_counted_as_none(folder: Path, tmp_path: Path) -> None:
+    with Pillow.open(folder / "street/001.jpg") as picture:
+        picture.save(folder / "street/001.jpg", comment=picture.info["comment"][:200])
+    report = xlabel.extract(folder, tmp_path / "out.csv", to="csv")
+    assert [problem.code for problem in report.problems] == ["unreadable-labels"]
+    assert report.done["images"] == 22
+    assert "1 image never labelled, left out" in report.notes
+
+
 def test_the_labels_of_one_image_are_a_list(folder: Path, tmp_path: Path) -> None:
     assert len(xlabel.labels(folder / "street/001.jpg")) == 8
     assert xlabel.labels(str(folder / "unlabelled.jpg")) == []

@@ -2,33 +2,19 @@
 
 import os
 import time
-import warnings
-from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
 from xlabel import formats
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats.embedded import EmbeddedLabels
+from xlabel.jobs.camera import camera
 from xlabel.jobs.selection import Place, select
 from xlabel.jobs.writing import write_labels
 from xlabel.model import Annotation, Dataset, Image, Problem, Report, Sample
 from xlabel.model.report import Progress, counted
 from xlabel.stores.local import Folder, is_utf8, key_of, read_header
-
-IFDS = {"Exif": 0x8769, "GPSInfo": 0x8825, "Interop": 0xA005}
-"""The directories of EXIF besides the first, by Pillow's names."""
-PASSED_OVER = frozenset("MakerNote UserComment ExifOffset GPSInfo ExifInteroperabilityOffset".split())
-"""What is no word of the camera's that anybody else could read, and what may be our labels."""
-OURS = (
-    "Software ResolutionUnit XResolution YResolution YCbCrPositioning ExifVersion ComponentsConfiguration "
-    "FlashPixVersion ColorSpace ExifImageWidth ExifImageHeight"
-).split()
-"""What xlabel writes into an image without EXIF, beside the labels: no camera said it."""
-LONGEST = 1000
-"""Characters or values of a field; more is data, such as a table of colours."""
 
 
 def extract(
@@ -59,23 +45,24 @@ def extract(
     report = Report(job="extract", problems=selected.problems)
     reader = EmbeddedLabels(Folder(selected.root))
     samples: list[Sample] = []
-    unlabelled = 0
+    unlabelled, done, total = 0, 0, sum(selected.sizes)
     root = os.fsencode(selected.root) + b"/"
-    total = sum(selected.sizes)
     for name, size in zip(selected.keys.names(), selected.sizes, strict=True):
         sample = _sample(reader, root + name, key_of(name))
-        if sample is None:
-            unlabelled += 1
-        else:
+        if sample is not None:
             samples.append(_with_camera(sample, root + name) if exif else sample)
-        report.bytes += size
+        elif not reader.problems:
+            unlabelled += 1
+        report.problems += reader.problems
+        reader.problems.clear()
+        done += size
         if progress:
-            progress(report.bytes, total)
-    report.problems += reader.problems
+            progress(done, total)
     if not samples:
+        first = f" ({report.problems[0].message})" if report.problems else ""
         raise InputError(
             f"{images}: expected labels inside the images, found none in "
-            f"{counted(unlabelled, 'images')}; put some in with xlabel embed"
+            f"{counted(len(selected.keys), 'images')}{first}; put some in with xlabel embed"
         )
     dataset = Dataset(samples=samples, categories=reader.categories, origin=reader.origin)
     report.done = dataset.counts()
@@ -85,7 +72,6 @@ def extract(
     if dry_run:
         report.notes.append("nothing was written: --dry-run")
     report.problems.sort()
-    report.bytes = 0  # the images' own; few of them were read
     report.seconds = time.perf_counter() - began
     return report
 
@@ -134,54 +120,3 @@ def _with_camera(sample: Sample, path: bytes) -> Sample:
         return sample
     extra = {**(sample.image.extra or {}), "exif": fields}
     return replace(sample, image=replace(sample.image, extra=extra))
-
-
-def camera(path: bytes) -> dict[str, Any]:
-    """The EXIF fields of an image that have a name, as Pillow reads and names them; {} where there are none.
-
-    Fractions are numbers, several values a list, bytes that are ASCII text.
-    """
-    from PIL import ExifTags, Image, UnidentifiedImageError
-
-    fields: dict[str, Any] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of broken EXIF: what can be read is read
-        try:
-            with Image.open(os.fsdecode(path)) as picture:
-                exif = picture.getexif()
-                parts = [(dict(exif), ExifTags.TAGS)]
-                for name, at in IFDS.items():
-                    tags = ExifTags.GPSTAGS if name == "GPSInfo" else ExifTags.TAGS
-                    parts.append((exif.get_ifd(at), tags))
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            return {}
-    for values, tags in parts:
-        for tag, value in values.items():
-            name = tags.get(tag, "")
-            plain = _plain(value)
-            if name and name not in PASSED_OVER and plain is not None:
-                fields[name] = plain
-    if fields.get("Software") == "xlabel":
-        return {name: value for name, value in fields.items() if name not in OURS}
-    return fields
-
-
-def _plain(value: Any) -> Any:
-    """A value of EXIF in JSON's words; None where it has none."""
-    if isinstance(value, bytes):
-        value = value.rstrip(b"\0").decode("ascii", "replace")
-        if not value.isprintable() or "\ufffd" in value:
-            return None
-    if isinstance(value, str):
-        text = value.replace("\0", " ").strip()
-        return text if text and len(text) <= LONGEST else None
-    if isinstance(value, tuple | list):
-        values = [_plain(one) for one in value]
-        return None if None in values or len(values) > LONGEST else values
-    if isinstance(value, int):
-        return int(value)
-    try:
-        number = float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (int(number) if number.is_integer() else number) if isfinite(number) else None
