@@ -104,6 +104,13 @@ def rle(bits: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> RLE:
     return RLE((height, width), made["counts"].decode())
 
 
+def test_the_largest_coordinates_are_computed_with() -> None:
+    far = 0.9 * geometry.LARGEST
+    assert geometry.crossing((-far, -far, far, far, far, -far, -far, far)) == (1, 3)
+    assert codes(Annotation(polygons=((0, 0, far, 0, 0, far),))) == ["polygon-outside"]
+    assert codes(Annotation(polygons=((0, 0, 10 * far, 0, 0, far),))) == ["not-finite"]
+
+
 def test_a_mask_is_of_its_image_and_in_its_box() -> None:
     bits = np.zeros((100, 400), np.uint8)
     assert codes(Annotation(mask=rle(bits))) == ["mask-empty"]

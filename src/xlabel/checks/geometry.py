@@ -5,6 +5,7 @@ that is more. A geometry that is no thing by itself (not finite, empty) is not l
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from xlabel.checks import Fault
 from xlabel.model import Annotation, Circle, Number, OrientedBox, Points, Sample
@@ -24,10 +25,17 @@ BOX_PIXELS, BOX_SHARE = 2, 0.05
 """How far a mask may leave its own box, in pixels or as a share of the box's side, whichever is more."""
 KEYPOINT_SHARE = 0.1
 """How far a keypoint may lie outside its box, as a share of the box's side."""
-MAX_CORNERS = 1500
-"""Outlines with more corners are not searched for crossing edges: the work grows with the square."""
-LARGEST = 1e100
+PAIRS = 1 << 20
+"""Of edges of one outline that lie above each other; outlines with more are not searched for crossings."""
+LARGEST = 1e30
 """A coordinate beyond it is none, and products of those below are finite."""
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Corners = NDArray[np.float64]
+    Places = NDArray[np.intp]
 
 Size = tuple[int, int]
 
@@ -50,19 +58,32 @@ def crossing(points: tuple[Number, ...]) -> tuple[int, int] | None:
     import numpy as np
 
     count = len(points) // 2
-    if not 4 <= count <= MAX_CORNERS:
+    if count < 4:
         return None
-    corners = np.array(points[: 2 * count], dtype=np.float64).reshape(-1, 2)
-    along = np.roll(corners, -1, axis=0) - corners
-    x, y = corners.T
-    # which side of edge i corner j lies on, and the next corner
-    side = along[:, 0, None] * (y[None] - y[:, None]) - along[:, 1, None] * (x[None] - x[:, None])
-    parted = side * np.roll(side, -1, axis=1) < 0
-    both = parted & parted.T
-    if not both.any():
+    start = np.array(points[: 2 * count], dtype=np.float64).reshape(-1, 2)
+    end = np.roll(start, -1, axis=0)
+    left, right = np.minimum(start, end)[:, 0], np.maximum(start, end)[:, 0]
+    order = np.argsort(left, kind="stable")
+    above = np.searchsorted(left[order], right[order], side="right") - np.arange(count) - 1
+    if above.sum() > PAIRS:
         return None
-    first, second = divmod(int(both.argmax()), count)
-    return first + 1, second + 1
+    one = np.repeat(np.arange(count), above)
+    other = order[one + 1 + np.arange(len(one)) - np.repeat(above.cumsum() - above, above)]
+    one = order[one]
+    crosses = _parts(start, end, one, other) & _parts(start, end, other, one)
+    if not crosses.any():
+        return None
+    first = int(crosses.argmax())
+    edges = sorted((int(one[first]) + 1, int(other[first]) + 1))
+    return edges[0], edges[1]
+
+
+def _parts(start: "Corners", end: "Corners", one: "Places", other: "Places") -> "NDArray[np.bool_]":
+    """Whether edges `one` have the two ends of edges `other` on different sides."""
+    x, y = (end[one] - start[one]).T
+    before, after = ((ends[other] - start[one]).T for ends in (start, end))
+    parted: NDArray[np.bool_] = (x * before[1] - y * before[0]) * (x * after[1] - y * after[0]) < 0
+    return parted
 
 
 def finite(numbers: tuple[Number, ...]) -> bool:
@@ -233,4 +254,4 @@ def _kind(shape: object) -> str:
 def _text(numbers: tuple[Number, ...]) -> str:
     """Some numbers; an `int` may be too large to become a `float`."""
     small = (isinstance(number, float) or finite((number,)) for number in numbers)
-    return ", ".join(f"{n:g}" if ok else "beyond 1e100" for n, ok in zip(numbers[:8], small, strict=False))
+    return ", ".join(f"{n:g}" if ok else "beyond 1e30" for n, ok in zip(numbers[:8], small, strict=False))

@@ -40,7 +40,8 @@ def validate(
     `source` is a folder of images, an image or a glob, with `labels`, or with those inside or beside them; a
     folder or a file of labels, whose images are found; or a bundle. `against` has the labels that the images
     once had.
-    `sarif` and `html` are files to write. No pixel is decoded, but for the pictures of the page.
+    `sarif` and `html` are files to write. Pixels are decoded only where labels inside an image are of another
+    picture, where `against` needs it, and for the pictures of the page.
 
     >>> result = xlabel.validate("sample/raw_images")
     >>> len(result.findings), result.exit_code
