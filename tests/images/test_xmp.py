@@ -85,7 +85,8 @@ def test_a_namespace_has_one_prefix() -> None:
         ),
         (
             '<m:Regions rdf:parseType="Resource"><m:AppliedToDimensions/><m:RegionList><rdf:Bag><rdf:li>'
-            '<i:rId>xlabel-face-1</i:rId></rdf:li></rdf:Bag></m:RegionList></m:Regions><dc:source xml:lang="x"/>',
+            "<i:rId>xlabel-face-1</i:rId></rdf:li></rdf:Bag></m:RegionList></m:Regions>"
+            '<dc:source xml:lang="x"/>',
             '<dc:source xml:lang="x"/>',
         ),
     ],

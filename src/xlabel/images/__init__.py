@@ -96,8 +96,6 @@ class Carriers(NamedTuple):
     """The Extended XMP of a JPEG, put together."""
     texts: tuple[bytes, ...] = ()
     """Comments and text chunks that look like ours."""
-    described: tuple[str, ...] = ()
-    """What EXIF's ImageDescription and XPComment say, where there is no comment of ours."""
 
 
 class Parts(NamedTuple):

@@ -6,7 +6,7 @@ How a container is changed is in its module; how the document is fitted in, and 
 from typing import NamedTuple, cast
 
 from xlabel import images
-from xlabel.images import Buffer, Carriers, NoRoomError, Parts, exif, payload, splice, xmp
+from xlabel.images import Buffer, Carriers, NoRoomError, Parts, exif, payload, splice, tags, xmp
 from xlabel.images.payload import Wrapped
 
 CODE = exif.ASCII
@@ -82,18 +82,34 @@ def get(data: Buffer) -> Found:
     copies: list[Copy] = []
     if (text := exif.ours(carriers.comment)) is not None:
         copies.append(_copy("exif", text))
-    if carriers.xmp is not None and xmp.NAMESPACE.encode() in carriers.xmp:
+    for name, packet in (("xmp", carriers.xmp), ("extended xmp", carriers.extended)):
+        if packet is None or xmp.NAMESPACE.encode() not in packet:
+            continue
         try:
-            held = xmp.document(carriers.xmp)
+            held = xmp.document(packet)
         except ValueError as error:
-            copies.append(Copy("xmp", None, str(error)))
+            copies.append(Copy(name, None, str(error)))
         else:
-            copies += [] if held is None else [_copy("xmp", held)]
-    if carriers.extended is not None and xmp.NAMESPACE.encode() in carriers.extended:
-        held = xmp.document(carriers.extended)
-        copies += [] if held is None else [_copy("extended xmp", held)]
+            copies += [] if held is None else [_copy(name, held)]
     copies += [_copy("text", text) for text in carriers.texts if payload.is_payload(text)]
     return Found(copies, carriers)
+
+
+def others(data: Buffer) -> list[str]:
+    """The texts in a file's EXIF in which others keep labels: the comment, where it is not ours, first.
+
+    Raises as `get` does.
+    """
+    container = support(data)
+    if container is None:
+        raise ValueError("no container that xlabel reads labels from")
+    with memoryview(data) as view:
+        block = container.block(view)
+        try:
+            found = [] if block is None else [exif.read(memoryview(block), tag) for tag in _OTHERS]
+        except (ValueError, LookupError):  # broken EXIF, which says nothing
+            found = []
+    return [text for text in found if text and not payload.is_payload(text.encode())]
 
 
 def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = b"") -> Put:
@@ -172,6 +188,9 @@ def remove(data: Buffer) -> list[Buffer]:
     with memoryview(data) as view:
         edits = container.removal(view)
     return splice.apply(data, edits)
+
+
+_OTHERS = [tags.NAMES[name] for name in ("UserComment", "ImageDescription", "XPComment")]
 
 
 def _copy(carrier: str, text: bytes) -> Copy:

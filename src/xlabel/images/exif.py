@@ -17,7 +17,7 @@ USER_COMMENT = tags.USER_COMMENT
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 XMP = 700
 """XMP in a TIFF file's own first directory."""
-_DESCRIPTION, SOFTWARE, _XP_COMMENT = 0x010E, 0x0131, 0x9C9C
+SOFTWARE = 0x0131
 MAKER = b"xlabel\0\0"
 """What a block says that held nothing before, so that it can go as a whole."""
 ASCII = b"ASCII\0\0\0"
@@ -98,22 +98,6 @@ def ours(comment: tuple[bytes, str] | None) -> bytes | None:
     plain = value.startswith(ASCII)
     found = value[len(ASCII) :] if plain else (text(value, order) or "").encode()
     return found if payload.is_payload(found) else None
-
-
-def described(block: memoryview) -> tuple[str, ...]:
-    """What ImageDescription and XPComment of the first directory say; nothing where the block is broken."""
-    try:
-        form = ifd.form_of(block)
-        fields, _ = ifd.directory(form, block, ifd.first(form, block))
-        found = [
-            _decoded(bytes(ifd.value(block, fields[_DESCRIPTION])), "latin-1")
-            if _DESCRIPTION in fields
-            else "",
-            bytes(ifd.value(block, fields[_XP_COMMENT])).decode("utf-16-le") if _XP_COMMENT in fields else "",
-        ]
-    except (ValueError, LookupError):
-        return ()
-    return tuple(clean for one in found if (clean := (one or "").strip("\0 \t\r\n\ufeff")))
 
 
 def read(block: memoryview, tag: int) -> str | None:
