@@ -14,7 +14,12 @@ import pytest
 import xlabel
 from tests.tools import ROOT, SAMPLE, tree
 
-FUNCTIONS = ["annotate", "convert", "open_bundle", "pack", "read", "unpack", "verify", "write"]
+FUNCTIONS = (
+    "annotate convert embed extract labels open_bundle pack read read_exif_tag repair show strip unpack "
+    "validate verify write write_exif_tag"
+).split()
+LABELLED = ("extract", "labels", "show", "strip")
+"""Functions whose example is about an image that holds a label."""
 
 
 @pytest.fixture
@@ -60,6 +65,12 @@ def test_every_public_function_is_known_here() -> None:
 def test_the_example_runs_and_prints_what_it_says(name: str, here: Path) -> None:
     if name == "pack":
         shutil.rmtree(here / "output")  # the example makes it
+    (here / "images").mkdir()
+    image = shutil.copy("sample/raw_images/street/001.jpg", "images/a.jpg")
+    if name in LABELLED:
+        xlabel.embed(image, [xlabel.Annotation(bbox=(10, 20, 30, 40))])
+    if name == "read_exif_tag":
+        xlabel.write_exif_tag(image, "Ada", "Artist")
     text = inspect.getdoc(examples()[name]) or ""
     names = known(name)
     test = doctest.DocTestParser().get_doctest(text, names, name, None, 0)
