@@ -17,6 +17,8 @@ from tests.trees import real
 import xlabel as library
 from xlabel import Annotation, Category
 from xlabel.checks import finding
+from xlabel.images import embedding
+from xlabel.images.payload import Wrapped
 from xlabel.jobs.findings import FIRST, HELD, Findings
 
 CAR = Category(id=1, name="car")
@@ -324,6 +326,13 @@ def test_of_labels_in_several_places_those_count_that_are_given(tmp_path: Path) 
         library.validate(folder)
     assert found(folder, labels=tmp_path / "right.json") == []
     assert found(folder, labels=tmp_path / "wrong.json") == [("box-outside", "a.jpg", 1)]
+
+
+def test_labels_inside_are_of_categories_that_are_described(tmp_path: Path) -> None:
+    document = b'{"image":{"width":64,"height":48},"annotations":[{"category":7,"bbox":[1,2,3,4]}]}'
+    made = embedding.put(picture(size=(64, 48)), Wrapped(document, 1, "2026-11-20T10:00:00Z"))
+    (tmp_path / "a.jpg").write_bytes(b"".join(made.pieces))
+    assert found(tmp_path) == [("unknown-category", "a.jpg", 1)]
 
 
 def test_labels_inside_and_label_files_that_differ_are_told(labelled: Path) -> None:

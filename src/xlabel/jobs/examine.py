@@ -20,7 +20,7 @@ from xlabel.jobs.sets import Set, image_of
 from xlabel.jobs.validation import Full
 from xlabel.model import Problem, Sample
 from xlabel.model import document as documents
-from xlabel.model.document import Picture
+from xlabel.model.document import Document, Picture
 
 T = TypeVar("T")
 
@@ -81,6 +81,8 @@ class Examine:
                 done.findings += [finding(fault.code, where, fault.message, image=key) for fault in faults]
                 held = images.held(number, data)
                 stale = held is not None
+                if held is not None:
+                    done.findings += _uncategorised(held, where, key)
                 if held is None and self._known is None:
                     done.states[NEVER] += 1
                 elif self._known is None or settled(data, self._known, held):
@@ -205,6 +207,16 @@ def told(problem: Problem, image: str | None = None) -> Finding:
         file, _, rest = problem.where.partition(": ")
         message = message if rest == image else f"{rest}: {message}"
     return finding(problem.code, file, message, line=line, image=image)
+
+
+def _uncategorised(held: Document, where: str, key: str) -> list[Finding]:
+    """Annotations of a category that their document does not describe."""
+    known = {category.id for category in held.categories}
+    return [
+        finding("unknown-category", where, f"category {label.category}", image=key, annotation=n, id=label.id)
+        for n, label in enumerate(held.annotations, 1)
+        if label.category is not None and label.category not in known
+    ]
 
 
 def _placed(fault: Fault, sample: Sample, where: str) -> Finding:
