@@ -355,7 +355,7 @@ def kills(tmp_path: Path, count: int, seed: int = 9) -> int:
             finally:
                 os._exit(0)
         os.setpgid(child, child)
-        time.sleep(whole * chance.uniform(0, 1.5))
+        time.sleep(whole * chance.uniform(0, 1))
         everyone = chance.random() < 0.7
         (os.killpg if everyone else os.kill)(child, signal.SIGKILL)
         amid += os.WIFSIGNALED(os.waitpid(child, 0)[1])

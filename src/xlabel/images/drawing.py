@@ -32,6 +32,8 @@ SMALL = 800
 """Pixels of the longer side that a picture is enlarged to at least, so that its labels can be read."""
 FINE = 1 << 26
 """Pixels up to which lines are drawn at double size and made smaller, which smooths them."""
+MANY = 20
+"""Labels of a picture above which letters get smaller."""
 LONGEST = 60
 """Characters of a name or a caption."""
 FONTS = ("NotoSans-Regular.ttf", "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "Arial.ttf")
@@ -63,7 +65,7 @@ def draw(picture: Image.Image, annotations: Iterable[Annotation]) -> Image.Image
     filter = Image.Resampling.NEAREST if scale > 3 else Image.Resampling.BICUBIC
     shown = picture.resize((picture.width * scale, picture.height * scale), filter)
     ordered = sorted(annotations, key=lambda annotation: -(area_of(annotation) or 0))
-    sheet = _Sheet(shown.size, scale)
+    sheet = _Sheet(shown.size, scale, len(ordered))
     for annotation in ordered:
         sheet.fill(annotation)
     for annotation in ordered:
@@ -90,7 +92,7 @@ def colour_of(annotation: Annotation) -> Colour:
 class _Sheet:
     """What is drawn, on a sheet of its own that is laid over the picture."""
 
-    def __init__(self, size: tuple[int, int], scale: int) -> None:
+    def __init__(self, size: tuple[int, int], scale: int, labels: int) -> None:
         self._size = size
         self._fine = 2 if size[0] * size[1] * 4 <= FINE else 1
         self._scale = scale * self._fine
@@ -99,7 +101,8 @@ class _Sheet:
         self._pen = ImageDraw.Draw(self._image)
         longer = max(whole)
         self._line = max(2 * self._fine, round(longer / 480))
-        self._letters = max(14 * self._fine, round(longer / 62))
+        crowd = min(2.2, max(1, (labels / MANY) ** 0.5))
+        self._letters = max(14 * self._fine, round(longer / 62 / crowd))
         self._tags: list[Rectangle] = []
         self._corner = float(self._line * 2)
 
