@@ -9,12 +9,15 @@ from msgspec.structs import replace
 from xlabel import formats
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats.embedded import EmbeddedLabels
+from xlabel.images import embedding
 from xlabel.jobs.camera import camera
 from xlabel.jobs.selection import Place, select
 from xlabel.jobs.writing import write_labels
 from xlabel.model import Annotation, Dataset, Image, Problem, Report, Sample
+from xlabel.model import document as documents
 from xlabel.model.report import Progress, counted
 from xlabel.stores.local import Folder, is_utf8, key_of, read_header
+from xlabel.stores.rewrite import look
 
 
 def extract(
@@ -85,6 +88,12 @@ def labels(path: str | os.PathLike[str]) -> list[Annotation]:
     >>> xlabel.labels("images/a.jpg")[0].bbox
     (10, 20, 30, 40)
     """
+    try:
+        found = look(os.fsencode(path), embedding.get)
+        if found.newest is not None and not found.faults():  # nearly always, and all that it takes
+            return list(documents.sample(documents.decode(found.newest.document), "").annotations)
+    except (OSError, ValueError):
+        pass  # what is wrong is said below
     place = Path(path)
     if not place.is_file():
         raise InputError(

@@ -108,13 +108,7 @@ def sample(document: Document, key: str) -> Sample:
         id=picture.id,
         extra=picture.extra,
     )
-    annotations = tuple(
-        Annotation(
-            **{field: getattr(label, field) for field in _SHARED},
-            category=None if label.category is None else by_id.get(label.category),
-        )
-        for label in document.annotations
-    )
+    annotations = tuple(_annotation(label, by_id) for label in document.annotations)
     return Sample(image=image, annotations=annotations, split=picture.split)
 
 
@@ -147,8 +141,29 @@ def decode(data: bytes | msgspec.Raw) -> Document:
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Document)
-_SHARED = tuple(field for field in Label.__struct_fields__ if field != "category")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+def _annotation(label: Label, categories: dict[int, Category]) -> Annotation:
+    return Annotation(
+        id=label.id,
+        category=None if label.category is None else categories.get(label.category),
+        bbox=label.bbox,
+        polygons=label.polygons,
+        mask=label.mask,
+        keypoints=label.keypoints,
+        shape=label.shape,
+        crowd=label.crowd,
+        area=label.area,
+        score=label.score,
+        status=label.status,
+        caption=label.caption,
+        attributes=label.attributes,
+        author=label.author,
+        time=label.time,
+        source=label.source,
+        extra=label.extra,
+    )
 
 
 def _escaped(found: re.Match[str]) -> str:
