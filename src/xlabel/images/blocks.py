@@ -26,26 +26,19 @@ def grid(array: NDArray[Any]) -> Hashes:
     height, width = values.shape
     if min(height, width) < SIDE:
         return np.zeros(0, dtype=np.uint64)
-    found = []
-    for y in np.unique(np.linspace(0, height - SIDE, GRID).astype(int)):
-        for x in np.unique(np.linspace(0, width - SIDE, GRID).astype(int)):
-            square = values[y : y + SIDE, x : x + SIDE]
-            if (square != square[0, 0]).sum() >= SIDE:
-                found.append(everywhere_of(square)[0, 0])
-    return np.unique(np.array(found, dtype=np.uint64))
+    rows, columns = (np.unique(np.linspace(0, side - SIDE, GRID).astype(int)) for side in (height, width))
+    squares = np.lib.stride_tricks.sliding_window_view(values, (SIDE, SIDE))[np.ix_(rows, columns)]
+    squares = squares.reshape(-1, SIDE, SIDE)
+    plain = (squares != squares[:, :1, :1]).sum(axis=(1, 2)) < SIDE
+    return np.unique((_whole(squares[~plain]) * _WEIGHTS).sum(axis=(1, 2), dtype=np.uint64))
 
 
 def everywhere(array: NDArray[Any]) -> Hashes:
-    """The numbers of the squares at all places of a picture, each once."""
+    """The numbers of the squares at all places of a picture, sorted."""
     values = numbers(array)
     if min(values.shape) < SIDE:
         return np.zeros(0, dtype=np.uint64)
-    return np.unique(everywhere_of(values))
-
-
-def everywhere_of(values: NDArray[Any]) -> Hashes:
-    """The numbers by place: rows x columns of what each square begins at."""
-    values = values.astype(np.uint64)
+    values = _whole(values)
     for axis, base in ((1, _ACROSS), (0, _DOWN)):
         count = values.shape[axis] - SIDE + 1
         total = np.zeros_like(values[:, :count] if axis else values[:count])
@@ -54,8 +47,18 @@ def everywhere_of(values: NDArray[Any]) -> Hashes:
             total *= base
             total += part
         values = total
-    return values
+    return np.sort(values, axis=None)
+
+
+def _whole(values: NDArray[Any]) -> Hashes:
+    """Pixels as whole numbers, by their bits where they are none."""
+    if values.dtype.kind == "f":
+        values = values.view(np.dtype(f"u{values.itemsize}"))
+    return values.astype(np.uint64)
 
 
 _ACROSS = np.uint64(0x9E3779B97F4A7C15)
 _DOWN = np.uint64(0xC2B2AE3D27D4EB4F)
+_POWERS = np.arange(SIDE - 1, -1, -1, dtype=np.uint64)[:, None]
+_WEIGHTS = np.power(_DOWN, _POWERS) * np.power(_ACROSS, _POWERS.T)
+"""What each pixel of a square counts."""

@@ -446,9 +446,11 @@ def _small(array: Array, size: tuple[int, int] | None = None) -> Array:
     """A picture in grey at a small size, every pixel of it counted."""
     from PIL import Image
 
-    grey = Image.fromarray(_grey(array))
+    image = _image(array)
+    grey = Image.fromarray(_grey(array)) if image is None else image.convert("L")
     size = size or _looks(array)
-    return np.asarray(grey if grey.size == size else grey.resize(size, Image.Resampling.BOX))
+    made = grey if grey.size == size else grey.resize(size, Image.Resampling.BOX)
+    return np.asarray(made, dtype=np.float32)
 
 
 def _reduced(grey: Array, factor: int) -> Array:

@@ -13,7 +13,7 @@ from xlabel import images
 from xlabel.formats.embedded import SIDECAR
 from xlabel.images import Buffer, Header, embedding, fingerprint, matching, payload
 from xlabel.images.matching import ALIKE, EXACT, REPRODUCED, SEEN, Match, Picture
-from xlabel.jobs.known import Known, known
+from xlabel.jobs.known import Frame, Known, known
 from xlabel.model import Annotation, Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Document
@@ -131,18 +131,6 @@ def labels_by(sample: Sample, change: Change | None) -> tuple[tuple[Annotation, 
     return (sample.annotations, []) if change is None else reframed(sample.annotations, change)
 
 
-class _Frame(NamedTuple):
-    """The picture that labels were drawn on: its size and orientation, as displayed."""
-
-    width: int
-    height: int
-    orientation: int
-
-    @property
-    def stored(self) -> tuple[int, int]:
-        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
-
-
 class _Candidate(NamedTuple):
     """A picture of the source that an image may have come from."""
 
@@ -153,8 +141,8 @@ class _Candidate(NamedTuple):
 def _labelled(data: Buffer, header: Header, held: Document, source: Known | None, key: str) -> Verdict:
     picture = held.image
     stream = _stream(data)
-    now = _Frame(*header.displayed, header.orientation)
-    was = _Frame(picture.width or now.width, picture.height or now.height, picture.orientation)
+    now = Frame(*header.displayed, header.orientation)
+    was = Frame(picture.width or now.width, picture.height or now.height, picture.orientation)
     if picture.stream == stream or picture.stream is None or stream is None:
         if was == now:
             return Verdict(state=INTACT, kind=INTACT, what="as it was labelled", proof=EXACT)
@@ -188,7 +176,7 @@ def _unlabelled(data: Buffer, header: Header, source: Known | None, key: str) ->
     never = Verdict(state=NEVER, kind=NEVER, what="never labelled, as far as is known")
     if source is None:
         return never
-    now = _Frame(*header.displayed, header.orientation)
+    now = Frame(*header.displayed, header.orientation)
     found = [_Candidate(number, Match(EXACT)) for number in source.of_stream(_stream(data))]
     found = found or [_Candidate(number, Match(EXACT)) for number in source.of_bytes(data)]
     if not found and source.has_pictures:
@@ -243,7 +231,7 @@ def _proved(source: Known, candidates: list[_Candidate]) -> list[_Candidate]:
 
 
 def _chosen(
-    state: str, source: Known, found: list[_Candidate], now: _Frame, fallback: _Frame | None = None
+    state: str, source: Known, found: list[_Candidate], now: Frame, fallback: Frame | None = None
 ) -> Verdict:
     """The verdict by one of several candidates; those that would give other labels make it ambiguous."""
     first = next((c for c in found if source.labelled(c.number)), found[0])
@@ -251,7 +239,7 @@ def _chosen(
     gists = {}
     for candidate in found:
         sample = source.sample(candidate.number) if source.labelled(candidate.number) else None
-        was = _frame_of(sample, source.header(candidate.number), fallback or now)
+        was = _frame_of(sample, source.frame(candidate.number), fallback or now)
         verdicts[candidate.number] = _verdict(state, was, now, candidate.match)
         gists[candidate.number] = sample and _gist(labels_by(sample, verdicts[candidate.number].change)[0])
     verdict = verdicts[first.number]
@@ -291,16 +279,16 @@ def _gist(annotations: tuple[Annotation, ...]) -> list[Annotation]:
     ]
 
 
-def _frame_of(sample: Sample | None, header: Header | None, now: _Frame) -> _Frame:
+def _frame_of(sample: Sample | None, frame: Frame | None, now: Frame) -> Frame:
     """The picture that a sample's labels were drawn on."""
-    if header is not None:
-        return _Frame(*header.displayed, header.orientation)
+    if frame is not None:
+        return frame
     if sample is not None and sample.image.width and sample.image.height:
-        return _Frame(sample.image.width, sample.image.height, sample.image.orientation)
+        return Frame(sample.image.width, sample.image.height, sample.image.orientation)
     return now
 
 
-def _verdict(state: str, was: _Frame, now: _Frame, match: Match, same_stream: bool = False) -> Verdict:
+def _verdict(state: str, was: Frame, now: Frame, match: Match, same_stream: bool = False) -> Verdict:
     """What a match means for labels of the displayed picture; `intact` where they hold as they are."""
     stored_turn = both(undoing(was.orientation), match.turn)
     change = Change((was.width, was.height), stored_turn, match.box, match.size, now.orientation)
@@ -338,7 +326,7 @@ def _verdict(state: str, was: _Frame, now: _Frame, match: Match, same_stream: bo
     return Verdict(state=state, kind=kind, what=what, proof=match.proof, change=change)
 
 
-def _guess(was: _Frame, now: _Frame, target: Picture, perceptual: str | None) -> Verdict:
+def _guess(was: Frame, now: Frame, target: Picture, perceptual: str | None) -> Verdict:
     """What can be said without the picture that was labelled."""
     sizes = f"{was.width}x{was.height} when it was labelled, {now.width}x{now.height} now"
     how = "embed --fingerprint pixels, or --against SOURCE"

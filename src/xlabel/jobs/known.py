@@ -6,15 +6,17 @@ made only once something has to be found by its pixels, decodes them. An image t
 
 import hashlib
 import os
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_128_digest
 
 from xlabel import images
 from xlabel.errors import CorruptError, InputError
@@ -39,6 +41,29 @@ LOOKED = 64
 """So many pictures are looked at closely for one."""
 KEPT = 16
 """Decoded pictures that are kept, since those that are alike follow each other."""
+
+
+class Frame(NamedTuple):
+    """The size of a picture as displayed, and its EXIF orientation."""
+
+    width: int
+    height: int
+    orientation: int
+
+    @classmethod
+    def of(cls, width: int, height: int, orientation: int) -> "Frame":
+        """By the stored size."""
+        return cls(height, width, orientation) if orientation >= 5 else cls(width, height, orientation)
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Width and height as stored."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
+
+EMPTY = bytes(16)
+"""In place of a digest that there is not."""
+PIECE = 1 << 20
 
 
 class Source(Protocol):
@@ -66,27 +91,34 @@ class Known:
         self.source = source
         self.where = source.where
         self._workers = workers
-        entries = [entry for part in spread(_Hashing(source), len(source), workers) for entry in part]
-        self._headers = [entry.header for entry in entries]
-        self._labelled = bytearray(entry.labelled for entry in entries)
-        self._streams = _Index([entry.stream for entry in entries])
-        self._hashes = _Index([entry.sha256 for entry in entries])
-        self._numbers: dict[str, list[int]] = {}
+        self._sizes = array("I")
+        self._orientations = bytearray()
+        self._labelled = bytearray()
+        streams, hashes, names = bytearray(), bytearray(), bytearray()
+        for entries in spread(_Hashing(source), len(source), workers):
+            for entry in entries:
+                header = entry.header
+                self._sizes.extend((header.width, header.height) if header else (0, 0))
+                self._orientations.append(header.orientation if header else 0)
+                self._labelled.append(entry.labelled)
+                streams += entry.stream or EMPTY
+                hashes += entry.sha256 or EMPTY
         for number in range(len(source)):
-            self._numbers.setdefault(_stem(source.name(number)), []).append(number)
+            names += _named(source.name(number))
+        self._streams, self._hashes, self._names = _Index(streams), _Index(hashes), _Index(names)
         self._pixels: _Index | None = None
         self._perceptual: NDArray[np.uint64] = np.zeros((0, 4), dtype=np.uint64)
         self._blocks: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
-        self._owners: NDArray[np.uint32] = np.zeros(0, dtype=np.uint32)
+        self._ends: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._recent: OrderedDict[int, Picture] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._headers)
+        return len(self._orientations)
 
     @property
     def has_pictures(self) -> bool:
         """Whether there are images, and not only what is said of them."""
-        return any(header is not None for header in self._headers)
+        return any(self._orientations)
 
     def name(self, number: int) -> str:
         """The key of an image."""
@@ -96,14 +128,15 @@ class Known:
         """Whether its labels are known, and are of the image as it is."""
         return bool(self._labelled[number])
 
-    def header(self, number: int) -> Header | None:
-        """Size and orientation of its file."""
-        return self._headers[number]
+    def frame(self, number: int) -> Frame | None:
+        """Size and orientation of its file as it is displayed; None where there is no file that says them."""
+        width, height = self._sizes[2 * number : 2 * number + 2]
+        orientation = self._orientations[number]
+        return Frame.of(width, height, orientation) if orientation else None
 
     def sample(self, number: int) -> Sample | None:
         """Its labels, with the size and orientation of its file."""
-        header = self._headers[number]
-        return self.source.sample(number, _image(self.name(number), header))
+        return self.source.sample(number, _image(self.name(number), self.frame(number)))
 
     def picture(self, number: int) -> Picture | None:
         """Its decoded picture; None where it cannot be decoded."""
@@ -138,7 +171,7 @@ class Known:
 
     def of_name(self, key: str) -> list[int]:
         """The images of this name, whatever folder and ending; none where there are more than a few."""
-        found = self._numbers.get(_stem(key), [])
+        found = self._names.find(_named(key))
         return found if len(found) <= NAMESAKES else []
 
     def of_pixels(self, picture: Picture) -> dict[int, int]:
@@ -168,28 +201,34 @@ class Known:
         if not len(self._blocks):
             return []
         hashes = blocks.everywhere(picture.first)
-        found = np.flatnonzero(np.isin(self._blocks, hashes))
-        numbers, counts = np.unique(self._owners[found], return_counts=True)
-        return [int(number) for number in numbers[np.argsort(-counts, kind="stable")][:LOOKED]]
+        if not len(hashes):
+            return []
+        wanted = np.zeros(1 << 22, dtype=bool)
+        wanted[hashes >> np.uint64(42)] = True
+        counts = np.zeros(len(self._ends), dtype=np.int64)
+        for start in range(0, len(self._blocks), PIECE):
+            piece = self._blocks[start : start + PIECE]
+            maybe = np.flatnonzero(wanted[piece >> np.uint64(42)])
+            at = np.searchsorted(hashes, piece[maybe]).clip(max=len(hashes) - 1)
+            places = maybe[hashes[at] == piece[maybe]] + start
+            np.add.at(counts, np.searchsorted(self._ends, places, "right"), 1)
+        best = np.argsort(-counts, kind="stable")[:LOOKED]
+        return [int(number) for number in best if counts[number]]
 
     def _decoded(self) -> "_Index":
         if self._pixels is None:
-            digests: list[bytes] = []
-            looks: list[bytes] = []
-            parts: list[NDArray[np.uint64]] = []
+            digests, looks, parts = bytearray(), bytearray(), bytearray()
+            ends = array("q")
             for made in spread(_Decoding(self.source), len(self), self._workers):
                 for pixels, look, part in made:
-                    digests.append(pixels)
-                    looks.append(look)
-                    parts.append(np.frombuffer(part, dtype="<u8"))
+                    digests += pixels or EMPTY
+                    looks += look or bytes(32)
+                    parts += part
+                    ends.append(len(parts) // 8)
+            self._perceptual = np.frombuffer(looks, dtype="<u8").reshape(-1, 4)
+            self._blocks = np.frombuffer(parts, dtype="<u8")
+            self._ends = np.frombuffer(ends, dtype=np.int64)
             self._pixels = _Index(digests)
-            blank = bytes(32)
-            self._perceptual = np.frombuffer(b"".join(look or blank for look in looks), dtype="<u8").reshape(
-                -1, 4
-            )
-            owners = np.repeat(np.arange(len(parts), dtype=np.uint32), [len(part) for part in parts])
-            self._blocks = np.concatenate([*parts, self._blocks])
-            self._owners = owners
         return self._pixels
 
 
@@ -211,14 +250,13 @@ def perceptual(picture: Picture, turns: tuple[int, ...] = (1,)) -> list[bytes]:
 
 
 class _Index:
-    """Numbers by digests of 16 bytes; an empty digest is not found."""
+    """Numbers by digests of 16 bytes, which stand in a row; `EMPTY` is not found."""
 
-    def __init__(self, digests: list[bytes]) -> None:
-        owners = [number for number, digest in enumerate(digests) if digest]
-        pairs = np.frombuffer(b"".join(filter(None, digests)), dtype="<u8").reshape(-1, 2)
-        order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-        self._pairs = pairs[order]
-        self._owners = np.array(owners, dtype=np.uint32)[order]
+    def __init__(self, digests: bytearray) -> None:
+        pairs = np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
+        order = np.lexsort((pairs[:, 1], pairs[:, 0])).astype(np.uint32)
+        self._owners = order[pairs[order].any(axis=1)]
+        self._pairs = pairs[self._owners]
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -254,7 +292,8 @@ class _Hashing:
             with source.opened(number) as data:
                 header = images.header(data)
                 stream = fingerprint.stream(data)
-                sample = source.sample(number, _image(source.name(number), header))
+                frame = Frame.of(header.width, header.height, header.orientation) if header else None
+                sample = source.sample(number, _image(source.name(number), frame))
                 labelled = sample is not None and not _outdated(data, sample, stream, header)
         except (ValueError, OSError, InputError):
             return _Entry(None, False, b"")
@@ -380,16 +419,16 @@ def _source(place: Path) -> Source:
     return _Files(place)
 
 
-def _image(key: str, header: Header | None) -> Image:
-    if header is None:
+def _image(key: str, frame: Frame | None) -> Image:
+    if frame is None:
         return Image(key=key)
-    width, height = header.displayed
-    return Image(key=key, width=width, height=height, orientation=header.orientation)
+    return Image(key=key, width=frame.width, height=frame.height, orientation=frame.orientation)
 
 
-def _stem(key: str) -> str:
+def _named(key: str) -> bytes:
+    """The digest of a name without folder and ending."""
     name = key.rpartition("/")[2]
-    return name.rpartition(".")[0] or name
+    return xxh3_128_digest((name.rpartition(".")[0] or name).encode())
 
 
 def _outdated(data: Buffer, sample: Sample, stream: str | None, header: Header | None) -> bool:
