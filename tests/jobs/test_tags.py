@@ -150,6 +150,24 @@ def test_labels_in_a_comment_are_not_overwritten_and_other_tags_may_be(tmp_path:
     assert exiftool(path, "-ImageDescription") == {"ImageDescription": "words"}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_strip_leaves_a_text_that_was_written_beneath_the_labels(kind: str, tmp_path: Path) -> None:
+    path = picture(tmp_path / f"a.{KINDS[kind]}", kind)
+    bare = Path(shutil.copy(path, tmp_path / f"bare.{KINDS[kind]}"))
+    xlabel.write_exif_tag(bare, "Ada", "Artist")
+    person = xlabel.Annotation(category=xlabel.Category(id=1, name="person"), bbox=(1, 2, 3, 4))
+    xlabel.embed(path, [person], mwg=True)
+    before = exiftool(path, "-struct", "-XMP:all", "-UserComment")
+    xlabel.write_exif_tag(path, "Ada", "Artist")
+    after = exiftool(path, "-struct", "-XMP:all", "-UserComment")
+    assert after.keys() == before.keys() and after["ImageRegion"] == before["ImageRegion"]
+    shown = xlabel.show(path).images[0]
+    assert shown.annotations == [person] and shown.agree and shown.copies[0].revision == 1
+    assert exiftool(path, "-EXIF:Artist") == {"Artist": "Ada"}
+    assert not xlabel.strip(path).problems
+    assert path.read_bytes() == bare.read_bytes()
+
+
 def test_errors_say_where_what_and_what_to_do(tmp_path: Path) -> None:
     path = picture(tmp_path / "a.jpg", "JPEG")
     before = path.read_bytes()

@@ -1,6 +1,7 @@
 """Putting labels into one image file, and where files that are written go: shared by embed and repair."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,15 +52,31 @@ def embedded(
     if before is not None and before.stream == shown.stream and shown.pixels is None:
         shown = msgspec.structs.replace(shown, pixels=before.pixels, perceptual=before.perceptual)
     document = documents.encode(documents.document(sample, shown))
-    image = sample.image
-    size = (image.width or 0, image.height or 0)
-    faces = regions.faces(sample.annotations, *size, image.orientation) if mwg and all(size) else b""
+    projected, faces = _projected(sample, mwg)
     same = newest is not None and newest.document == document and not found.faults()
     if same and foreign is None and bool(faces) <= (xmp.MWG.encode() in (found.carriers.xmp or b"")):
         return None
-    projected = regions.iptc(sample.annotations, *size, image.orientation) if all(size) else b""
     wrapped = Wrapped(document, newest.revision + 1 if newest else 1, now())
     return embedding.put(clean, wrapped, regions=projected, faces=faces)
+
+
+def beneath(data: Buffer, change: Callable[[Buffer], list[Buffer]]) -> list[Buffer]:
+    """The pieces of a file in which something else than the labels is changed.
+
+    `change` is done to the file as it was before it was labelled, which gets the same labels again: so strip
+    gives back what `change` has made. Where there are no labels, or the bytes before them cannot be proved,
+    it is done to the file as it is. ValueError where the labels have no room any more.
+    """
+    found = embedding.get(data)
+    newest = found.newest
+    restored = embedding.restore(data, newest) if newest else None
+    if newest is None or restored is None:
+        return change(data)
+    sample = documents.sample(documents.decode(newest.document), "")
+    projected, faces = _projected(sample, xmp.MWG.encode() in (found.carriers.xmp or b""))
+    wrapped = Wrapped(newest.document, newest.revision, newest.time)
+    changed = b"".join(change(b"".join(restored)))
+    return embedding.put(changed, wrapped, regions=projected, faces=faces).pieces
 
 
 def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
@@ -94,6 +111,16 @@ def target_folder(output: str | os.PathLike[str], selected: Scan) -> bytes:
 def now() -> str:
     """The time, ISO 8601 in UTC."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _projected(sample: Sample, mwg: bool) -> tuple[bytes, bytes]:
+    """What photo software shows of the labels: IPTC's regions and, where they are wanted, MWG's faces."""
+    image = sample.image
+    if not image.width or not image.height:
+        return b"", b""
+    turned = image.width, image.height, image.orientation
+    faces = regions.faces(sample.annotations, *turned) if mwg else b""
+    return regions.iptc(sample.annotations, *turned), faces
 
 
 def _picture_of(wrapped: Wrapped | None) -> Picture | None:

@@ -8,6 +8,7 @@ from xlabel import images
 from xlabel.errors import CorruptError, InputError
 from xlabel.images import NoRoomError, Parts, embedding, exif, splice
 from xlabel.images.tags import NAMES, USER_COMMENT, Text
+from xlabel.jobs.putting import beneath
 from xlabel.stores import rewrite
 
 Path = str | os.PathLike[str]
@@ -37,10 +38,10 @@ def write_exif_tag(path: Path, text: str, tag: str = "UserComment") -> None:
     """Write a text into an EXIF tag of an image file, beside all else that the file holds.
 
     The file is replaced as a whole, or stays as it was; an equal text writes nothing. Text that is not ASCII
-    goes into UserComment as UTF-16, elsewhere as UTF-8, as ExifTool reads it. In a file that holds labels
-    they stay, but `strip` can then no longer prove the bytes that were there before them. Raises InputError
-    where the tag is none for text, the file is no image that has EXIF or has no room, and where UserComment
-    holds labels: take another tag, or take the labels out first.
+    goes into UserComment as UTF-16, elsewhere as UTF-8, as ExifTool reads it. Labels that the file holds
+    stay, and `strip` takes out only them. Raises InputError where the tag is none for text, the file is no
+    image that has EXIF or has no room, and where UserComment holds labels: take another tag, or take the
+    labels out first.
 
     >>> xlabel.write_exif_tag("images/a.jpg", "Ada", "Artist")
     """
@@ -66,7 +67,8 @@ def write_exif_tag(path: Path, text: str, tag: str = "UserComment") -> None:
             block = container.block(view)
             if block is not None and exif.read(memoryview(block), number) == text:
                 return
-            pieces = splice.apply(view, container.edits(view, Parts(Text(number, text), None, None)))
+            parts = Parts(Text(number, text), None, None)
+            pieces = beneath(data, lambda data: splice.apply(data, container.edits(memoryview(data), parts)))
         except NoRoomError as error:
             raise InputError(f"{where}: no room for {len(text):,} characters in {tag}: {error}") from None
         except (ValueError, LookupError) as error:
