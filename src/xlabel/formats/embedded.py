@@ -5,14 +5,15 @@ Reading takes the newest whole copy of the document in an image; see docs/embedd
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from xlabel.errors import InputError
+from xlabel.formats import foreign
 from xlabel.formats.labels import Ref
 from xlabel.formats.losses import FIELDS
-from xlabel.images import Buffer, Carriers, embedding, payload
+from xlabel.images import Buffer, Carriers, Header, embedding, header, payload
 from xlabel.images.embedding import Copy, Found
 from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Sample
 from xlabel.model import document as documents
@@ -86,19 +87,30 @@ class EmbeddedLabels:
 
     def load(self, ref: Ref, image: Image) -> Sample | None:
         try:
-            found = self.tree.look(str(ref), embedding.get)
+            held = self.tree.look(str(ref), _held)
         except FileNotFoundError:
             return None
         except ValueError:  # no image, or one that cannot hold labels
             return self._beside(str(ref), image)
-        return self._sample(found, image)
+        return self._inside(held, image)
 
     def load_from(self, data: Buffer, image: Image) -> Sample | None:
         """The same out of the image's own bytes."""
         try:
-            return self._sample(embedding.get(data), image)
+            return self._inside(_held(data), image)
         except ValueError:
             return self._beside(image.key, image)
+
+    def _inside(self, held: "_Held", image: Image) -> Sample | None:
+        if held.found.copies:
+            return self._sample(held.found, image)
+        for text in held.texts:
+            read = foreign.read(text, held.sized(image))
+            if read is not None:
+                kind, annotations = read
+                joined = tuple(map(self._joined, annotations))
+                return Sample(image=image, annotations=joined, origin={"written by others": kind})
+        return None
 
     def _beside(self, key: str, image: Image) -> Sample | None:
         """The labels in the file beside an image that cannot hold them."""
@@ -128,7 +140,7 @@ class EmbeddedLabels:
             return None
         try:
             document = documents.decode(newest.document)
-        except msgspec.ValidationError as error:
+        except ValueError as error:
             self.problems.append(Problem(where, "unreadable-labels", f"{error}; embed its labels again"))
             return None
         sample = documents.sample(document, image.key)
@@ -176,9 +188,32 @@ def _some(keys: Sequence[str]) -> list[str]:
     return [keys[at * len(keys) // LOOKED] for at in range(LOOKED)] if len(keys) > LOOKED else list(keys)
 
 
+class _Held(NamedTuple):
+    """What an image file holds of labels, and the texts in which others may have written some."""
+
+    found: Found
+    texts: list[str]
+    header: Header | None
+
+    def sized(self, image: Image) -> Image:
+        """The image with its size, which texts of others may contradict."""
+        if image.width is not None or self.header is None:
+            return image
+        width, height = self.header.displayed
+        return msgspec.structs.replace(image, width=width, height=height, orientation=self.header.orientation)
+
+
+def _held(data: Buffer) -> _Held:
+    found = embedding.get(data)
+    texts = [] if found.copies else embedding.others(data)
+    return _Held(found, texts, header(data) if texts else None)
+
+
 def _holds(tree: "Tree", key: str) -> bool:
     try:
-        return bool(tree.look(key, embedding.get).copies)
+        held = tree.look(key, _held)
+        image = held.sized(Image(key=key))
+        return bool(held.found.copies) or any(foreign.read(text, image) for text in held.texts)
     except (ValueError, FileNotFoundError, InputError):
         return False
 

@@ -126,5 +126,5 @@ def _projected(sample: Sample, mwg: bool) -> tuple[bytes, bytes]:
 def _picture_of(wrapped: Wrapped | None) -> Picture | None:
     try:
         return documents.decode(wrapped.document).image if wrapped else None
-    except msgspec.ValidationError:
+    except ValueError:
         return None
