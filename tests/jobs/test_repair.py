@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from tests.scenes import BOX, CAR, box_in, labelled, near, scene, seen
 from tests.tools import run, tool
 from tests.tools import xlabel as command
@@ -275,6 +275,35 @@ def test_labels_that_a_crop_cuts_or_leaves_out_are_told(tmp_path: Path) -> None:
     )
     boxes = [annotation.bbox for annotation in xlabel.read(target).samples[0].annotations]
     assert boxes == [(50, 30, 50, 50), (10, 80, 20, 20)]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_labels_of_a_picture_of_each_orientation_lie_right_after_each_change(
+    orientation: int, tmp_path: Path
+) -> None:
+    """Taken off by exiftool, set anew, applied by Pillow, turned by jpegtran with the tag kept, cut out."""
+    known, work = tmp_path / "known", tmp_path / "work"
+    known.mkdir()
+    work.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    scene(1).save(path := known / "a.jpg", quality=90, exif=exif)
+    box = seen(path)
+    assert box is not None
+    xlabel.embed(path, [Annotation(category=CAR, bbox=box)])
+    tool("exiftool")
+    for name, option in {"taken": "-all=", "set": f"-Orientation={orientation % 8 + 1}"}.items():
+        run("exiftool", "-q", "-n", option, "-o", work / f"{name}.jpg", path)
+    with Image.open(path) as image:
+        ImageOps.exif_transpose(image).save(work / "applied.png")
+        image.crop((50, 20, 290, 200)).save(work / "cut.png")
+        image.resize((160, 120)).save(work / "small.jpg", exif=image.getexif())
+    run(tool("jpegtran"), "-copy", "all", "-rotate", "90", "-outfile", work / "turned.jpg", path)
+    report = xlabel.repair(work, known)
+    assert not report.problems and not report.proposals, str(report)
+    for path in work.iterdir():
+        assert near(box_in(path), seen(path)), (path.name, box_in(path), seen(path))
+    assert xlabel.repair(work, known).done == {"images": 6, "intact": 6}
 
 
 def test_new_fingerprints_where_the_same_pixels_were_compressed_anew(folder: Path) -> None:

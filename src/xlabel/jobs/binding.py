@@ -188,7 +188,8 @@ def _unlabelled(data: Buffer, header: Header, source: Known | None, key: str) ->
         found = _proved(source, candidates) or candidates
     if not any(source.labelled(candidate.number) for candidate in found):
         return never
-    return _chosen(STRIPPED, source, found, now)
+    namesakes = source.of_name(key)
+    return _chosen(STRIPPED, source, sorted(found, key=lambda c: c.number not in namesakes), now)
 
 
 def _namesake(source: Known, key: str, why: str) -> Verdict | None:
