@@ -203,6 +203,36 @@ def test_a_frame_that_the_source_lacks_gets_no_labels_of_its_neighbours(tmp_path
     assert report.proposals
 
 
+def test_labels_that_were_copied_from_one_frame_to_the_next_are_found(tmp_path: Path) -> None:
+    """By `exiftool -tagsfromfile`, over frames that differ by noise alone."""
+    tool("exiftool")
+    known, work = tmp_path / "known", tmp_path / "work"
+    known.mkdir()
+    work.mkdir()
+    for number in range(2):
+        noisy = np.asarray(scene(1)).astype(int) + np.random.default_rng(number).integers(
+            -1, 2, (240, 320, 3)
+        )
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path := known / f"{number}.jpg", quality=90)
+        xlabel.embed(path, [Annotation(category=CAR, bbox=(number, 1, 10, 10))])
+    shutil.copy(known / "1.jpg", work / "a.jpg")
+    strip(known / "1.jpg", work / "b.jpg", "-progressive")
+    for path in work.iterdir():
+        run(
+            "exiftool",
+            "-q",
+            "-overwrite_original",
+            "-tagsfromfile",
+            known / "0.jpg",
+            "-all:all",
+            "-Comment=",
+            path,
+        )
+    report = xlabel.repair(work, known)
+    assert report.done == {"images": 2, "restored": 2}, str(report)
+    assert box_in(work / "a.jpg") == box_in(work / "b.jpg") == (1, 1, 10, 10)
+
+
 def test_a_turned_jpeg_is_not_taken_for_a_frame_a_shade_darker(tmp_path: Path) -> None:
     """The decoder's rounding is forgiven after a lossless turn, a fade by one level is not."""
     labelled(tmp_path / "known" / "a.jpg", 1)

@@ -13,7 +13,7 @@ from xlabel import images
 from xlabel.formats.embedded import SIDECAR
 from xlabel.images import Buffer, Header, embedding, fingerprint, matching, payload
 from xlabel.images.matching import ALIKE, EXACT, REPRODUCED, SEEN, Match, Picture
-from xlabel.jobs.known import Frame, Known, known
+from xlabel.jobs.known import Frame, Known, UndecodedError, known
 from xlabel.model import Annotation, Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Document
@@ -101,11 +101,12 @@ def settled(data: Buffer, source: Known, held: Document | None) -> bool:
     Otherwise the source decodes all of its images the first time that something is to be found by its pixels
     (`Known.decode` does that beforehand).
     """
-    stream = _stream(data)
-    if held is not None:
-        own = held.image.stream
-        return stream is None or own in (None, stream) or bool(source.of_stream(own))
-    return not source.has_pictures or bool(source.of_stream(stream)) or bool(source.of_bytes(data))
+    try:
+        with source.undecoded():
+            judge(data, source, document=held)
+    except UndecodedError:
+        return False
+    return True
 
 
 def stored(data: Buffer) -> Document | None:
@@ -155,21 +156,37 @@ def _labelled(data: Buffer, header: Header, held: Document, source: Known | None
         return Verdict(state=STALE, kind="changed", what=str(error))
     if turn is not None:
         return _verdict(STALE, was, now, Match(EXACT, turn))
-    paired = source.of_stream(picture.stream) if source else []
-    for number in paired:
-        assert source is not None
-        origin = source.picture(number)
-        match = matching.match(origin, target) if origin else None
-        if match is not None:
-            return _verdict(STALE, was, now, match)
-    if source is not None:
-        found = _proved(source, _candidates(source, data, target, key))
+    if source is None:
+        return _guess(was, now, target, picture.perceptual)
+    paired = source.of_stream(picture.stream)
+    pairs = (source.picture(number) for number in paired)
+    match = next((made for pair in pairs if pair and (made := matching.match(pair, target))), None)
+    if match is None or match.proof not in PROVED:
+        found = [_Candidate(number, Match(EXACT)) for number in source.of_stream(stream)]
+        found = found or _proved(_candidates(source, target, key))
         if found:
-            return _chosen(STALE, source, found, now, fallback=was)
+            return _elsewhere(source, found, was, now, paired)
+    if match is not None:
+        return _verdict(STALE, was, now, match)
     if paired:
-        what = "shows another picture than the one that was labelled"
+        what = f"shows another picture than {source.name(paired[0])}, which is the one that was labelled"
         return Verdict(state=STALE, kind="foreign", what=what)
     return _guess(was, now, target, picture.perceptual)
+
+
+def _elsewhere(source: Known, found: list[_Candidate], was: Frame, now: Frame, paired: list[int]) -> Verdict:
+    """The verdict on an image with labels that is, provably, one of the source that they do not name."""
+    name = source.name(found[0].number)
+    if not any(source.labelled(candidate.number) for candidate in found):
+        what = f"its labels are of another picture; it is {name}, which has none"
+        return Verdict(state=STALE, kind="foreign", what=what)
+    verdict = _chosen(STALE, source, found, now, fallback=was)
+    what = verdict.what if verdict.kind == "ambiguous" else f"it is {verdict.source}, {verdict.what}"
+    if not paired:
+        return msgspec.structs.replace(verdict, what=what)
+    what = f"its labels are of {source.name(paired[0])}, but {what}"
+    kind = verdict.kind if verdict.kind == "ambiguous" else "foreign"
+    return msgspec.structs.replace(verdict, kind=kind, what=what)
 
 
 def _unlabelled(data: Buffer, header: Header, source: Known | None, key: str) -> Verdict:
@@ -184,8 +201,8 @@ def _unlabelled(data: Buffer, header: Header, source: Known | None, key: str) ->
             target = matching.decode(data)
         except ValueError as error:
             return _namesake(source, key, str(error)) or never
-        candidates = _candidates(source, data, target, key)
-        found = _proved(source, candidates) or candidates
+        candidates = _candidates(source, target, key)
+        found = _proved(candidates) or candidates
     if not any(source.labelled(candidate.number) for candidate in found):
         return never
     namesakes = source.of_name(key)
@@ -201,7 +218,7 @@ def _namesake(source: Known, key: str, why: str) -> Verdict | None:
     return Verdict(state=STRIPPED, kind="namesake", what=what, source=names[0], others=tuple(names[1:]))
 
 
-def _candidates(source: Known, data: Buffer, target: Picture, key: str) -> list[_Candidate]:
+def _candidates(source: Known, target: Picture, key: str) -> list[_Candidate]:
     """The pictures that an image may have come from, those proved first."""
     exact = [
         _Candidate(number, Match(EXACT, turn)) for number, turn in sorted(source.of_pixels(target).items())
@@ -216,7 +233,7 @@ def _candidates(source: Known, data: Buffer, target: Picture, key: str) -> list[
         match = how(origin, target) if origin else None
         if match is not None:
             found.append(_Candidate(number, match))
-    if not _proved(source, found):
+    if not _proved(found):
         for number in source.around(target):
             origin = source.picture(number)
             match = matching.part(origin, target) if origin else None
@@ -225,7 +242,7 @@ def _candidates(source: Known, data: Buffer, target: Picture, key: str) -> list[
     return sorted(found, key=lambda candidate: _PROOFS.index(candidate.match.proof))
 
 
-def _proved(source: Known, candidates: list[_Candidate]) -> list[_Candidate]:
+def _proved(candidates: list[_Candidate]) -> list[_Candidate]:
     """Those of the strongest proof that there is, if it is one."""
     best = min((PROVED.index(c.match.proof) for c in candidates if c.match.proof in PROVED), default=None)
     return [] if best is None else [c for c in candidates if c.match.proof == PROVED[best]]

@@ -43,6 +43,10 @@ KEPT = 16
 """Decoded pictures that are kept, since those that are alike follow each other."""
 
 
+class UndecodedError(Exception):
+    """All images of a source would have to be decoded."""
+
+
 class Frame(NamedTuple):
     """The size of a picture as displayed, and its EXIF orientation."""
 
@@ -106,6 +110,7 @@ class Known:
         for number in range(len(source)):
             names += _named(source.name(number))
         self._streams, self._hashes, self._names = _Index(streams), _Index(hashes), _Index(names)
+        self._may_decode = True
         self._pixels: _Index | None = None
         self._perceptual: NDArray[np.uint64] = np.zeros((0, 4), dtype=np.uint64)
         self._blocks: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
@@ -160,6 +165,15 @@ class Known:
     def decode(self) -> None:
         """Decode all images, so that others are found by their pixels; before processes are started."""
         self._decoded()
+
+    @contextmanager
+    def undecoded(self) -> Iterator[None]:
+        """Raise UndecodedError within, where all images would have to be decoded."""
+        self._may_decode = False
+        try:
+            yield
+        finally:
+            self._may_decode = True
 
     def of_stream(self, digest: str | None) -> list[int]:
         """The images with this fingerprint of their compressed data."""
@@ -217,6 +231,8 @@ class Known:
 
     def _decoded(self) -> "_Index":
         if self._pixels is None:
+            if not self._may_decode:
+                raise UndecodedError
             digests, looks, parts = bytearray(), bytearray(), bytearray()
             ends = array("q")
             for made in spread(_Decoding(self.source), len(self), self._workers):
