@@ -41,7 +41,8 @@ WHEAT = 'image_id,width,height,bbox,source\nb6ab,99,99,"[83.0, 22.0, 5.0, 6.0]",
 OURS = """image,width,height,image_id,split,image_extra,id,category,category_id,x,y,w,h,polygons,mask,\
 keypoints,shape,crowd,area,score,status,caption,attributes,author,time,source,extra
 a.jpg,9,9,3,train,"{""lens"":50}",7,cat,17,1,2,3,4,"[[1,2,4,2,4,6]]","{""size"":[9,9],""counts"":""a2""}","[1,2,2]",\
-"{""kind"":""points"",""points"":[1,2]}",1,6.50,0.5,accepted,"a ""cat"", sitting","{""wet"":true}",ann,noon,"{""kind"":""model"",""name"":""m""}",\
+"{""kind"":""points"",""points"":[1,2]}",1,6.50,0.5,accepted,"a ""cat"", sitting","{""wet"":true}",ann,noon,\
+"{""kind"":""model"",""name"":""m""}",\
 "{""z"":1}"
 b.jpg,9,9,,,,,,,,,,,,,,,,,,,,,,,,
 """

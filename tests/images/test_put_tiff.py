@@ -196,7 +196,7 @@ def test_regions_are_of_the_stored_image_and_the_document_of_the_displayed_one(o
     stored = np.zeros((16, 32), np.uint8)
     stored[round(y * 16) : round((y + h) * 16), round(x * 32) : round((x + w) * 32)] = 255
     file = io.BytesIO()
-    tifffile.imwrite(file, stored, extratags=[(274, "H", 1, orientation)])
+    tifffile.imwrite(file, stored, extratags=[(274, "H", 1, orientation, True)])
     with Image.open(file) as image:  # Pillow turns a TIFF when it loads it
         image.load()
         assert image.getbbox() == box

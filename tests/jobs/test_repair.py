@@ -133,6 +133,26 @@ def test_an_image_with_labels_needs_only_look_like_what_they_say(folder: Path, t
         assert near(box_in(path), seen(path)), path.name
 
 
+@pytest.mark.parametrize("margin", [2, 4, 8])
+def test_a_narrow_cut_all_round_is_no_resize(folder: Path, tmp_path: Path, margin: int) -> None:
+    """The picture keeps its shape but for a pixel, and looks the same from afar."""
+    work = tmp_path / "work"
+    work.mkdir()
+    with Image.open(folder / "2.jpg") as image:
+        comment = image.info["comment"]
+        cut = image.crop((margin, margin, image.width - margin, image.height - margin))
+        cut.save(work / "cut.jpg", quality=85, comment=comment)
+        cut.resize(image.size, Image.Resampling.LANCZOS).save(work / "zoom.jpg", quality=85, comment=comment)
+        half = (image.width // 2, image.height // 2)
+        cut.resize(half, Image.Resampling.LANCZOS).save(work / "half.jpg", quality=85, comment=comment)
+    before = {name: (work / name).read_bytes() for name in ("zoom.jpg", "half.jpg")}
+    report = xlabel.repair(work, folder)
+    assert report.done["carried over"] == 1, str(report)
+    x, y, width, height = box_in(folder / "2.jpg") or ()
+    assert box_in(work / "cut.jpg") == (x - margin, y - margin, width, height)
+    assert {name: (work / name).read_bytes() for name in before} == before
+
+
 def test_what_only_looks_alike_is_proposed_and_the_image_left_alone(folder: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()

@@ -7,7 +7,8 @@ height x width x channels, as stored, before any EXIF orientation.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from math import isinf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from xlabel.images import Buffer
+from xlabel.images.registration import drift
 from xlabel.images.resizing import resized
 from xlabel.model.geometry import TURNS, turned
 
@@ -36,6 +38,11 @@ NOISE = 24.0
 """Mean difference of a tile of full size that a compression still makes."""
 BIAS = 1.0
 """Mean of all differences that it makes: it makes a picture neither darker nor brighter."""
+WORTH = 3
+"""So many times as much is still worth trying to reproduce: fur and leaves differ by the filter alone."""
+AWRY = 0.6
+"""Pixels out of `LOOKS` by which a corner may lie wrong: a quarter of a per cent of the picture. A resize
+moves it by half of that at most, a cut of a third of a per cent all round by more."""
 SMALLEST = 32
 """Pixels a side; a smaller picture is found in too many others."""
 LEAST_SCALE = 8
@@ -77,6 +84,9 @@ class Match(NamedTuple):
     """The way of resizing that reproduces it; see `images.resizing`."""
 
 
+Way = Callable[[Picture, Picture], Match | None]
+
+
 def decode(data: Buffer) -> Picture:
     """The picture of an image file by Pillow; ValueError where it cannot be decoded.
 
@@ -113,15 +123,24 @@ def match(source: Picture, target: Picture) -> Match | None:
     return (
         _same(source, target)
         or part(source, target)
-        or _coded_again(source, target)
-        or _resized(source, target)
-        or _cut_out_alike(source, target)
+        or _best(source, target, (_coded_again, _resized, _cut_out_alike))
     )
 
 
 def whole(source: Picture, target: Picture) -> Match | None:
     """The same where all of `source` is in `target`."""
-    return _same(source, target) or _coded_again(source, target) or _resized(source, target)
+    return _same(source, target) or _best(source, target, (_coded_again, _resized))
+
+
+def _best(source: Picture, target: Picture, ways: tuple[Way, ...]) -> Match | None:
+    """The first of some ways that is more than seen, else the first that is."""
+    seen = None
+    for way in ways:
+        found = way(source, target)
+        if found is not None and found.proof != SEEN:
+            return found
+        seen = seen or found
+    return seen
 
 
 def part(source: Picture, target: Picture) -> Match | None:
@@ -169,7 +188,17 @@ def likeness(one: Array, other: Array) -> str:
         return ""
     gap = _grey(one) - _grey(other)
     tiles = np.abs(_tiles(gap)).mean(axis=(1, 3))
-    return ALIKE if tiles.max() <= NOISE and abs(float(gap.mean())) <= BIAS else SEEN
+    lies = _lies(one, other)
+    if lies is False:
+        return ""
+    return ALIKE if lies and tiles.max() <= NOISE and abs(float(gap.mean())) <= BIAS else SEEN
+
+
+def _lies(one: Array, other: Array) -> bool | None:
+    """Whether two pictures that look the same also lie on each other; None where that cannot be told."""
+    size = min(_looks(one), _looks(other))
+    found = drift(_small(one, size), _small(other, size)) * LOOKS / max(size)
+    return None if isinf(found) else found <= AWRY
 
 
 def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -268,12 +297,12 @@ def _resized(source: Picture, target: Picture) -> Match | None:
     if best is None:
         return None
     most, mean, turn = best
-    if mean > APART or most > DIFFERENT:
-        return None
     other = turned(source.first, turn)
-    if name := _reproducing(other, target):
+    if mean <= WORTH * APART and (name := _reproducing(other, target)):
         return Match(REPRODUCED, turn, None, target.size, name)
-    looks = likeness(_small(other, target.size)[..., None], _grey(target.first)[..., None])
+    if mean > APART or most > DIFFERENT or _lies(other, target.first) is False:
+        return None
+    looks = likeness(*(_whole(grey)[..., None] for grey in (_small(other, target.size), _grey(target.first))))
     return Match(looks or SEEN, turn, None, target.size)
 
 
@@ -451,6 +480,10 @@ def _small(array: Array, size: tuple[int, int] | None = None) -> Array:
     size = size or _looks(array)
     made = grey if grey.size == size else grey.resize(size, Image.Resampling.BOX)
     return np.asarray(made, dtype=np.float32)
+
+
+def _whole(grey: Array) -> Array:
+    return np.asarray(grey.round().clip(0, 255).astype(np.uint8))
 
 
 def _reduced(grey: Array, factor: int) -> Array:

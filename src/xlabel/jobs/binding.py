@@ -169,7 +169,8 @@ def _labelled(data: Buffer, header: Header, held: Document, source: Known | None
     if match is not None:
         return _verdict(STALE, was, now, match)
     if paired:
-        what = f"shows another picture than {source.name(paired[0])}, which is the one that was labelled"
+        name = source.name(paired[0])
+        what = f"shows another picture than {name}, which was labelled, or a part of it at another scale"
         return Verdict(state=STALE, kind="foreign", what=what)
     return _guess(was, now, target, picture.perceptual)
 

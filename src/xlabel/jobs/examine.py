@@ -13,6 +13,7 @@ from xlabel.checks.codes import rule
 from xlabel.checks.names import Name
 from xlabel.errors import CorruptError, InputError
 from xlabel.images import Buffer, Header, embedding
+from xlabel.images.matching import ALIKE, EXACT, REPRODUCED
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.binding import INTACT, NEVER, STALE, STRIPPED, Known, Verdict, judge, settled
 from xlabel.jobs.putting import embedded
@@ -28,8 +29,6 @@ FULLEST = 5
 """So many images are named for how full they are."""
 SUPERSEDED = frozenset({"outside-image", "inverted-box", "score-range", "stale-labels"})
 """What readers find in labels that they keep, and that is found again here with more to say."""
-RECOMPRESSED = "recompressed"
-"""What `judge` calls an image whose labels hold, though its pixels are no longer what they were."""
 STATES = {INTACT: "intact", STALE: "stale", STRIPPED: "stripped", NEVER: "never labelled"}
 """How the labels inside an image stand."""
 
@@ -87,7 +86,7 @@ class Examine:
                     done.states[NEVER] += 1
                 elif self._known is None or settled(data, self._known, held):
                     verdict = judge(data, self._known, key=key, document=held)
-                    stale = verdict.state == STALE and verdict.kind != RECOMPRESSED
+                    stale = verdict.state == STALE and not _only_recompressed(verdict)
                     done.states[verdict.state] += 1
                     done.findings += of_verdict(verdict, where, key)
                 else:
@@ -171,12 +170,17 @@ class Judge:
 def of_verdict(verdict: Verdict, where: str, key: str) -> list[Finding]:
     """What is wrong with how the labels inside an image stand."""
     if verdict.state == STALE:
-        code = "image-recompressed" if verdict.kind == RECOMPRESSED else "stale-labels"
+        code = "image-recompressed" if _only_recompressed(verdict) else "stale-labels"
         return [finding(code, where, verdict.what, image=key)]
     if verdict.state == STRIPPED:
         code = "stripped-labels" if verdict.proved else "maybe-stripped"
         return [finding(code, where, verdict.what, image=key)]
     return []
+
+
+def _only_recompressed(verdict: Verdict) -> bool:
+    """Whether labels hold, though the pixels are no longer what they were."""
+    return verdict.kind == "recompressed" and verdict.proof in (EXACT, REPRODUCED, ALIKE)
 
 
 def in_sample(sample: Sample, where: str) -> list[Finding]:

@@ -10,7 +10,7 @@ import msgspec
 from xlabel import images
 from xlabel.errors import InputError, StoreError
 from xlabel.images import Buffer
-from xlabel.images.matching import ALIKE, SEEN
+from xlabel.images.matching import ALIKE
 from xlabel.jobs import binding
 from xlabel.jobs.binding import INTACT, NEVER, STALE, Known, Verdict, known
 from xlabel.jobs.putting import embedded, target_folder
@@ -182,17 +182,30 @@ class _Worker:
                 return
             done.bytes += len(data)
             verdict = binding.judge(data, self._index, key=key_of(name), document=held)
-            pieces = self._repaired(data, held, verdict, key_of(name), where, done)
-            if beside is not None and pieces is not None:
+            if beside is not None and verdict.kind != INTACT:
+                done.counts["not repaired"] += 1
                 message = "its labels stand in a file beside it; embed them again with --sidecar"
-                done.problems.append(Problem(where, "no-room", f"{verdict.what}; {message}"))
-                pieces = None
-            if self._dry_run:
-                return
-            if self._target is not None:
-                rewrite.create(self._target + name, pieces or [data], seen.info, keep_time=self._keep_time)
-            elif pieces is not None:
-                rewrite.replace(seen, pieces, keep_time=self._keep_time)
+                done.problems.append(Problem(where, "stale-labels", f"{verdict.what}; {message}"))
+                held, verdict = None, msgspec.structs.replace(verdict, kind=INTACT)
+            self._write(data, seen, held, verdict, name, where, done)
+
+    def _write(
+        self,
+        data: Buffer,
+        seen: rewrite.Seen,
+        held: Document | None,
+        verdict: Verdict,
+        name: bytes,
+        where: str,
+        done: Done,
+    ) -> None:
+        pieces = self._repaired(data, held, verdict, key_of(name), where, done)
+        if self._dry_run:
+            return
+        if self._target is not None:
+            rewrite.create(self._target + name, pieces or [data], seen.info, keep_time=self._keep_time)
+        elif pieces is not None:
+            rewrite.replace(seen, pieces, keep_time=self._keep_time)
 
     def _repaired(
         self, data: Buffer, held: Document | None, verdict: Verdict, key: str, where: str, done: Done
@@ -242,11 +255,11 @@ def _allowed(verdict: Verdict) -> bool:
     """Whether a verdict is enough to write by.
 
     Where the image has its own labels, these say which picture it was. Then it is enough that nothing in it
-    differs from that picture by more than a compression, or, for a resize, that it looks like it.
+    differs from that picture by more than a compression, and that it lies where that did.
     """
     if verdict.proved or verdict.state != STALE or verdict.number is not None:
         return verdict.proved
-    return verdict.proof == ALIKE or (verdict.proof == SEEN and verdict.kind == "resized")
+    return verdict.proof == ALIKE
 
 
 def _word(verdict: Verdict) -> str:

@@ -1,5 +1,6 @@
 """A function over many ranges of images, in several processes, with results in order."""
 
+import gc
 import os
 import signal
 import time
@@ -64,6 +65,7 @@ def _call(start: int, stop: int) -> Any:
 
 
 def _begin(parent: int) -> None:
+    gc.disable()  # nothing here makes cycles, and samples come and go by the million
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     Thread(target=_watch, args=(parent,), daemon=True).start()
