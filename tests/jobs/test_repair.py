@@ -381,6 +381,41 @@ def test_copies_are_all_written_and_the_images_left_as_they_are(folder: Path, tm
     assert (tmp_path / "out" / "never.png").read_bytes() == (work / "never.png").read_bytes()
 
 
+def test_images_that_are_mapped_and_not_read_are_repaired_too(tmp_path: Path) -> None:
+    """Beyond a megabyte."""
+    known, work = tmp_path / "known", tmp_path / "work"
+    known.mkdir()
+    work.mkdir()
+    large = np.random.default_rng(0).integers(0, 256, (800, 900, 3), dtype=np.uint8)
+    Image.fromarray(large).save(known / "a.png")
+    xlabel.embed(known / "a.png", [Annotation(category=CAR, bbox=BOX)])
+    Image.fromarray(large).save(work / "b.png", compress_level=1)
+    Image.fromarray(large[:, ::-1]).save(work / "c.png")
+    assert (work / "b.png").stat().st_size > 1 << 20
+    for target in (tmp_path / "copies", None):
+        assert xlabel.repair(work, known, output=target).done == {"images": 2, "restored": 2}
+    assert box_in(work / "b.png") == box_in(tmp_path / "copies" / "b.png") == BOX
+    assert box_in(work / "c.png") == (900 - BOX[0] - BOX[2], *BOX[1:])
+
+
+def test_labels_beside_an_image_are_copied_and_told_where_they_are_stale(tmp_path: Path) -> None:
+    """A BMP cannot hold labels; that it was resized is told by its size."""
+    known, work = tmp_path / "known", tmp_path / "work"
+    known.mkdir()
+    scene(1).save(known / "a.bmp")
+    xlabel.convert(labelled(tmp_path / "a.jpg", 1), tmp_path / "labels.json", to="coco")
+    labels = (tmp_path / "labels.json").read_text().replace("a.jpg", "a.bmp")
+    (tmp_path / "labels.json").write_text(labels)
+    xlabel.embed(known, tmp_path / "labels.json", sidecar=True)
+    shutil.copytree(known, work)
+    assert xlabel.repair(work, known, output=tmp_path / "out").done == {"images": 1, "intact": 1}
+    assert (tmp_path / "out" / "a.bmp.xlabel").read_bytes() == (known / "a.bmp.xlabel").read_bytes()
+    scene(1).resize((160, 120)).save(work / "a.bmp")
+    report = xlabel.repair(work, known)
+    assert report.done == {"images": 1, "not repaired": 1}
+    assert report.problems[0].code == "stale-labels"
+
+
 def test_a_dry_run_says_the_same_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     path = strip(folder / "1.jpg", work / "a.jpg")

@@ -9,6 +9,7 @@ import msgspec
 
 from xlabel import images
 from xlabel.errors import InputError, StoreError
+from xlabel.formats.embedded import SIDECAR
 from xlabel.images import Buffer
 from xlabel.images.matching import ALIKE
 from xlabel.jobs import binding
@@ -175,37 +176,40 @@ class _Worker:
 
     def _image(self, number: int, name: bytes, where: str, done: Done) -> None:
         with rewrite.opened(self._root + name) as (data, seen):
-            beside = binding.beside(self._root + name)
-            held = beside or binding.stored(data)
-            if not self._index.decoded and not binding.settled(data, self._index, held):
-                done.later.append(number)
-                return
-            done.bytes += len(data)
-            verdict = binding.judge(data, self._index, key=key_of(name), document=held)
-            if beside is not None and verdict.kind != INTACT:
-                done.counts["not repaired"] += 1
-                message = "its labels stand in a file beside it; embed them again with --sidecar"
-                done.problems.append(Problem(where, "stale-labels", f"{verdict.what}; {message}"))
-                held, verdict = None, msgspec.structs.replace(verdict, kind=INTACT)
-            self._write(data, seen, held, verdict, name, where, done)
+            self._opened(data, seen, number, name, where, done)
 
-    def _write(
-        self,
-        data: Buffer,
-        seen: rewrite.Seen,
-        held: Document | None,
-        verdict: Verdict,
-        name: bytes,
-        where: str,
-        done: Done,
+    def _opened(
+        self, data: Buffer, seen: rewrite.Seen, number: int, name: bytes, where: str, done: Done
     ) -> None:
-        pieces = self._repaired(data, held, verdict, key_of(name), where, done)
+        """The same with the file open, whose pieces must be gone before it is closed."""
+        beside = binding.beside(self._root + name)
+        held = beside or binding.stored(data)
+        if not self._index.decoded and not binding.settled(data, self._index, held):
+            done.later.append(number)
+            return
+        done.bytes += len(data)
+        verdict = binding.judge(data, self._index, key=key_of(name), document=held)
+        if beside is not None and verdict.kind != INTACT:
+            done.counts["not repaired"] += 1
+            message = "its labels stand in a file beside it; embed them again with --sidecar"
+            done.problems.append(Problem(where, "stale-labels", f"{verdict.what}; {message}"))
+            pieces = None
+        else:
+            pieces = self._repaired(data, held, verdict, key_of(name), where, done)
         if self._dry_run:
             return
         if self._target is not None:
             rewrite.create(self._target + name, pieces or [data], seen.info, keep_time=self._keep_time)
+            if beside is not None:
+                self._copy_beside(name, seen)
         elif pieces is not None:
             rewrite.replace(seen, pieces, keep_time=self._keep_time)
+
+    def _copy_beside(self, name: bytes, seen: rewrite.Seen) -> None:
+        assert self._target is not None
+        other = name + SIDECAR.encode()
+        with open(self._root + other, "rb") as file:
+            rewrite.create(self._target + other, [file.read()], seen.info)
 
     def _repaired(
         self, data: Buffer, held: Document | None, verdict: Verdict, key: str, where: str, done: Done

@@ -55,7 +55,7 @@ def look(path: bytes, read: Callable[[Buffer], T]) -> T:
                 raise
         if size <= SMALL:
             return read(data + os.read(fd, size - len(data)))
-        with mmap.mmap(fd, size, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
+        with _mapped(fd, size) as view:
             return read(view)
     finally:
         os.close(fd)
@@ -79,7 +79,7 @@ def opened(path: bytes) -> Iterator[tuple[Buffer, Seen]]:
         if info.st_size <= SMALL:
             yield os.read(fd, info.st_size + 1), Seen(real, info)
             return
-        with mmap.mmap(fd, info.st_size, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
+        with _mapped(fd, info.st_size) as view:
             yield view, Seen(real, info)
     finally:
         os.close(fd)
@@ -126,6 +126,19 @@ def sweep(path: bytes) -> None:
         pass
     finally:
         os.close(fd)
+
+
+@contextmanager
+def _mapped(fd: int, size: int) -> Iterator[memoryview]:
+    """A file's bytes; those that are held longer, as pieces of another file, keep the mapping open."""
+    mapped = mmap.mmap(fd, size, prot=mmap.PROT_READ)
+    view = memoryview(mapped)
+    try:
+        yield view
+    finally:
+        with suppress(BufferError):
+            view.release()
+            mapped.close()
 
 
 @contextmanager
