@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 from tests.scenes import BOX, SIZE, labelled, near, scene, seen
 from tests.tools import run, tool
 
@@ -48,6 +48,7 @@ STALE: dict[str, tuple[Change, str]] = {
     "pillow resize": (pillow(lambda i: i.resize((200, 150))), "resized"),
     "pillow nearest": (pillow(lambda i: i.resize((160, 120), Image.Resampling.NEAREST)), "resized"),
     "pillow enlarged": (pillow(lambda i: i.resize((640, 480), Image.Resampling.BICUBIC)), "resized"),
+    "pillow stretched": (pillow(lambda i: i.resize((256, 256))), "resized"),
     "pillow crop": (pillow(lambda i: i.crop((21, 13, 250, 200))), "cropped"),
     "pillow crop of its shape": (pillow(lambda i: i.crop((40, 30, 200, 150))), "cropped"),
     "pillow quarter": (pillow(lambda i: i.transpose(Image.Transpose.ROTATE_90)), "turned"),
@@ -203,6 +204,7 @@ def test_the_perceptual_fingerprint_says_what_it_looks_like_and_proves_nothing(t
     for name, kind in (
         ("pillow save", "recompressed"),
         ("pillow resize", "resized"),
+        ("pillow stretched", "resized"),
         ("pillow mirror", "flipped"),
         ("pillow crop", "cropped"),
     ):
@@ -218,10 +220,29 @@ def test_metadata_copied_to_another_picture_is_found(folder: Path, source: Known
     scene(50).save(target := tmp_path / "a.jpg")
     run("exiftool", "-q", "-overwrite_original", "-tagsfromfile", folder / "1.jpg", "-all:all", target)
     verdict = judge(target.read_bytes(), source)
-    assert (verdict.state, verdict.kind, verdict.change) == ("stale", "foreign", None)
+    assert (verdict.state, verdict.kind, verdict.change) == ("stale", "changed", None)
     run("jpegtran", "-copy", "none", "-outfile", target, folder / "4.jpg")
     run("exiftool", "-q", "-overwrite_original", "-tagsfromfile", folder / "1.jpg", "-all:all", target)
-    assert judge(target.read_bytes(), source).source == "4.jpg"
+    verdict = judge(target.read_bytes(), source)
+    assert (verdict.state, verdict.kind, verdict.source) == ("stale", "foreign", "4.jpg")
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda image: image.rotate(7),
+        lambda image: ImageOps.expand(image, 40),
+        lambda image: ImageEnhance.Brightness(image).enhance(0.6),
+    ],
+    ids=["turned by seven degrees", "framed", "darker"],
+)
+def test_what_is_beyond_telling_is_stale_and_nothing_is_proved(
+    do: Callable[[Image.Image], Image.Image], folder: Path, source: Known, tmp_path: Path
+) -> None:
+    pillow(do)(folder / "2.jpg", target := tmp_path / "a.jpg")
+    verdict = judge(target.read_bytes(), source)
+    assert (verdict.state, verdict.proved) == ("stale", False)
+    assert verdict.kind in ("changed", "recompressed")
 
 
 def test_a_source_whose_own_labels_are_stale_gives_none(folder: Path, tmp_path: Path) -> None:

@@ -282,28 +282,36 @@ def _coded_again(source: Picture, target: Picture) -> Match | None:
 
 
 def _resized(source: Picture, target: Picture) -> Match | None:
-    """A picture of nearly the same shape that shows the same; each turn is tried by its looks."""
+    """A picture that shows the same at another size; each turn is tried by its looks.
+
+    Of a turn that would have stretched it as well only where no turn leaves it in its shape.
+    """
     if source.size == target.size:
         return None
-    best = None
-    for turn in TURNS:
-        other = turned(source.first, turn)
-        height, width = other.shape[:2]
-        if not same_shape((width, height), target.size):
-            continue
-        most, mean = _unlike(other, target.first)
-        if best is None or mean < best[1]:
-            best = most, mean, turn
-    if best is None:
-        return None
-    most, mean, turn = best
+    fits = [turn for turn in TURNS if same_shape(_turned_size(source, turn), target.size)]
+    for turns in (fits, [turn for turn in TURNS if turn not in fits]):
+        looks = {turn: _unlike(turned(source.first, turn), target.first) for turn in turns}
+        if turns and (found := _resized_by(source, target, looks)):
+            return found
+    return None
+
+
+def _resized_by(source: Picture, target: Picture, looks: dict[int, tuple[float, float]]) -> Match | None:
+    """The same by the one of several turns that looks best."""
+    turn = min(looks, key=lambda turn: looks[turn][1])
+    most, mean = looks[turn]
     other = turned(source.first, turn)
     if mean <= WORTH * APART and (name := _reproducing(other, target)):
         return Match(REPRODUCED, turn, None, target.size, name)
     if mean > APART or most > DIFFERENT or _lies(other, target.first) is False:
         return None
-    looks = likeness(*(_whole(grey)[..., None] for grey in (_small(other, target.size), _grey(target.first))))
-    return Match(looks or SEEN, turn, None, target.size)
+    proof = likeness(*(_whole(grey)[..., None] for grey in (_small(other, target.size), _grey(target.first))))
+    return Match(proof or SEEN, turn, None, target.size)
+
+
+def _turned_size(picture: Picture, turn: int) -> tuple[int, int]:
+    width, height = picture.size
+    return (height, width) if turn >= 5 else (width, height)
 
 
 def _unlike(one: Array, other: Array) -> tuple[float, float]:

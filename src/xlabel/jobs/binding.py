@@ -170,8 +170,8 @@ def _labelled(data: Buffer, header: Header, held: Document, source: Known | None
         return _verdict(STALE, was, now, match)
     if paired:
         name = source.name(paired[0])
-        what = f"shows another picture than {name}, which was labelled, or a part of it at another scale"
-        return Verdict(state=STALE, kind="foreign", what=what)
+        what = f"shows something else than {name}, which was labelled: changed much, or another picture"
+        return Verdict(state=STALE, kind="changed", what=what)
     return _guess(was, now, target, picture.perceptual)
 
 
@@ -369,7 +369,8 @@ def _guess(was: Frame, now: Frame, target: Picture, perceptual: str | None) -> V
     second = min(gap for other, gap in gaps.items() if other != turn)
     width, height = was.stored
     shape = (height, width) if turn >= 5 else (width, height)
-    if gaps[turn] > CLOSE or gaps[turn] + MARGIN > second or not matching.same_shape(shape, target.size):
+    stretched = turn != 1 and not matching.same_shape(shape, target.size)
+    if gaps[turn] > CLOSE or gaps[turn] + MARGIN > second or stretched:
         if was.stored != now.stored and (now.width <= was.width and now.height <= was.height):
             return Verdict(
                 state=STALE, kind="cropped", what=f"{sizes}: cropped; where tells --against SOURCE"
