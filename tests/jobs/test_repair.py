@@ -398,6 +398,16 @@ def test_images_that_are_mapped_and_not_read_are_repaired_too(tmp_path: Path) ->
     assert box_in(work / "c.png") == (900 - BOX[0] - BOX[2], *BOX[1:])
 
 
+def test_an_image_that_is_read_only_is_told_and_left_as_it_is(folder: Path, tmp_path: Path) -> None:
+    path = strip(folder / "1.jpg", tmp_path / "work" / "a.jpg")
+    before = path.read_bytes()
+    path.chmod(0o444)
+    report = xlabel.repair(path, folder)
+    assert report.done == {"images": 1}
+    assert [problem.code for problem in report.problems] == ["not-written"]
+    assert path.read_bytes() == before
+
+
 def test_labels_beside_an_image_are_copied_and_told_where_they_are_stale(tmp_path: Path) -> None:
     """A BMP cannot hold labels; that it was resized is told by its size."""
     known, work = tmp_path / "known", tmp_path / "work"

@@ -196,14 +196,14 @@ class _Worker:
             pieces = None
         else:
             pieces = self._repaired(data, held, verdict, key_of(name), where, done)
-        if self._dry_run:
-            return
-        if self._target is not None:
+        if self._target is not None and not self._dry_run:
             rewrite.create(self._target + name, pieces or [data], seen.info, keep_time=self._keep_time)
             if beside is not None:
                 self._copy_beside(name, seen)
-        elif pieces is not None:
+        elif pieces is not None and not self._dry_run:
             rewrite.replace(seen, pieces, keep_time=self._keep_time)
+        if pieces is not None:
+            done.counts[_word(verdict)] += 1
 
     def _copy_beside(self, name: bytes, seen: rewrite.Seen) -> None:
         assert self._target is not None
@@ -245,7 +245,7 @@ class _Worker:
             return None
         if told:
             done.problems.append(Problem(where, "not-kept", f"{verdict.what}: {'; '.join(told)}"))
-        done.counts[_word(verdict)] += 1
+        done.counts["intact"] += change is None
         return None if change is None else change.pieces
 
     def _labels(self, held: Document | None, verdict: Verdict, key: str) -> Sample | None:
