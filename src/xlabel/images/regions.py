@@ -7,7 +7,7 @@ image with six digits, and no more than a boundary, a name and a kind. The docum
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 from xlabel.images.xmp import MWG, REGION
 from xlabel.model import Annotation, Circle, Number, OrientedBox, Polyline
@@ -72,7 +72,7 @@ def faces(annotations: Iterable[Annotation], width: int, height: int, orientatio
             f' stArea:w="{w / stored[0]:.6g}" stArea:h="{h / stored[1]:.6g}" stArea:unit="normalized"/>'
         )
         name = (annotation.attributes or {}).get("name")
-        label = f" mwg-rs:Name={quoteattr(str(name))}" if name else ""
+        label = f' mwg-rs:Name="{escape(str(name))}"' if name else ""
         parts.append(
             f'<rdf:li><rdf:Description mwg-rs:Type="Face"{label}>{area}'
             '<mwg-rs:Extensions rdf:parseType="Resource">'
@@ -138,7 +138,7 @@ def _named(name: str) -> str:
     """Name and kind of a region."""
     if not name:
         return ""
-    clean = escape("".join(c for c in name if c.isprintable()))
+    clean = escape("".join(c for c in name if c.isprintable()), quote=False)
     text = (
         '<Iptc4xmpExt:Name><rdf:Alt><rdf:li xml:lang="x-default">'
         f"{clean}</rdf:li></rdf:Alt></Iptc4xmpExt:Name>"

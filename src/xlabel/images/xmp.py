@@ -6,9 +6,9 @@ again is found by namespace and by the ids of our regions, since other tools wri
 
 import re
 from collections.abc import Iterator
+from html import escape
 from typing import NamedTuple
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr, unescape
 
 from xlabel.images.splice import Edit, joined
 
@@ -84,7 +84,7 @@ def document(packet: bytes) -> bytes | None:
         return None
     as_written = _DOCUMENT.search(packet)  # a tenth of what parsing takes
     if as_written is not None and _DECLARED in packet:
-        return unescape(as_written[1].decode()).encode()
+        return as_written[1].replace(b"&lt;", b"<").replace(b"&gt;", b">").replace(b"&amp;", b"&")
     return _text(packet, (NAMESPACE, "Document"))
 
 
@@ -235,7 +235,9 @@ _PREFIXED = re.compile(
 def _description(ours: Ours, about: bytes, *, bag: bool) -> bytes:
     parts = [b"<rdf:Description rdf:about=", about, _DESCRIPTION]
     if ours.document is not None:
-        parts.append(b"<xlabel:Document>%b</xlabel:Document>" % escape(ours.document.decode()).encode())
+        parts.append(
+            b"<xlabel:Document>%b</xlabel:Document>" % escape(ours.document.decode(), quote=False).encode()
+        )
     if ours.extended is not None:
         parts.append(
             b'<xmpNote:HasExtendedXMP xmlns:xmpNote="%b">%b</xmpNote:HasExtendedXMP>'
@@ -263,7 +265,8 @@ def _about(rdf: Node) -> bytes:
     Old packets have `about` without a prefix.
     """
     stated = (child.attributes.get((space, "about")) for child in rdf.children for space in (RDF, ""))
-    return quoteattr(next((about.value for about in stated if about and about.value), "")).encode()
+    about = next((about.value for about in stated if about and about.value), "")
+    return f'"{escape(about)}"'.encode()
 
 
 def _with_prefixes(regions: bytes) -> bytes:

@@ -28,6 +28,9 @@ from xlabel.stores.local import Scan, is_utf8, key_of
 BATCH = 1 << 20
 """Bytes of images that are handled at a time."""
 BATCH_FILES = 256
+PIECE = 1 << 16
+"""Bytes that are written at a time. For a larger piece the system looks for as large a piece of free memory,
+and once memory is in small pieces that costs more than the writing."""
 LARGE = 64 << 20
 """Files from this size on are read in pieces, and twice: to hash them, and to copy them."""
 UNKNOWN = "application/octet-stream"
@@ -333,7 +336,7 @@ class Packer:
     def _pwrite(self, data: memoryview, offset: int) -> None:
         assert self._out is not None
         while len(data):
-            done = os.pwrite(self._out, data, offset)
+            done = os.pwrite(self._out, data[: PIECE - offset % PIECE], offset)
             data, offset = data[done:], offset + done
 
     def describe(self, places: list[int]) -> Described:
