@@ -33,24 +33,26 @@ _CV = "http://cv.iptc.org/newscodes/imageregiontype/"
 
 def iptc(annotations: Iterable[Annotation], width: int, height: int, orientation: int) -> bytes:
     """An `rdf:li` for each boundary; width and height are those of the image as displayed."""
-    stored = (height, width) if orientation >= 5 else (width, height)
+    across, down = (height, width) if orientation >= 5 else (width, height)
     parts: list[str] = []
     for number, annotation in enumerate(annotations, 1):
         if orientation != 1:
             try:
-                annotation = turn_back(annotation, orientation, *stored)
+                annotation = turn_back(annotation, orientation, across, down)
             except ValueError:  # a mask that is broken; its box would not be right either
                 continue
-        name = annotation.category.name if annotation.category else ""
-        score = "" if annotation.score is None else f"<xlabel:Score>{annotation.score}</xlabel:Score>"
-        tail = f"{_named(name)}{score}</rdf:Description></rdf:li>"
-        boundaries = _boundaries(annotation, *stored)
-        for part, boundary in enumerate(boundaries):
+        category = annotation.category
+        tail = _named(category.name) if category else _END
+        if annotation.score is not None:
+            tail = f"<xlabel:Score>{annotation.score}</xlabel:Score>{tail}"
+        box = annotation.bbox
+        if box is not None and annotation.polygons is None and annotation.shape is None:
+            x, y, w, h = box  # what nearly every label of nearly every set is
+            parts.append(_BOX % (number, x / across, y / down, w / across, h / down) + tail)
+            continue
+        for part, boundary in enumerate(_boundaries(annotation, across, down)):
             own = f"{number}" if not part else f"{number}.{part + 1}"
-            parts.append(
-                f'<rdf:li><rdf:Description Iptc4xmpExt:rId="{REGION}{own}">'
-                f"<Iptc4xmpExt:RegionBoundary{boundary}{tail}"
-            )
+            parts.append(f"{_START}{own}{_BOUNDARY}{boundary}{tail}")
     return "".join(parts).encode()
 
 
@@ -92,6 +94,10 @@ _RECTANGLE = (
     ' Iptc4xmpExt:rbShape="rectangle" Iptc4xmpExt:rbUnit="relative"'
     ' Iptc4xmpExt:rbX="%.6g" Iptc4xmpExt:rbY="%.6g" Iptc4xmpExt:rbW="%.6g" Iptc4xmpExt:rbH="%.6g"/>'
 )
+_START = f'<rdf:li><rdf:Description Iptc4xmpExt:rId="{REGION}'
+_BOUNDARY = '"><Iptc4xmpExt:RegionBoundary'
+_BOX = _START + "%d" + _BOUNDARY + _RECTANGLE
+_END = "</rdf:Description></rdf:li>"
 _CIRCLE = (
     ' Iptc4xmpExt:rbShape="circle" Iptc4xmpExt:rbUnit="relative"'
     ' Iptc4xmpExt:rbX="%.6g" Iptc4xmpExt:rbY="%.6g" Iptc4xmpExt:rbRx="%.6g"/>'
@@ -135,9 +141,9 @@ def _polygon(points: tuple[Number, ...], width: int, height: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _named(name: str) -> str:
-    """Name and kind of a region."""
+    """Name and kind of a region, which stand at its end."""
     if not name:
-        return ""
+        return _END
     clean = escape("".join(c for c in name if c.isprintable()), quote=False)
     text = (
         '<Iptc4xmpExt:Name><rdf:Alt><rdf:li xml:lang="x-default">'
@@ -149,4 +155,4 @@ def _named(name: str) -> str:
             '<Iptc4xmpExt:rCtype><rdf:Bag><rdf:li rdf:parseType="Resource"><xmp:Identifier><rdf:Bag>'
             f"<rdf:li>{_CV}{kind}</rdf:li></rdf:Bag></xmp:Identifier></rdf:li></rdf:Bag></Iptc4xmpExt:rCtype>"
         )
-    return text
+    return text + _END
