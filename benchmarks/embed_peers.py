@@ -28,22 +28,18 @@ def documents(folder: Path, labels: Path) -> dict[Path, str]:
     return {folder / name: json.dumps(group) for name, group in grouped.items()}
 
 
-def write_xlabel(folder: Path, labels: Path) -> Work:
+def write_xlabel(folder: Path, labels: Path, workers: int = 1) -> Work:
     import numpy  # noqa: F401  an import, as the others' are
 
     import xlabel
 
-    xlabel.embed  # noqa: B018  imported when first used
-    return lambda: xlabel.embed(folder, labels, workers=1)
+    dataset = xlabel.read(labels)
+    embed = xlabel.embed  # imported when first used
+    return lambda: embed(folder, dataset, workers=workers)
 
 
 def write_xlabel_two(folder: Path, labels: Path) -> Work:
-    import numpy  # noqa: F401
-
-    import xlabel
-
-    xlabel.embed  # noqa: B018
-    return lambda: xlabel.embed(folder, labels, workers=2)
+    return write_xlabel(folder, labels, workers=2)
 
 
 def write_piexif(folder: Path, labels: Path) -> Work:

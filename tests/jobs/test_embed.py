@@ -75,6 +75,18 @@ def elsewhere(job: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def test_a_data_set_goes_into_the_images_by_its_keys(folder: Path) -> None:
+    dataset = xlabel.read(LABELS, images=folder)
+    made = xlabel.Sample(image=xlabel.Image(key="street/001.jpg"), annotations=(BOX,))
+    xlabel.embed(folder, dataset)
+    assert [len(xlabel.labels(folder / sample.image.key)) for sample in dataset.samples] == [
+        len(sample.annotations) for sample in dataset.samples
+    ]
+    report = xlabel.embed(folder, xlabel.Dataset(samples=[made]))
+    assert report.done["labelled"] == 1
+    assert xlabel.labels(folder / "street/001.jpg")[0].bbox == BOX.bbox
+
+
 def test_labels_go_into_the_images_of_a_folder_and_exiftool_shows_them(folder: Path) -> None:
     before = {name: pixels(folder / os.fsdecode(name)) for name in tree(folder)}
     report = xlabel.embed(folder, LABELS)

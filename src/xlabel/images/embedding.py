@@ -127,6 +127,7 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
     packing = payload.Packing()
     original = splice.digest([data])
     undo = splice.Undo(original, _shapes.get(container.MIME, ()))
+    guessed = True
     extended = False
     left_out: dict[str, str] = {}
     with memoryview(data) as view:
@@ -145,6 +146,9 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
             try:
                 edits = container.edits(view, parts)
             except NoRoomError as error:
+                if guessed and undo.edits:  # which may be longer than what is needed
+                    guessed, undo = False, splice.Undo(original, ())
+                    continue
                 name = error.carrier
                 if plan.get(name) == "plain":
                     plan[name] = "packed"

@@ -11,7 +11,7 @@ import msgspec
 from xlabel import images
 from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
-from xlabel.formats.labels import Ref
+from xlabel.formats.labels import DocumentLabels, Ref
 from xlabel.images import Buffer, payload
 from xlabel.images.payload import Wrapped
 from xlabel.jobs import labels as labelling
@@ -20,8 +20,9 @@ from xlabel.jobs.labels import Found
 from xlabel.jobs.putting import ForeignError, embedded, now, picture, target_folder
 from xlabel.jobs.selection import select, sweep
 from xlabel.jobs.spread import spread
-from xlabel.model import Annotation, Image, Loss, Problem, Report, Sample
+from xlabel.model import Annotation, Dataset, Image, Loss, Problem, Report, Sample
 from xlabel.model import document as documents
+from xlabel.model.dataset import Origin
 from xlabel.model.report import counted
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan, key_of
@@ -59,7 +60,7 @@ class Done(msgspec.Struct):
 
 def embed(
     images: str | os.PathLike[str],
-    labels: str | os.PathLike[str] | Iterable[Annotation] | None = None,
+    labels: str | os.PathLike[str] | Dataset | Iterable[Annotation] | None = None,
     *,
     output: str | os.PathLike[str] | None = None,
     format: str | None = None,
@@ -76,10 +77,11 @@ def embed(
 ) -> Report:
     """Put labels into image files, in place or into copies below `output`; gives a report.
 
-    `images` is a folder, a file or a glob. `labels` is a file or a folder in any format that xlabel reads; or
-    annotations, where `images` is one file. Without it they are those inside or beside the folder. Images
-    without labels are left alone, and equal labels write nothing. `overwrite` replaces a UserComment that
-    holds somebody else's text. `fingerprint="pixels"` decodes the images and stores those fingerprints too.
+    `images` is a folder, a file or a glob. `labels` is a file or a folder in any format that xlabel reads; a
+    data set, whose samples are found by their keys; or annotations, where `images` is one file. Without it
+    they are those inside or beside the folder. Images without labels are left alone, and equal labels write
+    nothing. `overwrite` replaces a UserComment that holds somebody else's text. `fingerprint="pixels"`
+    decodes the images and stores those fingerprints too.
 
     >>> xlabel.embed("images/a.jpg", [xlabel.Annotation(bbox=(10, 20, 30, 40))]).done
     {'images': 1, 'labelled': 1, 'annotations': 1}
@@ -92,6 +94,8 @@ def embed(
         found = labelling.find(selected, None if labels is None else Path(labels), format)
         if found is None or isinstance(found.labels, EmbeddedLabels):
             raise InputError(f"{images}: expected labels inside or beside it, found none; say where they are")
+    elif isinstance(labels, Dataset):
+        found = _of_dataset(labels)
     else:
         found = _given(selected, tuple(labels))
     found.labels.bind(selected.keys)
@@ -270,6 +274,15 @@ class _Given:
 
     def load(self, ref: Ref, image: Image) -> Sample:
         return Sample(image=image, annotations=self._annotations, origin={})
+
+
+def _of_dataset(dataset: Dataset) -> Found:
+    samples = [
+        msgspec.structs.replace(sample, origin={}) if sample.origin is None else sample
+        for sample in dataset.samples
+    ]
+    origin = dataset.origin or Origin(format="json")
+    return Found(DocumentLabels("labels", samples, dataset.categories, origin), "labels", labelling.Layout())
 
 
 def _given(selected: Scan, annotations: tuple[Annotation, ...]) -> Found:
