@@ -20,6 +20,7 @@ bench: .venv-bench/stamp
 	@.venv-bench/bin/python -m compileall -q src
 	.venv-bench/bin/python benchmarks/pack.py
 	.venv-bench/bin/python benchmarks/open.py
+	.venv-bench/bin/python benchmarks/embed.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
