@@ -618,6 +618,9 @@ def test_segments_of_a_panoptic_file_are_labels_and_the_missing_masks_are_said()
     labels = coco.read(Memory({"p.json": file.read_bytes()}))
     assert [problem.code for problem in labels.problems] == ["panoptic"]
     assert sum(a.crowd for s in labels.samples for a in s.annotations) == 3
+    ids = [s["id"] for a in json.loads(file.read_bytes())["annotations"] for s in a["segments_info"]]
+    assert (len(ids), len(set(ids))) == (50, 46)  # unique within an image alone, and in COCO everywhere
+    assert len({a.id for s in labels.samples for a in s.annotations}) == 50
     data = dataset(labels)
     first = data.samples[0]
     moved = replace(first.annotations[0], bbox=(1, 2, 3, 4))

@@ -62,10 +62,11 @@ def join_image(picture: Picture, image: Image, value: dict[str, Any], place: Pla
     first.also = [*(first.also or []), place]
 
 
-def join_labels(state: Reading, start: int) -> None:
+def join_labels(state: Reading, start: int, *, by_image: bool = False) -> None:
     """Make one of the labels that files have of the same thing, and note ids that they both use.
 
-    `start` is the place of the first label of the file that has been read last.
+    `start` is the place of the first label of the file that has been read last, whose ids are unique within
+    an image alone where `by_image` says so.
     """
     fresh: dict[Any, tuple[int, int]] = {}
     for position, picture in enumerate(state.pictures):
@@ -75,7 +76,9 @@ def join_labels(state: Reading, start: int) -> None:
             if identity is not None and _at(annotation) >= start:
                 known = state.annotation_ids.get(identity)
                 if known is None:
-                    fresh.setdefault(identity, (position, len(labels)))
+                    here = position, len(labels)
+                    if fresh.setdefault(identity, here) != here and by_image:
+                        state.clashing.append(here)
                 else:
                     joined = _joined(labels[known[1]], annotation) if known[0] == position else None
                     if joined is not None:

@@ -515,8 +515,7 @@ def _panoptic(
             state.pictures[position].labels.append(replace(annotation, origin=kept(own)))
             segments += 1
     file.annotations = segments - state.annotation_place
-    if state.several:
-        join_labels(state, state.annotation_place)
+    join_labels(state, state.annotation_place, by_image=True)  # a segment's id is its color in the PNG
 
 
 def _place_in(state: Reading, place: Place | None) -> Place | None:
