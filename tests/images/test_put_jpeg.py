@@ -454,6 +454,21 @@ def test_broken_exif_and_xmp_of_others_are_left_alone() -> None:
     assert all(one in data for one in junk) and restored(data) == original == stripped(data)
 
 
+def test_exif_that_goes_on_in_a_further_segment_is_left_alone(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x010E] = "a" * 90_000
+    block = exif.tobytes().removeprefix(jpegs.EXIF)
+    parts = (jpegs.segment(0xE1, jpegs.EXIF + part) for part in (block[:60_000], block[60_000:]))
+    original = jpegs.with_segments(picture(), *parts)
+    data, put = labelled(original)
+    assert put.forms["text"] == "plain" and "a further segment" in put.forms["exif"]
+    for number, one in enumerate((original, data)):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(one)
+        assert len(run(tool("exiftool"), "-b", "-ImageDescription", path)) == 90_000
+    assert restored(data) == original == stripped(data)
+
+
 def test_a_record_that_lies_restores_nothing() -> None:
     data, _ = labelled(picture())
     newest = embedding.get(data).newest

@@ -291,6 +291,28 @@ def test_a_packet_that_cannot_be_changed_is_left_alone() -> None:
         assert image.tag_v2[700] == b"no packet at all"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_chain_that_leads_back_to_the_first_page_gets_no_further_page(pages: int) -> None:
+    data = bytearray(written(pages))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        first, last = file.pages[0].offset, file.pages[-1].offset
+    (entries,) = struct.unpack_from("<H", data, last)
+    struct.pack_into("<I", data, last + 2 + 12 * entries, first)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.n_frames == pages  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="names the first one"):
+        put(bytes(data))
+
+
+def test_two_entries_of_one_tag_of_which_readers_take_either_are_left_alone() -> None:
+    data = bytearray(saved(drawn("L")))
+    (first,) = struct.unpack_from("<I", data, 4)
+    at = bytes(data).index(struct.pack("<HH", 259, 3), first)
+    struct.pack_into("<H", data, at, 258)  # Compression is a second BitsPerSample
+    with pytest.raises(ValueError, match="two entries of one tag"):
+        put(bytes(data))
+
+
 def test_a_megabyte_of_labels_is_stored_plain() -> None:
     data = saved(drawn())
     document = b'{"noise":"%b"}' % np.random.default_rng(0).bytes(500_000).hex().encode()

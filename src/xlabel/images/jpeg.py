@@ -110,6 +110,8 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
             new[0] = _new("exif", APP1, exif.PREFIX + block)
         else:
             at, end = layout.exif[0]
+            if any(bytes(data[start + 10 : start + 14]) not in ifd.FORMS for start, _ in layout.exif[1:]):
+                raise NoRoomError("exif", "the file's EXIF goes on in a further segment and is left alone")
             inner = packets.exif_edits(data[at + 4 : end], parts.comment, layout.size)
             changes += _resized(data, at, at + 4, inner, "exif", MAX_SEGMENT)
     ours = parts.ours

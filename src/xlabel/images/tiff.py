@@ -64,7 +64,11 @@ def block(data: memoryview) -> memoryview:
 
 
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
-    """A packet that is there is copied, with ours in it, behind the end; the old one is left unnamed."""
+    """A packet that is there is copied, with ours in it, behind the end; the old one is left unnamed.
+
+    ValueError where a new first directory would be read otherwise than the one that is there.
+    """
+    _refuse_odd(data)
     packet = None
     if parts.ours is not None:
         there = find(data).xmp
@@ -172,6 +176,22 @@ _NUMBERS: dict[int, int | None] = {
 _TABLES = frozenset({320, 347})
 """ColorMap and JPEGTables."""
 _SUB_IFDS = 330
+
+
+def _refuse_odd(data: memoryview) -> None:
+    """Readers differ on which of two entries of one tag counts, and follow a chain back to its beginning."""
+    form = ifd.form_of(data)
+    first = at = ifd.first(form, data)
+    tags = [tag for tag, _ in ifd.raw(form, data, first)[0]]
+    if len(tags) != len(set(tags)):
+        raise ValueError("its first directory has two entries of one tag")
+    seen = set()
+    while at and at not in seen:
+        seen.add(at)
+        _, following = ifd.directory(form, data, at)
+        (at,) = unpack(form.offset, data, following)
+    if at == first:
+        raise ValueError("its last directory names the first one as the next")
 
 
 def _merged(packet: bytes, ours: xmp.Ours) -> bytes:
