@@ -30,7 +30,7 @@ from tests.labelled import (
     warnings,
 )
 
-from xlabel.images import NoRoomError, Parts, boxes, embedding, fingerprint, heif, items, jxl, xmp
+from xlabel.images import NoRoomError, Parts, boxes, embedding, fingerprint, heif, heif_items, jxl, xmp
 from xlabel.images.payload import Wrapped
 from xlabel.images.splice import Edit, apply
 
@@ -367,9 +367,11 @@ def test_a_packet_of_others_in_a_box_of_its_own_takes_ours() -> None:
         if data != plain + box:  # moved by hand: what the offsets lead to has to move with it
             view = memoryview(plain)
             found = boxes.listed(view)
-            meta = items.read(view, found)
+            meta = heif_items.read(view, found)
             inserted = [Edit(meta.box.at, meta.box.at, box)]
-            data = b"".join(apply(plain, items.relocated(view, found, meta, inserted, [], meta.entries, {})))
+            data = b"".join(
+                apply(plain, heif_items.relocated(view, found, meta, inserted, [], meta.entries, {}))
+            )
         out, done = put(data)
         assert done.forms == {"exif": "plain", "xmp": "plain"}
         found_tags = tags(out, "avif")
@@ -436,11 +438,11 @@ def test_opencv_opens_an_avif_however_long_its_header_is(length: int) -> None:
     plain = get("AVIF by Pillow")
     view = memoryview(plain)
     found = boxes.listed(view)
-    meta = items.read(view, found)
+    meta = heif_items.read(view, found)
     grown = boxes.listed(memoryview(with_labels("AVIF by Pillow")))[1].end
     filler = boxes.made(b"free", bytes(length - grown - 8))
     inner = [Edit(meta.box.end, meta.box.end, filler)]
-    data = b"".join(apply(plain, items.relocated(view, found, meta, [], inner, meta.entries, {})))
+    data = b"".join(apply(plain, heif_items.relocated(view, found, meta, [], inner, meta.entries, {})))
     out, _ = put(data)
     assert np.array_equal(matrix(out), matrix(plain))
     assert restored(out) == data
@@ -468,7 +470,7 @@ def test_offsets_that_find_no_room_leave_the_xmp_at_the_end() -> None:
     """Offsets of four bytes, and an item just below 4 GiB."""
     plain = get("AVIF by Pillow")
     view = memoryview(plain)
-    meta = items.read(view, boxes.listed(view))
+    meta = heif_items.read(view, boxes.listed(view))
     (entry,) = meta.entries
     ((_, offset, _),) = entry.extents
     at = plain.index(struct.pack(">I", offset), meta.children[b"iloc"].start)
@@ -483,7 +485,7 @@ def test_offsets_that_find_no_room_leave_the_xmp_at_the_end() -> None:
 def test_an_item_to_the_end_of_the_file_lets_nothing_stand_behind_it() -> None:
     plain = get("AVIF by Pillow")
     view = memoryview(plain)
-    ((_, offset, length),) = items.read(view, boxes.listed(view)).entries[0].extents
+    ((_, offset, length),) = heif_items.read(view, boxes.listed(view)).entries[0].extents
     place = struct.pack(">II", offset, length)
     data = plain.replace(place, struct.pack(">II", offset, 0))
     with pytest.raises(ValueError, match="item 1 goes on to the end of the file"):

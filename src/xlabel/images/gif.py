@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from struct import Struct
 
-from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, packets, payload, unpack, xmp
+from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, merging, payload, unpack, xmp
 from xlabel.images.splice import Edit, joined, moved
 
 MIME = "image/gif"
@@ -98,7 +98,7 @@ def removal(data: memoryview) -> list[Edit]:
             if left != text:
                 changes.append(Edit(at, end, _comment(left) if left else b""))
         elif kind == APPLICATION and (packet := _packet(data, at, end)) is not None:
-            rest = packets.without_ours(packet)
+            rest = merging.without_ours(packet)
             if rest is None:
                 changes.append(Edit(at, end, b""))
             elif rest != packet:
@@ -225,7 +225,7 @@ def _xmp_edits(data: memoryview, at: int, end: int, ours: xmp.Ours) -> list[Edit
     packet = _packet(data, at, end)
     if packet is None:
         raise NoRoomError("xmp", "the file's XMP does not end as it should and is left alone")
-    inner = packets.xmp_edits(packet, ours)
+    inner = merging.xmp_edits(packet, ours)
     _fits(len(packet) + sum(len(edit.data) for edit in inner), "xmp")
     return moved(inner, at + 14)
 

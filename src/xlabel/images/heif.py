@@ -14,15 +14,15 @@ from xlabel.images import (
     NoRoomError,
     Parts,
     ShortError,
-    boxed,
+    box_metadata,
     boxes,
     exif,
-    items,
-    packets,
+    heif_items,
+    merging,
     xmp,
 )
-from xlabel.images.boxed import XMP
-from xlabel.images.items import Item, Meta
+from xlabel.images.box_metadata import XMP
+from xlabel.images.heif_items import Item, Meta
 from xlabel.images.splice import Edit, apply, joined
 from xlabel.images.tags import Text
 
@@ -64,21 +64,21 @@ def find(data: memoryview) -> Carriers:
     """Exif and XMP items, and an XMP box at the top of the file, which is not sought behind both of ours."""
     found, missing = boxes.begun(data)
     try:
-        meta = items.read(data, found)
+        meta = heif_items.read(data, found)
     except ValueError:
         if missing:
             raise missing from None
-        return boxed.find(data, found, (XMP,))
+        return box_metadata.find(data, found, (XMP,))
     comments, texts = [], []
     for item, content in _metadata(data, meta):
         if item.kind == b"Exif":
             view = memoryview(content)
-            comment = exif.comment(view[boxed.block_at(view, 0, len(view)) :])
+            comment = exif.comment(view[box_metadata.block_at(view, 0, len(view)) :])
             comments += [] if comment is None else [comment]
         elif not item.encoding:
             texts.append(content)
-    texts += (bytes(data[start : box.end]) for box, start in boxed.places(data, found, XMP))
-    carriers = boxed.preferred(comments, texts)
+    texts += (bytes(data[start : box.end]) for box, start in box_metadata.places(data, found, XMP))
+    carriers = box_metadata.preferred(comments, texts)
     complete = exif.ours(carriers.comment) and xmp.NAMESPACE.encode() in (carriers.xmp or b"")
     if missing and not complete:
         raise missing
@@ -87,11 +87,11 @@ def find(data: memoryview) -> Carriers:
 
 def block(data: memoryview) -> memoryview | None:
     """That of the first Exif item, those about the picture before others."""
-    meta = items.read(data, boxes.listed(data))
+    meta = heif_items.read(data, boxes.listed(data))
     for item, content in _metadata(data, meta):
         if item.kind == b"Exif":
             view = memoryview(content)
-            return view[boxed.block_at(view, 0, len(view)) :]
+            return view[box_metadata.block_at(view, 0, len(view)) :]
     return None
 
 
@@ -103,14 +103,14 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
     """
     found = boxes.listed(data)
     try:
-        meta = items.read(data, found)
+        meta = heif_items.read(data, found)
     except ValueError as error:
         return _in_box(data, found, parts, error)
     emptied = {item.number for item in meta.items if _emptied(meta, item)}
     for entry in meta.entries:
         if entry.number in emptied:
             continue
-        if entry.method == items.IN_FILE and any(not length for _, _, length in entry.extents):
+        if entry.method == heif_items.IN_FILE and any(not length for _, _, length in entry.extents):
             carrier = "exif" if parts.comment is not None else "xmp"
             raise NoRoomError(carrier, f"the data of item {entry.number} goes on to the end of the file")
     contents = (
@@ -129,9 +129,9 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
     try:
         outside: list[Edit] = []
         if parts.ours is not None and contents[1][3] is None:
-            outside, _ = boxed.edits(data, found, parts._replace(comment=None), (XMP,), (0, 0))
-        inner = items.added(data, meta, new)
-        return items.relocated(data, found, meta, outside, inner, meta.entries, fresh)
+            outside, _ = box_metadata.edits(data, found, parts._replace(comment=None), (XMP,), (0, 0))
+        inner = heif_items.added(data, meta, new)
+        return heif_items.relocated(data, found, meta, outside, inner, meta.entries, fresh)
     except NoRoomError:
         raise
     except ValueError as error:
@@ -144,9 +144,9 @@ def removal(data: memoryview) -> list[Edit]:
     Elsewhere ours is overwritten, by zeros in EXIF and by blanks in XMP.
     """
     found = boxes.listed(data)
-    outside = boxed.removal(data, found, (XMP,))
+    outside = box_metadata.removal(data, found, (XMP,))
     try:
-        meta = items.read(data, found)
+        meta = heif_items.read(data, found)
     except ValueError:
         if all(edit.stop == len(data) for edit in outside):
             return outside
@@ -155,15 +155,15 @@ def removal(data: memoryview) -> list[Edit]:
     gone: dict[int, list[tuple[int, int]]] = {}
     for item, content in _metadata(data, meta):
         kept = _without(item, content)
-        places = items.ranges(meta, entries[item.number], len(data))
+        places = heif_items.ranges(meta, entries[item.number], len(data))
         if kept is None:
             gone[item.number] = places
             del entries[item.number]
         elif kept != content:
             outside += _over(places, kept)
     outside += _blanked(found, [place for places in gone.values() for place in places])
-    inner = items.dropped(data, meta, set(gone))
-    return items.relocated(data, found, meta, outside, inner, [*entries.values()], {})
+    inner = heif_items.dropped(data, meta, set(gone))
+    return heif_items.relocated(data, found, meta, outside, inner, [*entries.values()], {})
 
 
 def stream(data: memoryview) -> Iterator[tuple[int, int]]:
@@ -174,7 +174,7 @@ def stream(data: memoryview) -> Iterator[tuple[int, int]]:
     their data so often that it would be more than eight times the file.
     """
     found = boxes.listed(data)
-    meta = items.read(data, found)
+    meta = heif_items.read(data, found)
     entries = {entry.number: entry for entry in meta.entries}
     properties = _properties(data, meta)
     most = 8 * len(data)
@@ -182,13 +182,13 @@ def stream(data: memoryview) -> Iterator[tuple[int, int]]:
         if item.kind in (b"Exif", b"mime", b"uri "):
             continue
         places = list(properties.get(item.number, []))
-        if item.number in entries and entries[item.number].method in (items.IN_FILE, items.IN_IDAT):
-            places += items.ranges(meta, entries[item.number], len(data))
+        if item.number in entries and entries[item.number].method in (heif_items.IN_FILE, heif_items.IN_IDAT):
+            places += heif_items.ranges(meta, entries[item.number], len(data))
         most -= sum(stop - start for start, stop in places)
         if most < 0:
             raise ValueError(f"item {item.number} shares its data again and again")
         yield from places
-    for start, stop in items.samples(data, found):
+    for start, stop in heif_items.samples(data, found):
         most -= stop - start
         if most < 0:
             raise ValueError("samples share their data again and again")
@@ -287,7 +287,7 @@ def _metadata(data: memoryview, meta: Meta) -> Iterator[tuple[Item, bytes]]:
     most = 2 * len(data)
     for item in sorted(wanted, key=lambda item: item.number not in about):
         try:
-            places = items.ranges(meta, entries[item.number], len(data))
+            places = heif_items.ranges(meta, entries[item.number], len(data))
         except ValueError:  # in another file, or in another item
             continue
         most -= sum(stop - start for start, stop in places)
@@ -326,11 +326,11 @@ def _exif_of(data: memoryview, meta: Meta, comment: bytes | Text | None) -> tupl
     for item, content in _metadata(data, meta):
         if item.kind == b"Exif":
             view = memoryview(content)
-            at = boxed.block_at(view, 0, len(view))
-            inner = packets.exif_edits(view[at:], comment)
+            at = box_metadata.block_at(view, 0, len(view))
+            inner = merging.exif_edits(view[at:], comment)
             return item, content[:at] + b"".join(apply(view[at:], inner))
     emptied = (item for item in meta.items if item.kind == b"Exif" and _emptied(meta, item))
-    return next(emptied, None), bytes(4) + exif.fresh(comment, boxed.size(data))
+    return next(emptied, None), bytes(4) + exif.fresh(comment, box_metadata.size(data))
 
 
 def _xmp_of(
@@ -343,8 +343,8 @@ def _xmp_of(
         if item.kind == b"mime":
             if item.encoding:
                 raise NoRoomError("xmp", "the file's XMP is compressed and left alone")
-            return item, b"".join(apply(content, packets.xmp_edits(content, ours)))
-    if any(boxed.places(data, found, XMP)):
+            return item, b"".join(apply(content, merging.xmp_edits(content, ours)))
+    if any(box_metadata.places(data, found, XMP)):
         return None, None
     emptied = (item for item in meta.items if item.kind == b"mime" and _emptied(meta, item))
     return next((item for item in emptied if not item.encoding), None), xmp.packet(ours)
@@ -354,7 +354,7 @@ def _in_box(data: memoryview, found: list[boxes.Box], parts: Parts, why: ValueEr
     """The XMP in a box of its own, where items are not to be touched."""
     if parts.comment is not None:
         raise NoRoomError("exif", f"no item can be added: {why}")
-    changes, new = boxed.edits(data, found, parts, (XMP,), (0, 0))
+    changes, new = box_metadata.edits(data, found, parts, (XMP,), (0, 0))
     if changes:
         raise NoRoomError("xmp", f"the file's XMP box cannot be changed: {why}")
     last = boxes.closed(data, found, changes)
@@ -365,10 +365,10 @@ def _without(item: Item, content: bytes) -> bytes | None:
     """An item's data without what is ours, as long as it was; None where nothing else is in it."""
     if item.kind == b"Exif":
         view = memoryview(content)
-        at = boxed.block_at(view, 0, len(view))
-        block = packets.without_comment(view[at:])
+        at = box_metadata.block_at(view, 0, len(view))
+        block = merging.without_comment(view[at:])
         return None if block is None else (content[:at] + block).ljust(len(content), b"\0")
-    kept = content if item.encoding else packets.without_ours(content)
+    kept = content if item.encoding else merging.without_ours(content)
     return None if kept is None else kept.ljust(len(content))
 
 

@@ -7,8 +7,8 @@ exiv2 read. A bare codestream has no boxes.
 from collections.abc import Iterator
 from struct import Struct
 
-from xlabel.images import Carriers, Header, Parts, ShortError, boxed, boxes, unpack
-from xlabel.images.boxed import XMP, Home
+from xlabel.images import Carriers, Header, Parts, ShortError, box_metadata, boxes, unpack
+from xlabel.images.box_metadata import XMP, Home
 from xlabel.images.splice import Edit, joined
 
 MIME = "image/jp2"
@@ -49,12 +49,12 @@ def cut(data: memoryview) -> str | None:
 
 def find(data: memoryview) -> Carriers:
     """The EXIF and XMP boxes, which may stand behind the codestream; nothing in a bare codestream."""
-    return Carriers() if data[:2] == SOC else boxed.find(data, boxes.listed(data), HOMES)
+    return Carriers() if data[:2] == SOC else box_metadata.find(data, boxes.listed(data), HOMES)
 
 
 def block(data: memoryview) -> memoryview | None:
     """That of the first EXIF box."""
-    return None if data[:2] == SOC else boxed.block(data, boxes.listed(data), HOMES)
+    return None if data[:2] == SOC else box_metadata.block(data, boxes.listed(data), HOMES)
 
 
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
@@ -62,12 +62,12 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
     if data[:2] == SOC:
         raise ValueError("a bare JPEG 2000 codestream holds no labels; put it into a .jp2 file first")
     found = boxes.listed(data)
-    changes, new = boxed.edits(data, found, parts, HOMES, boxed.size(data))
+    changes, new = box_metadata.edits(data, found, parts, HOMES, box_metadata.size(data))
     return joined([*boxes.closed(data, found, changes), Edit(len(data), len(data), new)])
 
 
 def removal(data: memoryview) -> list[Edit]:
-    return [] if data[:2] == SOC else joined(boxed.removal(data, boxes.listed(data), HOMES))
+    return [] if data[:2] == SOC else joined(box_metadata.removal(data, boxes.listed(data), HOMES))
 
 
 def stream(data: memoryview) -> Iterator[tuple[int, int]]:

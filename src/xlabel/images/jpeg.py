@@ -17,7 +17,7 @@ from xlabel.images import (
     ShortError,
     exif,
     ifd,
-    packets,
+    merging,
     payload,
     unpack,
     xmp,
@@ -112,7 +112,7 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
             at, end = layout.exif[0]
             if any(bytes(data[start + 10 : start + 14]) not in ifd.FORMS for start, _ in layout.exif[1:]):
                 raise NoRoomError("exif", "the file's EXIF goes on in a further segment and is left alone")
-            inner = packets.exif_edits(data[at + 4 : end], parts.comment, layout.size)
+            inner = merging.exif_edits(data[at + 4 : end], parts.comment, layout.size)
             changes += _resized(data, at, at + 4, inner, "exif", MAX_SEGMENT)
     ours = parts.ours
     extension: list[bytes] = []
@@ -125,7 +125,7 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
         else:
             at, end = layout.xmp[0]
             start = at + 4 + len(XMP)
-            inner = packets.xmp_edits(bytes(data[start:end]), ours)
+            inner = merging.xmp_edits(bytes(data[start:end]), ours)
             changes += _resized(data, at, start, inner, "xmp", MAX_XMP + len(XMP))
         new[1] += b"".join(extension)
     if parts.text is not None:

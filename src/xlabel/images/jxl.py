@@ -6,8 +6,8 @@ decoders show. Metadata that was compressed with Brotli is neither read nor chan
 
 from collections.abc import Iterator
 
-from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, boxed, boxes
-from xlabel.images.boxed import EXIF, Home
+from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, box_metadata, boxes
+from xlabel.images.box_metadata import EXIF, Home
 from xlabel.images.boxes import Box
 from xlabel.images.splice import Edit, joined
 
@@ -58,12 +58,12 @@ def cut(data: memoryview) -> str | None:
 
 def find(data: memoryview) -> Carriers:
     """The Exif and xml boxes, which may stand behind the codestream; nothing in a bare codestream."""
-    return Carriers() if data[:2] == SIGNATURE else boxed.find(data, boxes.listed(data), HOMES)
+    return Carriers() if data[:2] == SIGNATURE else box_metadata.find(data, boxes.listed(data), HOMES)
 
 
 def block(data: memoryview) -> memoryview | None:
     """That of the first Exif box."""
-    return None if data[:2] == SIGNATURE else boxed.block(data, boxes.listed(data), HOMES)
+    return None if data[:2] == SIGNATURE else box_metadata.block(data, boxes.listed(data), HOMES)
 
 
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
@@ -76,7 +76,7 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
     for carrier, part, home in zip(("exif", "xmp"), parts, HOMES, strict=False):
         if part is not None:
             _untouchable(data, found, carrier, home)
-    changes, new = boxed.edits(data, found, parts, HOMES, boxed.size(data))
+    changes, new = box_metadata.edits(data, found, parts, HOMES, box_metadata.size(data))
     if bare:
         changes = [Edit(0, 0, CONTAINER + boxes.head(b"jxlc", len(data)))]
     else:
@@ -86,7 +86,7 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
 
 def removal(data: memoryview) -> list[Edit]:
     """A bare codestream that got boxes keeps them."""
-    return [] if data[:2] == SIGNATURE else joined(boxed.removal(data, boxes.listed(data), HOMES))
+    return [] if data[:2] == SIGNATURE else joined(box_metadata.removal(data, boxes.listed(data), HOMES))
 
 
 def stream(data: memoryview) -> Iterator[tuple[int, int]]:
@@ -105,7 +105,7 @@ def _untouchable(data: memoryview, found: list[Box], carrier: str, home: Home) -
     for box in found:
         if box.kind == b"brob" and data[box.start : box.start + 4] == home.kind:
             raise NoRoomError(carrier, f"the file's {carrier.upper()} is compressed and left alone")
-    there = any(boxed.places(data, found, home))
+    there = any(box_metadata.places(data, found, home))
     if there and any(box.kind == b"jbrd" for box in found):
         raise NoRoomError(carrier, f"the file's {carrier.upper()} is part of the JPEG in it and left alone")
 

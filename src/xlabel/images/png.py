@@ -16,7 +16,7 @@ from xlabel.images import (
     Parts,
     ShortError,
     exif,
-    packets,
+    merging,
     payload,
     unpack,
     xmp,
@@ -74,7 +74,7 @@ def find(data: memoryview) -> Carriers:
             break
         if kind == b"eXIf":
             content = _content(data, at, end)
-            found = exif.comment(content[packets.block_at(content) :])
+            found = exif.comment(content[merging.block_at(content) :])
             comments += [] if found is None else [found]
         elif kind in _TEXTS:
             content = _content(data, at, end)
@@ -90,7 +90,7 @@ def find(data: memoryview) -> Carriers:
             xmps.append(profile)
         else:
             view = memoryview(profile)
-            found = exif.comment(view[packets.block_at(view) :])
+            found = exif.comment(view[merging.block_at(view) :])
             comments += [] if found is None else [found]
     return Carriers(next(iter(comments), None), next(iter(xmps), None), None, tuple(texts))
 
@@ -100,7 +100,7 @@ def block(data: memoryview) -> memoryview | None:
     for kind, at, end in chunks(data):
         if kind == b"eXIf":
             content = _content(data, at, end)
-            return content[packets.block_at(content) :]
+            return content[merging.block_at(content) :]
     return None
 
 
@@ -130,7 +130,7 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
     new = b""
     if parts.comment is not None:
         if own_exif is not None:
-            inner = packets.exif_edits(_content(data, *own_exif), parts.comment)
+            inner = merging.exif_edits(_content(data, *own_exif), parts.comment)
             changes += _changed(data, *own_exif, inner, "exif", MAX_CHUNK)
         elif b"exif" in profiles:
             raise NoRoomError("exif", "the file's EXIF is a text chunk, which an eXIf chunk would hide")
@@ -142,7 +142,7 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
             at, end, text = own_xmp
             if text.packed:
                 raise NoRoomError("xmp", "the file's XMP is compressed and left alone")
-            inner = packets.xmp_edits(text.stored, parts.ours)
+            inner = merging.xmp_edits(text.stored, parts.ours)
             changes += _changed(data, at, end, moved(inner, text.at), "xmp", MAX_TEXT)
         elif b"xmp" in profiles:
             raise NoRoomError("xmp", "the file's XMP is in a profile of ImageMagick and left alone")
@@ -163,7 +163,7 @@ def removal(data: memoryview) -> list[Edit]:
     for kind, at, end in chunks(data):
         if kind == b"eXIf" or kind in _TEXTS:
             content = _content(data, at, end)
-            left = packets.without_comment(content) if kind == b"eXIf" else _without_ours(kind, content)
+            left = merging.without_comment(content) if kind == b"eXIf" else _without_ours(kind, content)
             if left is None or left != content:
                 changes.append(Edit(at, end, b"" if left is None else _chunk(kind, left)))
     return changes
@@ -272,10 +272,10 @@ def _without_ours(kind: bytes, content: memoryview) -> bytes | None:
     left: bytes | None
     if text.keyword == XMP_KEYWORD:
         old = text.value() or b""
-        left = packets.without_ours(old)
+        left = merging.without_ours(old)
     elif text.keyword in _PROFILES and (profile := _profile(text)) is not None:
         name, old = profile
-        left = packets.without_ours(old) if name == b"xmp" else packets.without_comment(memoryview(old))
+        left = merging.without_ours(old) if name == b"xmp" else merging.without_comment(memoryview(old))
         if left is not None and left != old:
             left = b"\n%b\n%8d\n%b\n" % (name, len(left), left.hex().encode())
     else:

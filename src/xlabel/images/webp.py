@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from struct import Struct
 
-from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, exif, packets, unpack, xmp
+from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, exif, merging, unpack, xmp
 from xlabel.images.splice import Edit, joined, moved
 
 MIME = "image/webp"
@@ -50,7 +50,7 @@ def find(data: memoryview) -> Carriers:
             if found.keys() == sought:
                 break
     block, packet = found.get(b"EXIF"), found.get(b"XMP ")
-    comment = None if block is None else exif.comment(block[packets.block_at(block) :])
+    comment = None if block is None else exif.comment(block[merging.block_at(block) :])
     return Carriers(comment, None if packet is None else bytes(packet))
 
 
@@ -59,7 +59,7 @@ def block(data: memoryview) -> memoryview | None:
     kind, _, _, flags = _frame(data)
     there = _announced(list(_chunks(data)), b"EXIF", flags) if kind == b"VP8X" else None
     content = None if there is None else _content(data, *there[1:])
-    return None if content is None else content[packets.block_at(content) :]
+    return None if content is None else content[merging.block_at(content) :]
 
 
 def edits(data: memoryview, parts: Parts) -> list[Edit]:
@@ -87,7 +87,7 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
             block = exif.fresh(parts.comment, (size.width, size.height))
             changes.append(_new(_past(images[-1]), b"EXIF", block))
         else:
-            inner = packets.exif_edits(_content(data, *there[1:]), parts.comment)
+            inner = merging.exif_edits(_content(data, *there[1:]), parts.comment)
             changes += _changed(data, there, inner)
     if parts.ours is not None:
         there = _announced(chunks, b"XMP ", flags)
@@ -96,7 +96,7 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
             behind = max(_past(chunk) for chunk in chunks if chunk[0] in _IMAGE | {b"EXIF"})
             changes.append(_new(behind, b"XMP ", xmp.packet(parts.ours)))
         else:
-            inner = packets.xmp_edits(bytes(_content(data, *there[1:])), parts.ours)
+            inner = merging.xmp_edits(bytes(_content(data, *there[1:])), parts.ours)
             changes += _changed(data, there, inner)
     if kind == b"VP8X":
         changes.append(Edit(20, 21, bytes([flags])))
@@ -120,7 +120,7 @@ def removal(data: memoryview) -> list[Edit]:
         if name in _FLAGS:
             content = _content(data, at, end)
             is_exif = name == b"EXIF"
-            left = packets.without_comment(content) if is_exif else packets.without_ours(bytes(content))
+            left = merging.without_comment(content) if is_exif else merging.without_ours(bytes(content))
             if left is None:
                 gone.append(chunk)
                 changes.append(Edit(at, _past(chunk), b""))

@@ -22,7 +22,7 @@ from xlabel import images
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats import unified
 from xlabel.formats.embedded import EmbeddedLabels
-from xlabel.images import Buffer, Header, blocks, embedding, fingerprint, matching
+from xlabel.images import Buffer, Header, embedding, fingerprint, matching, squares
 from xlabel.images.matching import Picture
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.bundle import Bundle, open_bundle
@@ -214,7 +214,7 @@ class Known:
         self._decoded()
         if not len(self._blocks):
             return []
-        hashes = blocks.everywhere(picture.first)
+        hashes = squares.everywhere(picture.first)
         if not len(hashes):
             return []
         wanted = np.zeros(1 << 22, dtype=bool)
@@ -333,7 +333,7 @@ class _Decoding:
                 picture = matching.decode(data)
         except (ValueError, OSError, InputError):
             return b"", b"", b""
-        return matching.key(picture), perceptual(picture)[0], blocks.grid(picture.first).tobytes()
+        return matching.key(picture), perceptual(picture)[0], squares.grid(picture.first).tobytes()
 
 
 class _Files:

@@ -9,7 +9,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from xlabel import images
-from xlabel.images import Carriers, Parts, exif, packets, xmp
+from xlabel.images import Carriers, Parts, exif, merging, xmp
 from xlabel.images.boxes import Box, made, resized
 from xlabel.images.splice import Edit, moved
 
@@ -104,9 +104,9 @@ def edits(
             continue
         content = data[start : box.end]
         inner = (
-            packets.exif_edits(content, parts.comment)
+            merging.exif_edits(content, parts.comment)
             if is_exif(home) and parts.comment is not None
-            else packets.xmp_edits(bytes(content), parts.ours or xmp.Ours())
+            else merging.xmp_edits(bytes(content), parts.ours or xmp.Ours())
         )
         changes += resized(data, box, moved(inner, start))
     return changes, new
@@ -123,7 +123,7 @@ def removal(data: memoryview, found: Iterable[Box], homes: Iterable[Home]) -> li
     for home in homes:
         for box, start in places(data, found, home):
             content = data[start : box.end]
-            kept = packets.without_comment(content) if is_exif(home) else packets.without_ours(bytes(content))
+            kept = merging.without_comment(content) if is_exif(home) else merging.without_ours(bytes(content))
             if kept is None:
                 changes.append(Edit(box.at, box.end, b""))
             elif kept != content:
