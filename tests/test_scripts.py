@@ -196,6 +196,16 @@ def test_build_annotations_takes_a_pattern(place: Path) -> None:
     assert [i["file_name"] for i in loaded(place / "output/unified_annotation.json")["images"]] == ["a/1.jpg"]
 
 
+def test_bundle_and_annotations_of_one_pattern_belong_together(place: Path) -> None:
+    assert bundle(place, "--pattern", "a/*").returncode == 0
+    assert annotate(place, "--pattern", "a/*").returncode == 0
+    assert annotate(place, "--overwrite", "--pattern", "**/*.jpg").returncode == 0
+    done = annotate(place, "--overwrite", "--pattern", "*.png")
+    assert done.returncode == 2 and "a/1.jpg: expected frames that fit '*.png'" in done.stderr
+    images = loaded(place / "output/unified_annotation.json")["images"]
+    assert [image["file_name"] for image in images] == ["a/1.jpg"]
+
+
 @pytest.mark.parametrize("run", [annotate, pipeline])
 def test_a_label_without_image_ends_with_1_or_is_only_counted(place: Path, run: Callable[..., Done]) -> None:
     (place / "raw_labels/lonely.txt").write_text(ROW)
@@ -274,6 +284,19 @@ def test_placeholders_can_be_turned_off(imageless: Path) -> None:
     done = pipeline(imageless, "--no-auto-generate-placeholders")
     assert done.returncode == 2 and "expected images" in done.stderr
     assert not (imageless / "output").exists()
+
+
+def test_a_pattern_that_no_image_fits_makes_no_placeholders_beside_real_images(place: Path) -> None:
+    done = pipeline(place, "--pattern", "b/*", "--placeholder-size", "32x18")
+    assert done.returncode == 2 and "expected images that fit 'b/*', found none" in done.stderr
+    assert not (place / "output").exists()
+
+
+def test_a_pattern_picks_placeholders(imageless: Path) -> None:
+    done = pipeline(imageless, "--pattern", "x/*")
+    assert done.returncode == 0 and "1 grey PLACEHOLDER" in done.stdout
+    assert [f["key"] for f in loaded(imageless / "output/frame_manifest.json")["frames"]] == ["x/one.jpg"]
+    assert pipeline(imageless, "--pattern", "y/*", "--overwrite").returncode == 2
 
 
 def test_real_images_are_not_marked_as_placeholders(place: Path) -> None:

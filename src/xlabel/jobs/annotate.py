@@ -25,7 +25,8 @@ from xlabel.model.manifest import (
     empty_names,
     parse,
 )
-from xlabel.stores.local import Scan, key_of, no_images, read_header, scan
+from xlabel.model.report import counted
+from xlabel.stores.local import Scan, key_of, matcher, no_images, read_header, scan
 from xlabel.stores.snapshot import Kept
 from xlabel.stores.transaction import Transaction, recover, told
 
@@ -44,7 +45,8 @@ def annotate(
     """Write one annotation file for the images in a folder and their labels; gives a report.
 
     With a manifest the file is the partner of that bundle: its images are the frames, in their order. Without
-    one the order is that of the keys, sizes come from the images' headers, and `pattern` narrows the images.
+    one the order is that of the keys, and sizes come from the images' headers. `pattern` narrows the images;
+    raises InputError where it leaves out frames.
 
     >>> report = xlabel.annotate("sample/raw_images", "sample/raw_labels", "labels.json")
     >>> report.done["annotations"], report.exit_code
@@ -54,7 +56,9 @@ def annotate(
     target = Path(output)
     if target.exists() and not overwrite:
         raise ExistsError(f"{target}: exists already; say --overwrite to replace it")
-    scanned = scan(images, pattern if manifest is None else None)
+    scanned = scan(images, pattern)
+    if manifest is not None and pattern:
+        _check_pattern(manifest, pattern)
     if not len(scanned.keys) and manifest is None:
         raise InputError(no_images(scanned, pattern))
     found = labelling.find(scanned, Path(labels) if labels is not None else None, format)
@@ -85,6 +89,16 @@ def find_manifest(place: str | None, *, required: bool) -> Manifest | None:
     if place or required:
         raise InputError(f"{path}: expected a frame manifest, found nothing there; bundle the images first")
     return None
+
+
+def _check_pattern(manifest: Manifest, pattern: str) -> None:
+    fits = matcher(pattern)
+    outside = [frame.key for frame in manifest.frames if not fits(os.fsencode(frame.key))]
+    if outside:
+        raise InputError(
+            f"{outside[0]}: expected frames that fit {pattern!r}, which {counted(len(outside), 'frames')} "
+            "of the bundle do not; bundle with the same pattern, or say --skip-manifest"
+        )
 
 
 def _write(

@@ -45,26 +45,26 @@ def pipeline(
             skip_missing_images=skip_missing_images or pattern is not None,
             fps=fps,
         )
-    if not placeholders:
+    if not placeholders or (pattern and len(scan(images).keys)):
         raise InputError(no_images(found_images, pattern))
     with scratch("xlabel-placeholders-") as folder:
         drawn = folder / Path(images).resolve().name
-        count = placeholder.make(found, drawn, placeholder_size)
-        if not count:
+        made = placeholder.make(found, drawn, placeholder_size) and scan(drawn, pattern)
+        if not made or not len(made.keys):
             raise InputError(f"{images}: no images, and {labels} has no labels to draw placeholders for")
         found.layout = labelling.layout(Path(images), Path(found.root))
         report = write(
-            scan(drawn),
+            made,
             found,
             files,
             overwrite=overwrite,
-            skip_missing_images=skip_missing_images,
+            skip_missing_images=skip_missing_images or pattern is not None,
             fps=fps,
             placeholders=True,
         )
     report.notes.insert(
         0,
-        f"NO IMAGES in {images}: {count:,} grey PLACEHOLDERS were made from the labels' sizes; "
+        f"NO IMAGES in {images}: {len(made.keys):,} grey PLACEHOLDERS were made from the labels' sizes; "
         "they are marked in both JSON files",
     )
     return report

@@ -129,7 +129,7 @@ def find_images(root: str | os.PathLike[str], pattern: str | None = None) -> Ima
     """
     folder = os.fsencode(root)
     problems: list[Problem] = []
-    wanted = _matcher(pattern) if pattern else None
+    wanted = matcher(pattern) if pattern else None
     others = texts = 0
 
     def pictures() -> Iterator[bytes]:
@@ -183,6 +183,18 @@ def no_images(images: Scan, pattern: str | None) -> str:
     met = f", only {counted(images.others, 'other files')}" if images.others else ""
     met += f" and {counted(len(images.empty), 'files')} of 0 bytes" if images.empty else ""
     return f"{images.root}: expected images{matched}, found none{met}"
+
+
+def matcher(pattern: str) -> Callable[[bytes], bool]:
+    """Whether a name fits a glob: `*` stays within a folder, `**/` is any number of folders, also none."""
+    whole = "/" in pattern
+    expression = re.compile(_translated(pattern), re.DOTALL)
+
+    def fits(name: bytes) -> bool:
+        text = key_of(name)
+        return expression.fullmatch(text if whole else text.rpartition("/")[2]) is not None
+
+    return fits
 
 
 class Folder:
@@ -450,18 +462,6 @@ def _is_image(folder: bytes, name: bytes) -> bool:
         return False
     finally:
         os.close(fd)
-
-
-def _matcher(pattern: str) -> Callable[[bytes], bool]:
-    """Whether a name fits a glob: `*` stays within a folder, `**/` is any number of folders, also none."""
-    whole = "/" in pattern
-    expression = re.compile(_translated(pattern), re.DOTALL)
-
-    def fits(name: bytes) -> bool:
-        text = key_of(name)
-        return expression.fullmatch(text if whole else text.rpartition("/")[2]) is not None
-
-    return fits
 
 
 def _translated(pattern: str) -> str:
