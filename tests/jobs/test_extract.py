@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -116,11 +117,24 @@ def test_labels_beside_an_image_that_cannot_hold_them_come_out_too(tmp_path: Pat
     assert xlabel.extract(tmp_path, tmp_path / "out.csv", to="csv").done["annotations"] == 1
 
 
+def test_labels_beside_an_image_that_cannot_hold_so_many_come_out_too(tmp_path: Path) -> None:
+    image = tmp_path / "a.gif"
+    Pillow.new("P", (64, 48)).save(image)
+    before = image.read_bytes()
+    many = xlabel.Annotation(caption=random.Random(0).randbytes(2_000_000).hex(), bbox=(1, 2, 3, 4))
+    assert xlabel.embed(image, [many], sidecar=True).done["sidecars"] == 1
+    assert image.read_bytes() == before
+    assert xlabel.labels(image) == [many]
+    assert xlabel.extract(tmp_path, tmp_path / "out.csv", to="csv").done["annotations"] == 1
+
+
 def test_images_without_any_labels_are_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"found none in 24 images; put some in with xlabel embed"):
         xlabel.extract(IMAGES, tmp_path / "out.csv", to="csv")
     with pytest.raises(InputError, match=r"expected a format out of"):
         xlabel.extract(IMAGES, tmp_path / "out.csv", to="nonsense")
+    with pytest.raises(InputError, match=r"expected a format of label files, got 'embedded'"):
+        xlabel.extract(IMAGES, tmp_path / "out", to="embedded")
 
 
 def test_labels_of_a_picture_that_was_changed_since_are_told(folder: Path, tmp_path: Path) -> None:

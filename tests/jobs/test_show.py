@@ -70,7 +70,28 @@ def test_words_of_others_and_no_labels_are_told(image: Path) -> None:
     assert shown.images[0].comment == "somebody's\nwords"
     assert shown.images[0].annotations is None
     assert "UserComment, not ours: somebody's\\nwords" in str(shown)
-    assert "no labels" in str(shown)
+    assert "no labels inside" in str(shown)
+
+
+def test_labels_that_others_wrote_into_exif_are_listed(image: Path) -> None:
+    words = '{"annotations": [{"label": "cat", "bbox": [10, 20, 30, 40]}]}'
+    run(tool("exiftool"), "-q", "-overwrite_original", f"-UserComment={words}", image)
+    shown = xlabel.show(image)
+    picture = shown.images[0]
+    assert picture.comment == words and picture.others == "coco" and not picture.copies
+    assert [(one.category.name, one.bbox) for one in picture.annotations or () if one.category] == [
+        ("cat", (10, 20, 30, 40))
+    ]
+    assert "1 label, written into EXIF by others (as coco)" in str(shown)
+    assert picture.annotations == xlabel.labels(image)
+
+
+def test_what_is_no_image_is_a_problem(tmp_path: Path) -> None:
+    text = tmp_path / "a.jpg"
+    text.write_text("hello")
+    shown = xlabel.show(text)
+    assert [problem.code for problem in shown.images[0].problems] == ["undecodable"]
+    assert shown.exit_code == 1 and "expected an image" in str(shown)
 
 
 def test_copies_that_disagree_are_a_problem(image: Path) -> None:

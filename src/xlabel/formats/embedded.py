@@ -31,6 +31,8 @@ HOLDS = frozenset(FIELDS) - {"info"}
 
 SIDECAR = ".xlabel"
 """What the name of an image ends with beside which its labels stand, where it cannot hold them."""
+OTHERS = "written by others"
+"""What the origin of a sample names whose labels are others' text in EXIF: coco, labelme or boxes."""
 LOOKED = 300
 """So many images, from all over, tell whether images hold labels."""
 
@@ -109,11 +111,11 @@ class EmbeddedLabels:
             if read is not None:
                 kind, annotations = read
                 joined = tuple(map(self._joined, annotations))
-                return Sample(image=image, annotations=joined, origin={"written by others": kind})
-        return None
+                return Sample(image=image, annotations=joined, origin={OTHERS: kind})
+        return self._beside(image.key, image)
 
     def _beside(self, key: str, image: Image) -> Sample | None:
-        """The labels in the file beside an image that cannot hold them."""
+        """The labels in the file beside an image that cannot hold them, or not so many."""
         try:
             wrapped = payload.unwrap(self.tree.read(key + SIDECAR))
         except FileNotFoundError:

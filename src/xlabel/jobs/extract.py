@@ -7,7 +7,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from xlabel import formats
-from xlabel.errors import CorruptError, InputError
+from xlabel.errors import CorruptError, InputError, why
+from xlabel.formats import embedded
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.images import embedding
 from xlabel.jobs.camera import camera
@@ -43,7 +44,11 @@ def extract(
     {'images': 1, 'annotations': 1, 'categories': 0}
     """
     began = time.perf_counter()
-    formats.split_name(to)  # an unknown name is told before anything is read
+    base, _ = formats.split_name(to)  # an unknown name is told before anything is read
+    if base == embedded.NAME:
+        raise InputError(
+            f"expected a format of label files, got {to!r}: the labels are in the images already"
+        )
     selected = select(images, pattern)
     report = Report(job="extract", problems=selected.problems)
     reader = EmbeddedLabels(Folder(selected.root))
@@ -118,8 +123,11 @@ def _sample(reader: EmbeddedLabels, path: bytes, key: str) -> Sample | None:
             return reader.load(key, image)
         with open(path, "rb") as file:
             return reader.load_from(file.read(), image)
-    except (InputError, OSError) as error:
-        reader.problems.append(Problem(os.fsdecode(path), "unreadable", f"cannot be read: {error}"))
+    except InputError as error:
+        reader.problems.append(Problem(os.fsdecode(path), "unreadable", why(error, key)))
+        return None
+    except OSError as error:
+        reader.problems.append(Problem(os.fsdecode(path), "unreadable", f"cannot be read: {error.strerror}"))
         return None
 
 

@@ -13,7 +13,7 @@ import msgspec
 from xlabel import images
 from xlabel.checks.room import LIMITS
 from xlabel.errors import ExistsError, InputError
-from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
+from xlabel.formats.embedded import OTHERS, SIDECAR, EmbeddedLabels
 from xlabel.images import embedding, exif, xmp
 from xlabel.images.embedding import Found
 from xlabel.jobs.selection import Place, select_all
@@ -62,6 +62,8 @@ class Picture(msgspec.Struct, kw_only=True):
     """A text in the EXIF UserComment that is not ours."""
     annotations: list[Annotation] | None
     """None where the image was never labelled."""
+    others: str | None = None
+    """Where the labels are others' text in EXIF, what it is: coco, labelme or boxes."""
     split: str | None = None
     problems: list[Problem] = msgspec.field(default_factory=list)
 
@@ -82,10 +84,11 @@ class Picture(msgspec.Struct, kw_only=True):
             lines.append(f"  UserComment, not ours: {_short(self.comment, 200)}")
         lines += [f"  problem: {visible(problem.message)}" for problem in self.problems]
         if self.annotations is None:
-            lines.append("  no labels")
+            lines.append("  no labels inside")
         else:
             split = f", split {visible(self.split)}" if self.split else ""
-            lines.append(f"  {counted(len(self.annotations), 'labels')}{split}")
+            others = f", written into EXIF by others (as {self.others})" if self.others else ""
+            lines.append(f"  {counted(len(self.annotations), 'labels')}{split}{others}")
             lines += _table(_rows(self.annotations))
         return "\n".join(lines)
 
@@ -154,10 +157,13 @@ def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Pictur
     except ValueError as error:
         header, found = None, None
         problems.append(Problem(where, "undecodable", str(error)))
+    if header is None and not problems:
+        message = "expected an image, found no kind that xlabel knows; is it one?"
+        problems.append(Problem(where, "undecodable", message))
     width, height = header.displayed if header else (None, None)
     image = Image(key=key, width=width, height=height, orientation=header.orientation if header else 1)
     with open(path, "rb") as file:
-        sample = labels.load_from(file.read(), image) if found is None or found.copies else None
+        sample = labels.load_from(file.read(), image)
     problems += labels.problems
     labels.problems.clear()
     mime = header.mime if header else None
@@ -172,6 +178,7 @@ def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Pictur
         regions=len(_REGION.findall(found.carriers.xmp)) if found and found.carriers.xmp else 0,
         comment=found.foreign if found else None,
         annotations=None if sample is None else list(sample.annotations),
+        others=None if sample is None else (sample.origin or {}).get(OTHERS),
         split=None if sample is None else sample.split,
         problems=problems,
     )
