@@ -182,3 +182,16 @@ def test_a_directory_as_piexif_writes_it_whose_values_begin_at_once_keeps_them()
     foreign = block.replace(PAYLOAD, b"ASCII\0\0\0theirs".ljust(len(PAYLOAD)))
     assert removed(foreign) == foreign
     assert loaded(put(foreign)).get_ifd(EXIF_IFD) == {0x829A: 1 / 250, USER_COMMENT: PAYLOAD}
+
+
+def test_entries_out_of_order_and_twice_stay_as_they_stand() -> None:
+    odd = directory((0x9207, 3, 1, 1), (0x9003, 3, 1, 2), (0x9207, 3, 1, 3), (0xA405, 3, 1, 4))
+    made = put(HEAD + directory((EXIF_IFD, 4, 1, 26)) + odd)
+    (at,) = struct.unpack_from("<I", made, 18)
+    entries = struct.iter_unpack("<HHII", made[at + 2 : at + 62])
+    assert [(tag, value) for tag, _, _, value in entries if tag != USER_COMMENT] == [
+        (0x9207, 1),
+        (0x9003, 2),
+        (0x9207, 3),
+        (0xA405, 4),
+    ]

@@ -2,6 +2,8 @@
 
 import io
 import math
+import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from PIL import Image, ImageEnhance
 from tests.images.jpegs import jpeg, picture, turned
 from xxhash import xxh3_128_hexdigest
 
-from xlabel.images import fingerprint
+from xlabel.images import fingerprint, matching
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -26,7 +28,7 @@ def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
     return Image.fromarray(np.clip(grey + 60, 0, 255).astype(np.uint8)).convert("RGB").resize(size)
 
 
-def saved(image: Image.Image, kind: str = "JPEG", **options: int) -> bytes:
+def saved(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -97,3 +99,13 @@ def test_what_cannot_be_decoded_has_no_fingerprint_of_pixels(data: bytes) -> Non
     for hashed in (fingerprint.pixels, fingerprint.perceptual):
         with pytest.raises(ValueError, match="cannot be decoded"):
             hashed(data)
+
+
+def test_a_broken_later_frame_is_told_as_one_in_the_first() -> None:
+    data = saved(scene(1).quantize(), "GIF", save_all=True, append_images=[scene(2).quantize()])
+    at = data.rindex(struct.pack("<B4H", 0x2C, 0, 0, 320, 240))
+    huge = data[: at + 5] + b"\xff\xff\xff\xff" + data[at + 9 :]
+    for decode in (fingerprint.pixels, matching.decode):
+        assert decode(data)
+        with pytest.raises(ValueError, match="exceeds limit"):
+            decode(huge)

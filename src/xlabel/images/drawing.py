@@ -4,14 +4,14 @@ For a person's eye. Lines and letters grow with the picture, a small picture is 
 is the picture as displayed.
 """
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from colorsys import hls_to_rgb
 from functools import cache
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from xlabel.images import Buffer
+from xlabel.images.pillow import opened
 from xlabel.model import Annotation, Circle, Number, OrientedBox, Points, Polyline
 from xlabel.model.geometry import area_of, bbox_of, decode
 
@@ -42,12 +42,9 @@ FONTS = ("NotoSans-Regular.ttf", "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "w
 
 def displayed(data: Buffer) -> Image.Image:
     """The first picture of an image file as displayed, in RGB; ValueError where Pillow cannot decode it."""
-    try:
-        with Image.open(io.BytesIO(data)) as opened:
-            opened.load()
-            picture = ImageOps.exif_transpose(opened)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the image cannot be decoded: {error}") from None
+    with opened(data) as image:
+        picture = ImageOps.exif_transpose(image)
+        picture.load()
     if picture.mode.startswith(("I", "F")):  # more than eight bits: what is darkest to what is lightest
         low, high = picture.getextrema()
         span = max(1e-9, float(high) - float(low))  # type: ignore[arg-type]

@@ -6,13 +6,14 @@ pixels were compressed anew without loss. The perceptual one is nearly equal for
 many frames of a video: it proposes, and never proves.
 """
 
-import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128
 
 from xlabel import images
 from xlabel.images import Buffer
+from xlabel.images.pillow import opened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +46,14 @@ def pixels(data: Buffer) -> str:
 def turn_of(data: Buffer, digest: str) -> int | None:
     """The EXIF orientation that displays the picture of `digest` like this one, or None where none does.
 
+    ValueError where the file cannot be decoded.
+    """
+    return next((turn for turn, found in turns(data) if found == digest), None)
+
+
+def turns(data: Buffer) -> Iterator[tuple[int, str]]:
+    """The fingerprints of the pictures that an EXIF orientation displays like this one, with it.
+
     Grey that is stored as colour, and opaque colour with an alpha channel, are the same pixels.
     ValueError where the file cannot be decoded.
     """
@@ -52,9 +61,8 @@ def turn_of(data: Buffer, digest: str) -> int | None:
         modes = [None, *_COLOURS] if image.mode in _COLOURS or image.mode == "P" else [None]
         for mode in modes:
             for turn in range(1, 9):
-                if _hashed(image, turn, mode) == digest:
-                    return turn
-    return None
+                if found := _hashed(image, turn, mode):
+                    yield turn, found
 
 
 def perceptual(data: Buffer) -> str:
@@ -83,18 +91,6 @@ def cosines(grey: "NDArray[Any]") -> str:
 def distance(one: str, other: str) -> int:
     """In how many bits two perceptual hashes differ."""
     return (int(one, 16) ^ int(other, 16)).bit_count()
-
-
-def opened(data: Buffer) -> "Image":
-    """An image file with its pixels read by Pillow; ValueError where it cannot decode them."""
-    from PIL import Image
-
-    try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the image cannot be decoded: {error}") from None
-    return image
 
 
 _COLOURS = ("L", "LA", "RGB", "RGBA")

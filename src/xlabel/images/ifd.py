@@ -147,18 +147,21 @@ def pointer(form: Form, tag: int, offset: int) -> bytes:
 def changed(form: Form, data: memoryview, at: int, entries: Mapping[int, bytes | None]) -> bytes:
     """The directory at byte `at` with some entries in place of others of their tags, or of none.
 
-    The directory that follows stays the same; values stay where they are, as offsets do not change.
+    The directory that follows stays the same; values stay where they are, as offsets do not change. Entries
+    that stand out of order, or twice, stay so: readers differ in what they make of these.
     """
     kept, following = raw(form, data, at)
-    found = {tag: one for tag, one in kept if tag not in entries}
-    found |= {tag: one for tag, one in entries.items() if one is not None}
-    return directory_of(form, found, following)
+    found = [(tag, one) for tag, one in kept if tag not in entries]
+    for tag, one in entries.items():
+        if one is not None:
+            place = next((at for at, (other, _) in enumerate(found) if other > tag), len(found))
+            found.insert(place, (tag, one))
+    return _joined(form, [one for _, one in found], following)
 
 
-def directory_of(form: Form, entries: Mapping[int, bytes], following: bytes | None = None) -> bytes:
-    """A directory of these entries, which no other follows if none is given."""
-    parts = [form.number.pack(len(entries)), *(entries[tag] for tag in sorted(entries))]
-    return b"".join(parts) + (following or bytes(form.offset.size))
+def directory_of(form: Form, entries: Mapping[int, bytes]) -> bytes:
+    """A directory of these entries, which no other follows."""
+    return _joined(form, [entries[tag] for tag in sorted(entries)], bytes(form.offset.size))
 
 
 def raw(form: Form, data: memoryview, at: int) -> tuple[list[tuple[int, bytes]], bytes]:
@@ -174,3 +177,7 @@ def raw(form: Form, data: memoryview, at: int) -> tuple[list[tuple[int, bytes]],
     places = range(start, end, size)
     found = [(int.from_bytes(data[one : one + 2], order), bytes(data[one : one + size])) for one in places]
     return found, bytes(data[end : end + form.offset.size])
+
+
+def _joined(form: Form, entries: list[bytes], following: bytes) -> bytes:
+    return form.number.pack(len(entries)) + b"".join(entries) + following

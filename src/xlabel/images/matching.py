@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from xlabel.images import Buffer
+from xlabel.images.pillow import opened
 from xlabel.images.registration import drift
 from xlabel.images.resizing import resized
 from xlabel.model.geometry import TURNS, turned
@@ -94,8 +95,6 @@ def decode(data: Buffer) -> Picture:
     store the same colours differently give the same.
     """
     from PIL import ImageSequence
-
-    from xlabel.images.fingerprint import opened
 
     with opened(data) as image:
         frames = [_plain(frame) for frame in ImageSequence.Iterator(image)]

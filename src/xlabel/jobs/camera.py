@@ -1,9 +1,9 @@
 """What a camera said of a picture: the fields of EXIF, read by Pillow."""
 
-import os
-import warnings
 from math import isfinite
 from typing import Any
+
+from xlabel.images.pillow import reading
 
 IFDS = {"Exif": 0x8769, "GPSInfo": 0x8825, "Interop": 0xA005}
 """The directories of EXIF besides the first, by Pillow's names."""
@@ -23,20 +23,18 @@ def camera(path: bytes) -> dict[str, Any]:
 
     Fractions are numbers, several values a list, bytes that are ASCII text.
     """
-    from PIL import ExifTags, Image, UnidentifiedImageError
+    from PIL import ExifTags
 
     fields: dict[str, Any] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of broken EXIF: what can be read is read
-        try:
-            with Image.open(os.fsdecode(path)) as picture:
-                exif = picture.getexif()
-                parts = [(dict(exif), ExifTags.TAGS)]
-                for name, at in IFDS.items():
-                    tags = ExifTags.GPSTAGS if name == "GPSInfo" else ExifTags.TAGS
-                    parts.append((exif.get_ifd(at), tags))
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            return {}
+    try:
+        with open(path, "rb") as file, reading(file) as picture:
+            exif = picture.getexif()
+            parts = [(dict(exif), ExifTags.TAGS)]
+            for name, at in IFDS.items():
+                tags = ExifTags.GPSTAGS if name == "GPSInfo" else ExifTags.TAGS
+                parts.append((exif.get_ifd(at), tags))
+    except (OSError, ValueError):
+        return {}
     for values, tags in parts:
         for tag, value in values.items():
             name = tags.get(tag, "")

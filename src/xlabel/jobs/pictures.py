@@ -10,6 +10,7 @@ from xlabel.checks.codes import rule
 from xlabel.checks.page import Code, Line, Page, Shown
 from xlabel.errors import InputError
 from xlabel.images import Buffer, header
+from xlabel.images.pillow import reading
 from xlabel.jobs.findings import Findings
 from xlabel.jobs.sets import Set, image_of
 from xlabel.jobs.validation import Validation
@@ -145,10 +146,10 @@ def _hit(finding: Finding, sample: Sample) -> Annotation | None:
 
 def _thumbnail(data: Buffer) -> tuple[int, int, str] | None:
     """Width and height of the displayed image, and a small picture of it as a data URI."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with reading(io.BytesIO(data)) as image:
             image.draft("RGB", (SIDE, SIDE))
             whole = header(data)
             shown = ImageOps.exif_transpose(image)
@@ -156,7 +157,7 @@ def _thumbnail(data: Buffer) -> tuple[int, int, str] | None:
             shown.thumbnail((SIDE, SIDE))
             out = io.BytesIO()
             shown.convert("RGB").save(out, "JPEG", quality=75)
-    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError):
+    except ValueError:
         return None
     return width, height, _uri("jpeg", out.getvalue())
 
