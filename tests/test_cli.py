@@ -178,6 +178,45 @@ def test_bad_input_ends_with_2_says_why_and_makes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            "embed a.jpg b.jpg c.jpg d.jpg e.jpg f.jpg",
+            "expected no more arguments, got 'c.jpg', 'd.jpg', 'e.jpg' and 1 more; put a glob in quotes. "
+            "See xlabel embed --help.",
+        ),
+        ("extract images out.json", "expected --to and its value. See xlabel extract --help."),
+        ("extract images --to coco", "expected DEST, got none. See xlabel extract --help."),
+        (
+            "repair images --form x",
+            "expected --from and its value. Did you mean --from instead of --form? See xlabel repair --help.",
+        ),
+        ("extract no/*.jpg out --to csv", "no: expected a folder of images, found nothing there"),
+        ("show no/a.jpg", "no/a.jpg: expected an image, a folder of images or a glob, found nothing there"),
+        (
+            "validate images --html no/page.html",
+            "no/page.html: the system refused: No such file or directory",
+        ),
+    ],
+)
+def test_a_command_that_is_not_understood_says_what_was_expected(
+    arguments: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(awkward.picture())
+    done = xlabel(*arguments.split(), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"xlabel: {said}\n")
+
+
+@pytest.mark.parametrize(
+    "command", ["embed IMAGES [LABELS]", "show FILES...", "extract IMAGES DEST --to FORMAT"]
+)
+def test_the_usage_of_a_command_names_its_arguments(command: str) -> None:
+    name, _, rest = command.partition(" ")
+    assert xlabel(name, "--help").stdout.startswith(f"Usage: xlabel {name} [OPTIONS] {rest}\n")
+
+
 def test_an_output_that_is_there_ends_with_2_and_stays(pack: Path) -> None:
     before = tree(pack)
     done = xlabel("pack", IMAGES, LABELS, "--output", pack)

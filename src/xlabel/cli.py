@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from xlabel import __version__
 from xlabel.errors import XlabelError
@@ -18,6 +18,8 @@ from xlabel.model.report import visible
 Flag = Parameter(negative="", show_default=False)
 TICK = 0.1
 """Seconds between two looks of the progress bar."""
+NAMED = 3
+"""So many arguments too many are named."""
 OnLoss = Literal["stop", "drop"]
 
 app = App(
@@ -73,7 +75,7 @@ class Putting:
     """Processes to use. If not given: one a core, up to 8, and one for few images."""
 
 
-@app.command
+@app.command(usage="Usage: xlabel pack [OPTIONS] IMAGES [LABELS]")
 def pack(
     images: Path,
     labels: Path | None = None,
@@ -165,7 +167,7 @@ def unpack(
     return _with_progress(job, dir, dest, to=to, on_loss=on_loss, overwrite=overwrite)
 
 
-@app.command
+@app.command(usage="Usage: xlabel convert [OPTIONS] SRC DEST --to FORMAT")
 def convert(
     src: Path,
     dest: Path,
@@ -186,7 +188,7 @@ def convert(
     dest
         Folder or file to write.
     to
-        Format to write: see `xlabel formats`.
+        Format to write: coco, yolo, voc, labelme, csv, json and others, see `xlabel formats`.
     from_
         Format to read. Found out by content if not given.
     images
@@ -201,7 +203,7 @@ def convert(
     return job(src, dest, to=to, format=from_, images=images, on_loss=on_loss, overwrite=overwrite)
 
 
-@app.command
+@app.command(usage="Usage: xlabel embed [OPTIONS] IMAGES [LABELS]")
 def embed(
     images: Path,
     labels: Path | None = None,
@@ -248,7 +250,7 @@ def embed(
     )
 
 
-@app.command
+@app.command(usage="Usage: xlabel extract [OPTIONS] IMAGES DEST --to FORMAT")
 def extract(
     images: Path,
     dest: Path,
@@ -261,7 +263,7 @@ def extract(
     overwrite: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
 ) -> Any:
-    """Write the labels that image files hold in any format.
+    """Write the labels inside image files as label files of any format.
 
     Parameters
     ----------
@@ -270,7 +272,7 @@ def extract(
     dest
         Folder or file to write.
     to
-        Format to write: see `xlabel formats`.
+        Format to write: coco, yolo, voc, labelme, csv, json and others, see `xlabel formats`.
     exif
         What the camera said too: columns exif_Make and the like in CSV, an object elsewhere.
     pattern
@@ -297,13 +299,13 @@ def extract(
     )
 
 
-@app.command
+@app.command(usage="Usage: xlabel show [OPTIONS] FILES...")
 def show(
     *files: Path,
     draw: Path | None = None,
     overwrite: Annotated[bool, Flag] = False,
 ) -> Any:
-    """Print the labels of images, and where in the files they were found.
+    """Print the labels inside images and where in the files they are, or draw them.
 
     Parameters
     ----------
@@ -319,7 +321,7 @@ def show(
     return job(files, draw=draw, overwrite=overwrite)
 
 
-@app.command
+@app.command(usage="Usage: xlabel strip [OPTIONS] IMAGES...")
 def strip(
     *images: Path,
     pattern: str | None = None,
@@ -347,7 +349,7 @@ def strip(
     return _with_progress(job, images, pattern=pattern, keep_time=keep_time, dry_run=dry_run, workers=workers)
 
 
-@app.command
+@app.command(usage="Usage: xlabel repair [OPTIONS] IMAGES --from PATH")
 def repair(
     images: Path,
     /,
@@ -392,7 +394,7 @@ def repair(
     )
 
 
-@app.command
+@app.command(usage="Usage: xlabel validate [OPTIONS] SOURCE [LABELS]")
 def validate(
     source: Path,
     labels: Path | None = None,
@@ -454,13 +456,14 @@ def _launch(
     try:
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _fail(str(error) + " See xlabel --help.", 2, json)
+        return _fail(_misread(error), 2, json)
     except XlabelError as error:
         return _fail(str(error), error.exit_code, json, getattr(error, "losses", None))
     except BrokenPipeError:
         raise
     except OSError as error:
-        return _fail(f"the system refused: {error}", 2, json)
+        place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return _fail(f"{place}the system refused: {error.strerror or error}", 2, json)
     except KeyboardInterrupt:
         return _fail("interrupted; no file is half written", 130, json)
     if result is None:
@@ -482,7 +485,7 @@ def main() -> None:
         code = app.meta(exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except CycloptsError as error:
-        code = _fail(str(error) + " See xlabel --help.", 2, False)
+        code = _fail(_misread(error), 2, False)
     except KeyboardInterrupt:
         code = _fail("interrupted", 130, False)
     except OSError as error:  # of standard output: a closed pipe, a full disk
@@ -494,6 +497,22 @@ def main() -> None:
 def _print(result: Any, json: bool) -> None:
     if json and hasattr(result, "json"):
         sys.stdout.writelines(result.json())
+def _misread(error: CycloptsError) -> str:
+    """What is wrong with a command line, and where to read on."""
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        more = error.unused_tokens
+        some = ", ".join(map(repr, more[:NAMED])) + (f" and {len(more) - NAMED:,} more" * (len(more) > NAMED))
+        what = f"expected no more arguments, got {some}; put a glob in quotes."
+    elif isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.argument.name
+        what = f"expected {name} and its value." if name.startswith("-") else f"expected {name}, got none."
+        _, mean, other = str(error).partition(" Did you mean")
+        what += mean + other
+    else:
+        what = str(error)
+    return f"{what} See {' '.join(('xlabel', *(error.command_chain or ())))} --help."
+
+
     elif json:
         import msgspec
 

@@ -39,6 +39,8 @@ def select(place: Place, pattern: str | None = None) -> Scan:
         raise InputError(f"{path}: expected an image, a folder of images or a glob, found nothing there")
     if not os.path.exists(path) and MAGIC.intersection(path):
         root, pattern = _split(path)
+        if not os.path.isdir(root):
+            raise InputError(f"{root}: expected a folder of images, found nothing there")
         found = scan(root, pattern)
         if "/" not in pattern:
             found = _at_top(found)
