@@ -494,9 +494,6 @@ def main() -> None:
     sys.exit(code or 0)
 
 
-def _print(result: Any, json: bool) -> None:
-    if json and hasattr(result, "json"):
-        sys.stdout.writelines(result.json())
 def _misread(error: CycloptsError) -> str:
     """What is wrong with a command line, and where to read on."""
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
@@ -513,6 +510,9 @@ def _misread(error: CycloptsError) -> str:
     return f"{what} See {' '.join(('xlabel', *(error.command_chain or ())))} --help."
 
 
+def _print(result: Any, json: bool) -> None:
+    if json and hasattr(result, "json"):
+        sys.stdout.writelines(result.json())
     elif json:
         import msgspec
 
