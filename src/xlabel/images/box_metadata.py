@@ -49,7 +49,7 @@ def block(data: memoryview, found: Iterable[Box], homes: Iterable[Home]) -> memo
 def preferred(comments: list[tuple[bytes, str]], texts: list[bytes]) -> Carriers:
     """Of what several boxes or items hold: ours, else the first."""
     comments = [one for one in comments if exif.ours(one) is not None] or comments
-    texts = [one for one in texts if xmp.NAMESPACE.encode() in one] or texts
+    texts = [one for one in texts if xmp.has_ours(one)] or texts
     return Carriers(comments[0] if comments else None, texts[0] if texts else None)
 
 

@@ -5,7 +5,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from xlabel.images import ShortError, unpack
-from xlabel.images.splice import Edit
+from xlabel.images.splice import Edit, growth
 
 MAX_SIZE = (1 << 32) - 1
 """Bytes of a box whose size has 32 bits."""
@@ -93,7 +93,7 @@ def head(kind: bytes, size: int) -> bytes:
 
 def resized(data: memoryview, box: Box, inner: list[Edit]) -> list[Edit]:
     """Edits of a box's content, with its size made right. One that went on to the end gets a size."""
-    size = box.end - box.at + sum(len(edit.data) - (edit.stop - edit.start) for edit in inner)
+    size = box.end - box.at + growth(inner)
     (stated,) = _SIZE.unpack_from(data, box.at)
     if stated == 1:
         return [Edit(box.at + 8, box.at + 16, _LARGE.pack(size)), *inner]

@@ -74,16 +74,14 @@ def get(data: Buffer) -> Found:
 
     Raises ShortError where more of the file is needed, ValueError where it is no image that holds labels.
     """
-    container = support(data)
-    if container is None:
-        raise ValueError("no container that xlabel reads labels from")
+    container = _supported(data)
     with memoryview(data) as view:
         carriers = container.find(view)
     copies: list[Copy] = []
     if (text := exif.ours(carriers.comment)) is not None:
         copies.append(_copy("exif", text))
     for name, packet in (("xmp", carriers.xmp), ("extended xmp", carriers.extended)):
-        if packet is None or xmp.NAMESPACE.encode() not in packet:
+        if packet is None or not xmp.has_ours(packet):
             continue
         try:
             held = xmp.document(packet)
@@ -100,9 +98,7 @@ def others(data: Buffer) -> list[str]:
 
     Raises as `get` does.
     """
-    container = support(data)
-    if container is None:
-        raise ValueError("no container that xlabel reads labels from")
+    container = _supported(data)
     with memoryview(data) as view:
         block = container.block(view)
         try:
@@ -119,9 +115,7 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
     whether it may. Each carrier that holds the document takes it plain, else packed, else not at all. Raises
     ValueError with the numbers of bytes where no carrier takes it.
     """
-    container = support(data)
-    if container is None:
-        raise ValueError("no container that labels can be put into")
+    container = _supported(data)
     plan = dict.fromkeys(container.DOCUMENT_IN, "plain")
     ours = xmp.Ours(regions, faces)
     packing = payload.Packing()
@@ -186,15 +180,20 @@ def restore(data: Buffer, wrapped: Wrapped) -> list[Buffer] | None:
 
 def remove(data: Buffer) -> list[Buffer]:
     """The pieces of a file without what is ours, where its original bytes cannot be proved."""
-    container = support(data)
-    if container is None:
-        raise ValueError("no container that xlabel reads labels from")
+    container = _supported(data)
     with memoryview(data) as view:
         edits = container.removal(view)
     return splice.apply(data, edits)
 
 
 _OTHERS = [tags.NAMES[name] for name in ("UserComment", "ImageDescription", "XPComment")]
+
+
+def _supported(data: Buffer) -> images.Carrying:
+    container = support(data)
+    if container is None:
+        raise ValueError("no container that xlabel reads labels from")
+    return container
 
 
 def _copy(carrier: str, text: bytes) -> Copy:

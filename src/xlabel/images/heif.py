@@ -72,14 +72,13 @@ def find(data: memoryview) -> Carriers:
     comments, texts = [], []
     for item, content in _metadata(data, meta):
         if item.kind == b"Exif":
-            view = memoryview(content)
-            comment = exif.comment(view[box_metadata.block_at(view, 0, len(view)) :])
+            comment = exif.comment(memoryview(content)[_block_at(content) :])
             comments += [] if comment is None else [comment]
         elif not item.encoding:
             texts.append(content)
     texts += (bytes(data[start : box.end]) for box, start in box_metadata.places(data, found, XMP))
     carriers = box_metadata.preferred(comments, texts)
-    complete = exif.ours(carriers.comment) and xmp.NAMESPACE.encode() in (carriers.xmp or b"")
+    complete = exif.ours(carriers.comment) and xmp.has_ours(carriers.xmp)
     if missing and not complete:
         raise missing
     return carriers
@@ -90,8 +89,7 @@ def block(data: memoryview) -> memoryview | None:
     meta = heif_items.read(data, boxes.listed(data))
     for item, content in _metadata(data, meta):
         if item.kind == b"Exif":
-            view = memoryview(content)
-            return view[box_metadata.block_at(view, 0, len(view)) :]
+            return memoryview(content)[_block_at(content) :]
     return None
 
 
@@ -325,12 +323,16 @@ def _exif_of(data: memoryview, meta: Meta, comment: bytes | Text | None) -> tupl
         return None, None
     for item, content in _metadata(data, meta):
         if item.kind == b"Exif":
-            view = memoryview(content)
-            at = box_metadata.block_at(view, 0, len(view))
-            inner = merging.exif_edits(view[at:], comment)
-            return item, content[:at] + b"".join(apply(view[at:], inner))
+            at = _block_at(content)
+            block = memoryview(content)[at:]
+            return item, content[:at] + b"".join(apply(block, merging.exif_edits(block, comment)))
     emptied = (item for item in meta.items if item.kind == b"Exif" and _emptied(meta, item))
     return next(emptied, None), bytes(4) + exif.fresh(comment, box_metadata.size(data))
+
+
+def _block_at(content: bytes) -> int:
+    """Where the EXIF block begins in an item's data."""
+    return box_metadata.block_at(memoryview(content), 0, len(content))
 
 
 def _xmp_of(
@@ -364,9 +366,8 @@ def _in_box(data: memoryview, found: list[boxes.Box], parts: Parts, why: ValueEr
 def _without(item: Item, content: bytes) -> bytes | None:
     """An item's data without what is ours, as long as it was; None where nothing else is in it."""
     if item.kind == b"Exif":
-        view = memoryview(content)
-        at = box_metadata.block_at(view, 0, len(view))
-        block = merging.without_comment(view[at:])
+        at = _block_at(content)
+        block = merging.without_comment(memoryview(content)[at:])
         return None if block is None else (content[:at] + block).ljust(len(content), b"\0")
     kept = content if item.encoding else merging.without_ours(content)
     return None if kept is None else kept.ljust(len(content))

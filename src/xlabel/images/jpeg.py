@@ -5,7 +5,7 @@ ITU-T T.81, B.1 and B.2; CIPA DC-008 (Exif), 4.7; XMP Specification Part 3, 1.1.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from xlabel.images import (
     unpack,
     xmp,
 )
-from xlabel.images.splice import Edit, joined, moved
+from xlabel.images.splice import Edit, growth, joined, moved
 
 MIME = "image/jpeg"
 DOCUMENT_IN = ("exif", "text")
@@ -147,9 +147,9 @@ def removal(data: memoryview) -> list[Edit]:
     for at, end in layout.xmp:
         start = at + 4 + len(XMP)
         packet = bytes(data[start:end])
-        if xmp.NAMESPACE.encode() in packet:
+        if xmp.has_ours(packet):
             found = _extended(packet, [data[a + 39 : e] for a, e in layout.extensions])
-            if found is not None and xmp.NAMESPACE.encode() in found:
+            if xmp.has_ours(found):
                 guid = xmp.extension(packet)
             inner = xmp.removal(packet, guid)
             changes += [Edit(at, end, b"")] if inner is None else _resized(data, at, start, inner, "xmp")
@@ -271,15 +271,10 @@ def _resized(
 ) -> list[Edit]:
     """Edits of a segment's content, which begins at byte `start`, with its length made right."""
     (length,) = _LENGTH.unpack_from(data, at + 2)
-    length += _growth(inner)
+    length += growth(inner)
     if length - 2 > most:
         raise NoRoomError(carrier, f"a segment of {length - 2:,} bytes, a JPEG's holds {most:,}")
     return [Edit(at + 2, at + 4, _LENGTH.pack(length)), *moved(inner, start)]
-
-
-def _growth(changes: Iterable[Edit]) -> int:
-    """By how many bytes edits make what they change longer."""
-    return sum(len(edit.data) - (edit.stop - edit.start) for edit in changes)
 
 
 def _extended(packet: bytes | None, segments: list[memoryview]) -> bytes | None:
@@ -336,11 +331,11 @@ def _with_mpf(data: memoryview, layout: _Layout, changes: list[Edit]) -> list[Ed
     for entry in range(fields[_MP_ENTRY].at, fields[_MP_ENTRY].at + len(entries) - 15, 16):
         size, offset = Struct(form.order + "II").unpack_from(block, entry + 4)
         if not offset:
-            shift, place, value = _growth(changes), zero + entry + 4, size
+            shift, place, value = growth(changes), zero + entry + 4, size
         else:
             behind = (edit for edit in changes if end <= edit.start <= zero + offset)
-            shift, place, value = _growth(behind), zero + entry + 8, offset
-        if shift and 0 < value + shift <= len(data) + _growth(changes):
+            shift, place, value = growth(behind), zero + entry + 8, offset
+        if shift and 0 < value + shift <= len(data) + growth(changes):
             patches.append(Edit(place, place + 4, form.offset.pack(value + shift)))
     return joined([*changes, *patches])
 

@@ -40,7 +40,7 @@ def without_comment(content: memoryview) -> bytes | None:
 
 def without_ours(packet: bytes) -> bytes | None:
     """A packet without what is ours, the same where it has nothing; None where nothing else is left."""
-    if xmp.NAMESPACE.encode() not in packet:
+    if not xmp.has_ours(packet):
         return packet
     inner = xmp.removal(packet)
     return None if inner is None else b"".join(apply(packet, inner))

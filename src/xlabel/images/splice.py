@@ -104,6 +104,11 @@ def joined(edits: Iterable[Edit]) -> list[Edit]:
     return done
 
 
+def growth(edits: Iterable[Edit]) -> int:
+    """By how many bytes edits make longer what they change."""
+    return sum(len(data) - (stop - start) for start, stop, data in edits)
+
+
 def moved(edits: Iterable[Edit], by: int) -> list[Edit]:
     """Edits of a part that begins at byte `by` of a whole, as edits of the whole."""
     return [Edit(start + by, stop + by, data) for start, stop, data in edits]

@@ -6,11 +6,10 @@ strips and tiles stay where they are.
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 from struct import error as StructError
 
-from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, exif, ifd, unpack, xmp
-from xlabel.images.splice import Edit, apply
+from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, exif, ifd, merging, unpack, xmp
+from xlabel.images.splice import Edit, apply, joined
 
 MIME = "image/tiff"
 DOCUMENT_IN = ("exif", "xmp")
@@ -72,7 +71,8 @@ def edits(data: memoryview, parts: Parts) -> list[Edit]:
     packet = None
     if parts.ours is not None:
         there = find(data).xmp
-        packet = xmp.packet(parts.ours) if there is None else _merged(there, parts.ours)
+        ours = parts.ours
+        packet = xmp.packet(ours) if there is None else b"".join(apply(there, merging.xmp_edits(there, ours)))
     try:
         changes = exif.edits(data, parts.comment, packet)
     except (StructError, OverflowError):
@@ -98,7 +98,7 @@ def removal(data: memoryview) -> list[Edit]:
     changes: list[Edit] = []
     if exif.ours(carriers.comment) is not None:
         tags.add(exif.USER_COMMENT)
-    if carriers.xmp is not None and xmp.NAMESPACE.encode() in carriers.xmp:
+    if carriers.xmp is not None and xmp.has_ours(carriers.xmp):
         inner = xmp.removal(carriers.xmp)
         if inner is None:
             tags.add(exif.XMP)
@@ -109,11 +109,7 @@ def removal(data: memoryview) -> list[Edit]:
             changes += (Edit(at + e.start, at + e.stop, b" " * (e.stop - e.start)) for e in inner)
     if tags:
         changes += exif.removal(data, frozenset(tags)) or ()
-    changes.sort()
-    for before, after in pairwise(changes):
-        if after.start < before.stop:
-            raise ValueError(f"two values share the bytes from {after.start} to {before.stop}")
-    return changes
+    return joined(changes)
 
 
 def stream(data: memoryview) -> Iterator[tuple[int, int]]:
@@ -192,13 +188,6 @@ def _refuse_odd(data: memoryview) -> None:
         (at,) = unpack(form.offset, data, following)
     if at == first:
         raise ValueError("its last directory names the first one as the next")
-
-
-def _merged(packet: bytes, ours: xmp.Ours) -> bytes:
-    try:
-        return b"".join(apply(packet, xmp.edits(packet, ours)))
-    except ValueError as error:
-        raise NoRoomError("xmp", f"the file's XMP is left alone: {error}") from None
 
 
 def _pictures(form: ifd.Form, data: memoryview) -> Iterator[tuple[int, ifd.Fields]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, exif, merging, unpack, xmp
-from xlabel.images.splice import Edit, joined, moved
+from xlabel.images.splice import Edit, growth, joined, moved
 
 MIME = "image/webp"
 DOCUMENT_IN = ("exif", "xmp")
@@ -248,7 +248,7 @@ def _new(at: int, kind: bytes, content: bytes) -> Edit:
 def _changed(data: memoryview, chunk: _Chunk, inner: list[Edit]) -> list[Edit]:
     """The edits of a chunk's content, and those of its length and its padding."""
     kind, at, end = chunk
-    size = end - at - 8 + _growth(inner)
+    size = end - at - 8 + growth(inner)
     _fits(size, kind)
     length, padding = Edit(at + 4, at + 8, _LONG.pack(size)), Edit(end, _past(chunk), bytes(size % 2))
     return [length, *moved(inner, at + 8), padding]
@@ -256,12 +256,8 @@ def _changed(data: memoryview, chunk: _Chunk, inner: list[Edit]) -> list[Edit]:
 
 def _with_length(data: memoryview, changes: list[Edit]) -> list[Edit]:
     """The edits, and the one that makes the RIFF header's length right."""
-    size = _end(data) - 8 + _growth(changes)
+    size = _end(data) - 8 + growth(changes)
     return joined([Edit(4, 8, _LONG.pack(size)), *changes])
-
-
-def _growth(edits: list[Edit]) -> int:
-    return sum(len(edit.data) - (edit.stop - edit.start) for edit in edits)
 
 
 def _fits(size: int, kind: bytes) -> None:

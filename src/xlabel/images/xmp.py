@@ -78,6 +78,11 @@ def edits(packet: bytes, ours: Ours) -> list[Edit]:
     return sorted(found)
 
 
+def has_ours(packet: bytes | None) -> bool:
+    """Whether a packet names our namespace, without which nothing in it is ours."""
+    return packet is not None and NAMESPACE.encode() in packet
+
+
 def document(packet: bytes) -> bytes | None:
     """Our document in a packet, or None."""
     if b":Document" not in packet:
