@@ -1,8 +1,7 @@
 """What is validated: images with their labels, in files or in a bundle, or labels alone."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -18,10 +17,10 @@ from xlabel.jobs import labels as labelling
 from xlabel.jobs.binding import beside, stored
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.jobs.labels import Found
+from xlabel.jobs.numbered import Files, Frames
 from xlabel.jobs.selection import select
 from xlabel.model import Image, Problem, Sample
 from xlabel.model.document import Document
-from xlabel.stores import rewrite
 from xlabel.stores.local import Folder, Scan, scan
 
 T = TypeVar("T")
@@ -168,34 +167,16 @@ def _of_files(selected: Scan, found: Found, whole: bool) -> Subject:
     )
 
 
-class FileSet:
+class FileSet(Files):
     """Image files with the labels inside or beside them, or given."""
 
     def __init__(self, selected: Scan, found: Found) -> None:
-        self._selected = selected
-        self._root = os.fsencode(selected.root) + b"/"
-        self._found = found
+        super().__init__(selected)
         self._labels = found.labels
         self._other = found.inside if isinstance(found.inside, EmbeddedLabels) else None
 
-    def __len__(self) -> int:
-        return len(self._selected.keys)
-
-    def key(self, number: int) -> str:
-        return self._selected.keys[number]
-
-    def where(self, number: int) -> str:
-        return f"{self._selected.root}/{self.key(number)}"
-
-    @contextmanager
-    def opened(self, number: int) -> Iterator[Buffer]:
-        (name,) = self._selected.keys.raw(number, number + 1)
-        with rewrite.opened(self._root + name) as (data, _):
-            yield data
-
     def held(self, number: int, data: Buffer) -> Document | None:
-        (name,) = self._selected.keys.raw(number, number + 1)
-        return stored(data) or beside(self._root + name)
+        return stored(data) or beside(self.path(number))
 
     def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
         return labelling.load(self._labels, image, data)
@@ -210,25 +191,8 @@ class FileSet:
         return [*_taken(self._labels), *(_taken(self._other) if self._other else ())]
 
 
-class BundleSet:
+class BundleSet(Frames):
     """The frames of a bundle with the labels of its annotation file, or those inside the images."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._inside = EmbeddedLabels(_Nowhere(str(bundle.media)))
-
-    def __len__(self) -> int:
-        return len(self._bundle)
-
-    def key(self, number: int) -> str:
-        return self._bundle.keys[number]
-
-    def where(self, number: int) -> str:
-        return f"{self._bundle.media}/{self.key(number)}"
-
-    @contextmanager
-    def opened(self, number: int) -> Iterator[Buffer]:
-        yield self._bundle.image_bytes(number)
 
     def held(self, number: int, data: Buffer) -> Document | None:
         return stored(data)
@@ -263,22 +227,6 @@ def path_of(labels: Labels, image: Image) -> str | None:
     if isinstance(labels, FileLabels):
         return None if ref is None else labels.where(str(ref))
     return labels.where if isinstance(labels, DocumentLabels) else None
-
-
-class _Nowhere:
-    """The tree of images in a bundle, beside which no files lie."""
-
-    files: tuple[str, ...] = ()
-    pictures: tuple[str, ...] = ()
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-
-    def read(self, path: str) -> bytes:
-        raise FileNotFoundError(path)
-
-    def look(self, path: str, read: Callable[[Buffer], T]) -> T:
-        raise FileNotFoundError(path)
 
 
 def _taken(labels: Labels) -> list[Problem]:
