@@ -54,6 +54,8 @@ class Making:
     """Frames a second when the .mp4 is played."""
     plain: Annotated[bool, Flag] = False
     """No ZIP face on the .mp4; equal files are then stored once."""
+    fingerprint: Literal["pixels"] | None = None
+    """Decode the images and note fingerprints of them: xlabel repair then needs only the annotation file."""
     workers: int | None = None
     """Processes to use. If not given: one a core, up to 8, and one for few images. The result is the same."""
 
@@ -119,6 +121,7 @@ def pack(
         skip_missing_images=choice.skip_missing_images,
         fps=making.fps,
         plain=making.plain,
+        fingerprint=making.fingerprint,
         workers=making.workers,
     )
 
@@ -474,6 +477,7 @@ def _launch(
 
 def main() -> None:
     """Entry point of the command."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy starts threads for what nothing here needs
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in ("stdout", "stderr"):  # a stream may be closed, and need not know every character
         stream = getattr(sys, name)

@@ -537,8 +537,8 @@ def test_a_large_file_that_changes_between_hashing_and_copying_leaves_what_was_t
     victim = fresh[0] / "b/0001.jpg"
     real = frames._read_large
 
-    def read(fd: int, size: int) -> Any:
-        found = real(fd, size)
+    def read(fd: int, size: int, pixels: bool) -> Any:
+        found = real(fd, size, pixels)
         if os.fstat(fd).st_ino == inode:
             if change == "overwritten":
                 victim.write_bytes(bytes(size))

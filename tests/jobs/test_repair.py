@@ -87,6 +87,58 @@ def test_an_annotation_file_alone_knows_images_by_their_bytes(folder: Path, tmp_
     assert near(box_in(work / "z.jpg"), seen(work / "z.jpg"))
 
 
+@pytest.fixture
+def noted(folder: Path) -> Path:
+    """An annotation file with fingerprints, and no bundle beside it."""
+    pack = folder.parent / "noted"
+    xlabel.pack(folder, output=pack, fingerprint="pixels")
+    (pack / "media_bundle.mp4").unlink()
+    return pack / "unified_annotation.json"
+
+
+def test_an_annotation_file_with_fingerprints_knows_images_by_their_data_and_their_pixels(
+    noted: Path, folder: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    strip(folder / "0.jpg", work / "by its data.jpg")
+    strip(folder / "1.jpg", work / "by its pixels.jpg", "-progressive")
+    with Image.open(folder / "2.jpg") as image:
+        image.save(work / "lossless.png")
+        image.transpose(Image.Transpose.ROTATE_90).save(work / "turned.png")
+        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(work / "flipped.webp", lossless=True)
+    report = xlabel.repair(work, noted)
+    assert report.done == {"images": 5, "restored": 5} and not report.proposals, str(report)
+    for path in work.iterdir():
+        assert near(box_in(path), seen(path))
+
+
+def test_by_perceptual_fingerprints_alone_labels_are_proposed_and_nothing_is_written(
+    noted: Path, folder: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    with Image.open(folder / "3.jpg") as image:
+        image.save(work / "3.jpg", quality=40, comment=b"")
+        image.resize((200, 150)).save(work / "small.jpg", quality=90, comment=b"")
+    before = {path: path.read_bytes() for path in work.iterdir()}
+    report = xlabel.repair(work, noted)
+    assert report.done == {"images": 2, "proposed": 2}, str(report)
+    assert {proposal.source for proposal in report.proposals} <= {f"{seed}.jpg" for seed in range(4)}
+    assert {path: path.read_bytes() for path in work.iterdir()} == before
+
+
+def test_labels_inside_follow_their_picture_by_the_fingerprints_in_an_annotation_file(
+    noted: Path, folder: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    run(tool("convert"), folder / "1.jpg", "-flop", work / "flipped.png")
+    run(tool("convert"), folder / "2.jpg", "-quality", "50", work / "2.jpg")
+    report = xlabel.repair(work, noted)
+    assert report.done == {"images": 2, "carried over": 1, "proposed": 1}, str(report)
+    assert near(box_in(work / "flipped.png"), seen(work / "flipped.png"))
+
+
 @pytest.mark.parametrize(
     "options",
     [

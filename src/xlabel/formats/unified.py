@@ -6,6 +6,7 @@ in the objects `xlabel` of images and annotations, and of the whole, which is th
 """
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ from xlabel.model.manifest import VERSION, Frame
 PLACED = ("frame_index", "offset", "size", "sha256")
 """What an image's record says of its place in the bundle."""
 
+_DIGITS = {"stream": 32, "pixels": 32, "perceptual": 64}
+"""Of the fingerprints of an image, docs/embedding_spec.md."""
 _OURS = frozenset({"pack_id", "bundle", "frames"})
 
 _encoder = msgspec.json.Encoder()
@@ -53,6 +56,8 @@ class Unified(Struct):
     """Samples in the order of the file."""
     frames: list[Frame] | None
     """Where each image lies in the bundle; None where the file does not say it of all of them."""
+    prints: list[dict[str, str]]
+    """The fingerprints of each image, by their names, as far as the file has them."""
     section: dict[str, Any]
     """The file's own object `xlabel`."""
     unmatched: list[Sample]
@@ -102,9 +107,11 @@ def tail(
     return b",\n".join(parts) + b"}\n"
 
 
-def image_record(sample: Sample, image_id: int | str, frame: Frame | None) -> bytes:
-    """The record of an image, with its place in the bundle where it has one."""
-    return _encoder.encode(_image_record(sample, image_id, frame))
+def image_record(
+    sample: Sample, image_id: int | str, frame: Frame | None, prints: Mapping[str, str] | None = None
+) -> bytes:
+    """The record of an image, with its place in the bundle and its fingerprints where it has some."""
+    return _encoder.encode(_image_record(sample, image_id, frame, prints))
 
 
 def annotation_records(
@@ -152,7 +159,7 @@ def read(data: bytes, where: str) -> Unified:
     section = _section(top["xlabel"], where)
     lists = {key: _list(top, key, where) for key in LISTS}
     categories = read_categories(state, file, lists["categories"])
-    samples, frames, index = _images(state, file, lists["images"])
+    samples, frames, prints, index = _images(state, file, lists["images"])
     groups: list[list[Annotation]] = [[] for _ in samples]
     _annotations(state, file, lists["annotations"], index, categories, groups)
     samples = [
@@ -170,7 +177,7 @@ def read(data: bytes, where: str) -> Unified:
         section["unmatched"] = unmatched
     origin = _origin(state, section.get("origin"))
     dataset = Dataset(samples=samples, categories=state.categories, extra=extra or None, origin=origin)
-    return Unified(dataset, frames, section, unmatched, state.problems)
+    return Unified(dataset, frames, prints, section, unmatched, state.problems)
 
 
 def _lines(records: Iterable[Any]) -> bytes:
@@ -178,7 +185,9 @@ def _lines(records: Iterable[Any]) -> bytes:
     return _encoder.encode_lines(records)[:-1].replace(b"\n", b",\n")
 
 
-def _image_record(sample: Sample, image_id: Any, frame: Frame | None) -> dict[str, Any]:
+def _image_record(
+    sample: Sample, image_id: Any, frame: Frame | None, prints: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     image = sample.image
     record: dict[str, Any] = {"id": image_id, "file_name": image.key}
     if frame is not None or image.width is not None:
@@ -199,6 +208,7 @@ def _image_record(sample: Sample, image_id: Any, frame: Frame | None) -> dict[st
             said["name_bytes"] = frame.name_bytes
         if frame.placeholder:
             said["placeholder"] = True
+    said |= prints or {}
     if image.orientation != 1:
         said["orientation"] = image.orientation
     if image.id is None:
@@ -278,10 +288,11 @@ def _list(top: Mapping[str, Raw], key: str, where: str) -> list[Raw]:
 
 def _images(
     state: Reading, file: File, raws: list[Raw]
-) -> tuple[list[Sample], list[Frame] | None, dict[Any, int]]:
-    """The images, their frames, and their positions by the ids that the file gives them."""
+) -> tuple[list[Sample], list[Frame] | None, list[dict[str, str]], dict[Any, int]]:
+    """The images, their frames and fingerprints, and their positions by the ids that the file gives them."""
     samples: list[Sample] = []
     frames: list[Frame | None] = []
+    prints: list[dict[str, str]] = []
     index: dict[Any, int] = {}
     for at, raw in enumerate(raws):
         found = object_at(state, file, "images", at, raw)
@@ -294,8 +305,19 @@ def _images(
             index.setdefault(found["id"], len(samples))
         samples.append(sample)
         frames.append(_frame(found, sample.image))
+        prints.append(_prints(found))
     every = [frame for frame in frames if frame is not None]
-    return samples, every if every and len(every) == len(frames) else None, index
+    return samples, every if every and len(every) == len(frames) else None, prints, index
+
+
+def _prints(found: dict[str, Any]) -> dict[str, str]:
+    said = found.get("xlabel")
+    given = said if isinstance(said, dict) else {}
+    return {
+        name: text
+        for name, digits in _DIGITS.items()
+        if isinstance(text := given.get(name), str) and re.fullmatch(f"[0-9a-f]{{{digits}}}", text)
+    }
 
 
 def _sample(found: dict[str, Any]) -> tuple[Sample, list[tuple[str, str]]]:

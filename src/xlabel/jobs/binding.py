@@ -161,18 +161,22 @@ def _labelled(data: Buffer, header: Header, held: Document, source: Known | None
     paired = source.of_stream(picture.stream)
     pairs = (source.picture(number) for number in paired)
     match = next((made for pair in pairs if pair and (made := matching.match(pair, target))), None)
+    printed = source.of_fingerprint(data)
+    if match is None and (turn := next((printed[number] for number in paired if number in printed), None)):
+        match = Match(EXACT, turn)
     if match is None or match.proof not in PROVED:
         found = [_Candidate(number, Match(EXACT)) for number in source.of_stream(stream)]
+        found = found or [_Candidate(number, Match(EXACT, turn)) for number, turn in printed.items()]
         found = found or _proved(_candidates(source, target, key))
         if found:
             return _elsewhere(source, found, was, now, paired)
     if match is not None:
         return _verdict(STALE, was, now, match)
-    if paired:
+    if paired and source.has_pictures:
         name = source.name(paired[0])
         what = f"shows something else than {name}, which was labelled: changed much, or another picture"
         return Verdict(state=STALE, kind="changed", what=what)
-    return _guess(was, now, target, picture.perceptual)
+    return _guess(was, now, target, picture.perceptual or next(filter(None, map(source.look, paired)), None))
 
 
 def _elsewhere(source: Known, found: list[_Candidate], was: Frame, now: Frame, paired: list[int]) -> Verdict:
@@ -197,13 +201,15 @@ def _unlabelled(data: Buffer, header: Header, source: Known | None, key: str) ->
     now = Frame(*header.displayed, header.orientation)
     found = [_Candidate(number, Match(EXACT)) for number in source.of_stream(_stream(data))]
     found = found or [_Candidate(number, Match(EXACT)) for number in source.of_bytes(data)]
-    if not found and source.has_pictures:
+    if not found and source.has_pixels:
         try:
             target = matching.decode(data)
+            found = [_Candidate(n, Match(EXACT, turn)) for n, turn in source.of_fingerprint(data).items()]
         except ValueError as error:
             return _namesake(source, key, str(error)) or never
-        candidates = _candidates(source, target, key)
-        found = _proved(candidates) or candidates
+        if not found:
+            candidates = _candidates(source, target, key)
+            found = _proved(candidates) or candidates
     if not any(source.labelled(candidate.number) for candidate in found):
         return never
     namesakes = source.of_name(key)
@@ -229,9 +235,12 @@ def _candidates(source: Known, target: Picture, key: str) -> list[_Candidate]:
     found = []
     namesakes = source.of_name(key)
     for number in dict.fromkeys([*namesakes, *source.alike(target)]):
-        origin = source.picture(number)
-        how = matching.match if number in namesakes else matching.whole
-        match = how(origin, target) if origin else None
+        if look := source.look(number):
+            match = _by_looks(look, _frame_of(source.sample(number), None, Frame(*target.size, 1)), target)
+        else:
+            origin = source.picture(number)
+            how = matching.match if number in namesakes else matching.whole
+            match = how(origin, target) if origin else None
         if match is not None:
             found.append(_Candidate(number, match))
     if not _proved(found):
@@ -359,8 +368,22 @@ def _guess(was: Frame, now: Frame, target: Picture, perceptual: str | None) -> V
         else:
             what = f"{sizes}: cropped, or stretched; which of them tells {how}"
         return Verdict(state=STALE, kind="changed", what=what)
+    match = _by_looks(perceptual, was, target)
+    if match is None:
+        if was.stored != now.stored and (now.width <= was.width and now.height <= was.height):
+            return Verdict(
+                state=STALE, kind="cropped", what=f"{sizes}: cropped; where tells --against SOURCE"
+            )
+        what = "changed: its pixels are others than those that were labelled"
+        return Verdict(state=STALE, kind="changed", what=what)
+    found = _verdict(STALE, was, now, match)
+    return msgspec.structs.replace(found, what=f"{found.what}, by its looks")
+
+
+def _by_looks(look: str, was: Frame, target: Picture) -> Match | None:
+    """How a picture came from one of which only size and looks are known, where one turn fits best."""
     gaps = {
-        turn: fingerprint.distance(text, perceptual)
+        turn: fingerprint.distance(text, look)
         for turn, text in zip(
             TURNS, matching.perceptual(target.first, tuple(undoing(turn) for turn in TURNS)), strict=True
         )
@@ -371,15 +394,8 @@ def _guess(was: Frame, now: Frame, target: Picture, perceptual: str | None) -> V
     shape = (height, width) if turn >= 5 else (width, height)
     stretched = turn != 1 and not matching.same_shape(shape, target.size)
     if gaps[turn] > CLOSE or gaps[turn] + MARGIN > second or stretched:
-        if was.stored != now.stored and (now.width <= was.width and now.height <= was.height):
-            return Verdict(
-                state=STALE, kind="cropped", what=f"{sizes}: cropped; where tells --against SOURCE"
-            )
-        what = "changed: its pixels are others than those that were labelled"
-        return Verdict(state=STALE, kind="changed", what=what)
-    size = None if shape == target.size else target.size
-    found = _verdict(STALE, was, now, Match(SEEN, turn, None, size))
-    return msgspec.structs.replace(found, what=f"{found.what}, by its looks")
+        return None
+    return Match(SEEN, turn, None, None if shape == target.size else target.size)
 
 
 def _stream(data: Buffer) -> str | None:

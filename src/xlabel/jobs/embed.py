@@ -18,7 +18,7 @@ from xlabel.jobs import labels as labelling
 from xlabel.jobs import notes
 from xlabel.jobs.labels import Found
 from xlabel.jobs.putting import ForeignError, embedded, now, picture, target_folder
-from xlabel.jobs.selection import select, sweep
+from xlabel.jobs.selection import has_pixels, select, sweep
 from xlabel.jobs.spread import spread
 from xlabel.model import Annotation, Dataset, Image, Loss, Problem, Report, Sample
 from xlabel.model import document as documents
@@ -28,7 +28,6 @@ from xlabel.stores import rewrite
 from xlabel.stores.local import Scan, key_of
 
 Progress = Callable[[int, int], None]
-FINGERPRINTS = ("pixels",)
 
 
 class How(msgspec.Struct, frozen=True):
@@ -87,13 +86,14 @@ def embed(
     {'images': 1, 'labelled': 1, 'annotations': 1}
     """
     began = time.perf_counter()
-    if fingerprint not in (None, *FINGERPRINTS):
-        raise InputError(f"expected a fingerprint out of {', '.join(FINGERPRINTS)}, got {fingerprint!r}")
+    pixels = has_pixels(fingerprint)
     selected = select(images, pattern)
     if labels is None or isinstance(labels, str | os.PathLike):
         found = labelling.find(selected, None if labels is None else Path(labels), format)
         if found is None or isinstance(found.labels, EmbeddedLabels):
-            raise InputError(f"{images}: expected labels inside or beside it, found none; say where they are")
+            raise InputError(
+                f"{images}: expected label files in the folder or beside it, found none; say where they are"
+            )
     elif isinstance(labels, Dataset):
         found = _of_dataset(labels)
     else:
@@ -101,7 +101,7 @@ def embed(
     found.labels.bind(selected.keys)
     if not dry_run:
         sweep(selected)
-    how = How(overwrite, sidecar, mwg, fingerprint == "pixels", keep_time, dry_run)
+    how = How(overwrite, sidecar, mwg, pixels, keep_time, dry_run)
     target = None if output is None else target_folder(output, selected)
     worker = _Worker(selected, found, target, how)
     report = Report(job="embed", problems=[*selected.problems, *found.labels.problems])
@@ -127,7 +127,8 @@ def embed(
     report.done |= {word: total[word] for word in ("labelled", "unchanged", "sidecars") if total[word]}
     report.done["annotations"] = total["annotations"]
     notes.note_turned(report, turned)
-    notes.note_unlabelled(report, total["without"])
+    if total["without"]:
+        report.notes.append(f"{counted(total['without'], 'images')} without labels, left alone")
     report.notes += [f"{what} in {counted(number, 'images')}" for what, number in sorted(forms.items())]
     if dry_run:
         report.notes.append("nothing was written: --dry-run")
@@ -156,7 +157,10 @@ class _Worker:
             except StoreError:
                 raise
             except OSError as error:
-                done.problems.append(Problem(where, "not-written", f"{error.strerror}; it is as it was"))
+                copy = "its copy cannot be written: " if self._target is not None else ""
+                done.problems.append(
+                    Problem(where, "not-written", f"{copy}{error.strerror}; it is as it was")
+                )
             except InputError as error:
                 done.problems.append(Problem(where, "not-written", str(error).removeprefix(f"{where}: ")))
             done.problems += self._labels.problems
@@ -176,6 +180,11 @@ class _Worker:
             if header is not None:
                 width, height = header.displayed
                 image = Image(key=key, width=width, height=height, orientation=header.orientation)
+            elif not self._how.sidecar:
+                message = "expected an image, found no kind that xlabel knows; no labels put into it"
+                done.problems.append(Problem(where, "undecodable", message))
+                self._copy(name, data, seen)
+                return
             sample, unread = labelling.load(self._labels, image)
             done.used += sample.origin is not None
             done.unread += [] if unread is None else [unread]
@@ -185,6 +194,10 @@ class _Worker:
                 return
             if sample.turned:
                 done.turned.append(key)
+            if cut := images.cut(data):
+                done.problems.append(
+                    Problem(where, "cut-off", f"the image is cut off: {cut}; fetch it again")
+                )
             self._put(data, seen, sample, name, where, done)
 
     def _put(
@@ -200,21 +213,22 @@ class _Worker:
         except ValueError as error:
             self._beside(data, seen, sample, name, where, done, str(error))
             return
-        done.counts["annotations"] += len(sample.annotations)
         if change is None and self._target is None:
             done.counts["unchanged"] += 1
+            done.counts["annotations"] += len(sample.annotations)
             return
-        done.counts["labelled"] += 1
-        for carrier, form in change.forms.items() if change else ():
-            if form == "packed":
-                done.forms[f"{carrier} packed, to save room,"] += 1
-            elif form != "plain":
-                done.forms[f"{carrier} left out ({form})"] += 1
         pieces: list[Buffer] = [data] if change is None else change.pieces
         if self._target is not None:
             self._copy(name, data, seen, pieces)
         elif not how.dry_run:
             rewrite.replace(seen, pieces, keep_time=how.keep_time)
+        done.counts["labelled"] += 1
+        done.counts["annotations"] += len(sample.annotations)
+        for carrier, form in change.forms.items() if change else ():
+            if form == "packed":
+                done.forms[f"{carrier} packed, to save room,"] += 1
+            elif form != "plain":
+                done.forms[f"{carrier} left out ({form})"] += 1
         if self._target is None and seen.info.st_nlink > 1:
             done.forms["another name (hard link) keeps the file as it was"] += 1
 

@@ -8,6 +8,7 @@ several give the same bytes.
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_UN, flock
 from struct import pack_into
 
@@ -19,6 +20,7 @@ from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import Labels, Ref
+from xlabel.images import fingerprint
 from xlabel.jobs.labels import Found, disagreement, load
 from xlabel.jobs.records import Records
 from xlabel.model import Category, Image, Problem, Sample
@@ -102,6 +104,8 @@ class _Item(msgspec.Struct):
     crc: int
     header: images.Header | None
     sample: Sample
+    prints: dict[str, str]
+    """Fingerprints, by their names."""
 
 
 def batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -129,11 +133,13 @@ class Packer:
         shared: bool,
         hashed: bool,
         placeholders: bool,
+        pixels: bool,
         media: str,
     ) -> None:
         """`shared`: equal files are stored once. `hashed`: files are hashed, since somebody notes it down.
 
-        `media` is where the bundle is written.
+        `pixels`: the fingerprints of an image that need decoding are taken too. `media` is where the bundle
+        is written.
         """
         self._root = os.fsencode(scan.root) + b"/"
         self._scan = scan
@@ -145,6 +151,7 @@ class Packer:
         self._shared = shared
         self._hashed = hashed
         self._placeholders = placeholders
+        self._pixels = pixels
         self._media = media
         self._out: int | None = None
         self._buffer = bytearray()
@@ -219,6 +226,7 @@ class Packer:
         start = at + len(prefix)
         view = self._view
         data = None
+        prints: dict[str, str] = {}
         try:
             if size > self._kind.MAX_SIZE:
                 raise ValueError(
@@ -227,7 +235,7 @@ class Packer:
             fd = os.open(self._root + name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
                 if size >= LARGE:
-                    digest, crc, header, problem = _read_large(fd, size)
+                    digest, crc, header, problem, prints = _read_large(fd, size, self._pixels)
                 else:
                     if os.readv(fd, [view[start : start + size + 1]]) != size:
                         raise ValueError(_changed(size))
@@ -235,6 +243,7 @@ class Packer:
                     digest = hashlib.sha256(data).hexdigest() if self._hashed else ""
                     crc = crc32(data) if self._crc_at is not None else 0
                     header, problem = _look(data)
+                    prints = _fingerprints(data) if self._pixels else {}
                     view[at:start] = prefix
             finally:
                 os.close(fd)
@@ -249,7 +258,8 @@ class Packer:
         if problem:
             self._problem(key, problem[0], problem[1])
         self._check_name(name, key)
-        return _Item(name, key, size, at, len(prefix), digest, crc, header, self._sample(key, header, data))
+        sample = self._sample(key, header, data)
+        return _Item(name, key, size, at, len(prefix), digest, crc, header, sample, prints)
 
     def _sample(self, key: str, header: images.Header | None, data: memoryview | None) -> Sample:
         if header is None:
@@ -364,7 +374,7 @@ class Packer:
                 name_bytes=name_bytes(item.name),
             )
             frames.append(_json.encode(frame))
-            records.add(item.sample, frame, ids)
+            records.add(item.sample, frame, ids, item.prints)
             record = self._kind.record(item.name, item.size, item.crc, offset - item.prefix)
             if record and self._crc_at is not None:
                 directory.append(record)
@@ -412,8 +422,23 @@ def _look(data: memoryview) -> tuple[images.Header | None, tuple[str, str] | Non
     return header, ("cut-off", f"the image is cut off: {reason}; fetch it again") if reason else None
 
 
-def _read_large(fd: int, size: int) -> tuple[str, int, images.Header | None, tuple[str, str] | None]:
-    """Hash, CRC and header of a large file, read in pieces."""
+def _fingerprints(data: memoryview) -> dict[str, str]:
+    """Those of an image, by their names, as far as it can be decoded."""
+    found = {}
+    for name, take in (
+        ("stream", fingerprint.stream),
+        ("pixels", fingerprint.pixels),
+        ("perceptual", fingerprint.perceptual),
+    ):
+        with suppress(ValueError):
+            found[name] = take(data)
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _read_large(
+    fd: int, size: int, pixels: bool
+) -> tuple[str, int, images.Header | None, tuple[str, str] | None, dict[str, str]]:
+    """Hash, CRC, header, problem and fingerprints of a large file, read in pieces."""
     import mmap
 
     digest, crc, total = hashlib.sha256(), 0, 0
@@ -425,7 +450,8 @@ def _read_large(fd: int, size: int) -> tuple[str, int, images.Header | None, tup
         raise ValueError(_changed(size))
     with mmap.mmap(fd, size, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
         header, problem = _look(view)
-    return digest.hexdigest(), crc, header, problem
+        prints = _fingerprints(view) if pixels else {}
+    return digest.hexdigest(), crc, header, problem, prints
 
 
 def _changed(size: int) -> str:

@@ -110,6 +110,8 @@ class Known:
         for number in range(len(source)):
             names += _named(source.name(number))
         self._streams, self._hashes, self._names = _Index(streams), _Index(hashes), _Index(names)
+        self.has_pixels = self.has_pictures or (isinstance(source, _Described) and source.has_pixels)
+        """Whether images can be found by their pixels."""
         self._may_decode = True
         self._pixels: _Index | None = None
         self._perceptual: NDArray[np.uint64] = np.zeros((0, 4), dtype=np.uint64)
@@ -144,7 +146,9 @@ class Known:
         return self.source.sample(number, _image(self.name(number), self.frame(number)))
 
     def picture(self, number: int) -> Picture | None:
-        """Its decoded picture; None where it cannot be decoded."""
+        """Its decoded picture; None where there is none, or it cannot be decoded."""
+        if not self.has_pictures:
+            return None
         found = self._recent.get(number)
         if found is None:
             try:
@@ -196,6 +200,28 @@ class Known:
             for turn in reversed(TURNS)
             for number in pixels.find(matching.key(picture, undoing(turn)))
         }
+
+    def of_fingerprint(self, data: Buffer) -> dict[int, int]:
+        """The images of these pixels, as `of_pixels`, where a source has only the fingerprints of its pixels.
+
+        ValueError where the file cannot be decoded.
+        """
+        if self.has_pictures or not self.has_pixels:
+            return {}
+        pixels = self._decoded()
+        return {
+            number: turn
+            for turn, digest in reversed([*fingerprint.turns(data)])
+            for number in pixels.find(bytes.fromhex(digest))
+        }
+
+    def look(self, number: int) -> str | None:
+        """The perceptual hash of an image, where a source has that of it and no picture."""
+        if self.has_pictures:
+            return None
+        self._decoded()
+        look = self._perceptual[number]
+        return look.tobytes().hex() if look.any() else None
 
     def alike(self, picture: Picture) -> list[int]:
         """The images that look nearly like this one, turned or not, nearest first."""
@@ -255,7 +281,7 @@ def known(place: Place, workers: int | None = None) -> Known:
     """
     source = _source(Path(place))
     found = Known(source, workers)
-    if not found.has_pictures and not len(found._hashes):
+    if not (found.has_pixels or len(found._hashes) or len(found._streams)):
         raise InputError(f"{place}: has neither images nor fingerprints of them; give the images as well")
     return found
 
@@ -303,7 +329,9 @@ class _Hashing:
     def _entry(self, number: int) -> _Entry:
         source = self._source
         if isinstance(source, _Described):
-            return _Entry(None, True, b"", source.hashed(number))
+            return _Entry(
+                None, source.labelled(number), source.print(number, "stream"), source.hashed(number)
+            )
         try:
             with source.opened(number) as data:
                 header = images.header(data)
@@ -327,7 +355,7 @@ class _Decoding:
 
     def _looked(self, number: int) -> tuple[bytes, bytes, bytes]:
         if isinstance(self._source, _Described):
-            return b"", b"", b""
+            return self._source.print(number, "pixels"), self._source.print(number, "perceptual"), b""
         try:
             with self._source.opened(number) as data:
                 picture = matching.decode(data)
@@ -395,29 +423,40 @@ class _Pack:
 
 
 class _Described:
-    """An annotation file without its bundle: labels, and the SHA-256 of the images."""
+    """An annotation file without its bundle: labels, the SHA-256 of the images, and fingerprints of some."""
 
     def __init__(self, path: Path) -> None:
         read = unified.read(path.read_bytes(), str(path))
         self._samples = read.dataset.samples
-        self._frames = read.frames or []
+        self._frames = read.frames
+        self._prints = read.prints
+        self.has_pixels = any("pixels" in prints for prints in read.prints)
         self.where = str(path)
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._samples)
 
     def name(self, number: int) -> str:
         return self._samples[number].image.key
 
     def hashed(self, number: int) -> bytes:
-        """The first half of an image's SHA-256."""
-        return bytes.fromhex(self._frames[number].sha256)[:16]
+        """The first half of an image's SHA-256; nothing where the file has none."""
+        return bytes.fromhex(self._frames[number].sha256)[:16] if self._frames else b""
+
+    def print(self, number: int, name: str) -> bytes:
+        """A fingerprint of an image; nothing where the file has none."""
+        return bytes.fromhex(self._prints[number].get(name, ""))
+
+    def labelled(self, number: int) -> bool:
+        """Whether somebody has labelled an image."""
+        sample = self._samples[number]
+        return bool(sample.annotations) or sample.origin is not None
 
     def opened(self, number: int) -> Any:
         raise InputError(f"{self.where}: has no images")
 
     def sample(self, number: int, image: Image) -> Sample | None:
-        return self._samples[number]
+        return self._samples[number] if self.labelled(number) else None
 
 
 def _source(place: Path) -> Source:

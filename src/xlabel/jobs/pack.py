@@ -7,6 +7,7 @@ from xlabel.errors import InputError
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import FPS
 from xlabel.jobs.packing import Files, in_folder, write
+from xlabel.jobs.selection import has_pixels
 from xlabel.model import Report
 from xlabel.model.manifest import MEDIA
 from xlabel.model.report import Progress
@@ -25,6 +26,7 @@ def pack(
     skip_missing_images: bool = False,
     fps: float = FPS,
     plain: bool = False,
+    fingerprint: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -34,7 +36,8 @@ def pack(
     `unified_annotation.json`; `problems.json` too where there are any. Frames are in the bytewise order of
     their keys. Labels are those in `labels`, else those inside or beside the images; `format` names their
     format, which is found out otherwise. `plain` leaves out the ZIP face of an .mp4 and stores equal files
-    once. The three files are replaced as one, or not at all.
+    once. `fingerprint="pixels"` decodes the images and notes fingerprints of them in the annotation file. The
+    three files are replaced as one, or not at all.
 
     Raises InputError where nothing was changed: a missing folder, no images, an output that exists.
 
@@ -42,6 +45,7 @@ def pack(
     >>> report.done["images"], report.exit_code
     (24, 0)
     """
+    pixels = has_pixels(fingerprint)
     found_images = scan(images, pattern)
     if not len(found_images.keys):
         raise InputError(no_images(found_images, pattern))
@@ -54,6 +58,7 @@ def pack(
         skip_missing_images=skip_missing_images or pattern is not None,
         fps=fps,
         plain=plain,
+        pixels=pixels,
         workers=workers,
         progress=progress,
     )

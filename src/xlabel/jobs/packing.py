@@ -55,12 +55,13 @@ def write(
     fps: float = FPS,
     plain: bool = False,
     placeholders: bool = False,
+    pixels: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Write the files of a pack, those of one folder at once; see `pack`.
 
-    `placeholders` marks the images as such.
+    `placeholders` marks the images as such, `pixels` adds the fingerprints that need decoding.
     """
     began = time.perf_counter()
     kind = bundles.kind(bundles.kind_of(files.media.name))
@@ -113,6 +114,7 @@ def write(
             shared=shared,
             hashed=shared or bool(manifest or annotations),
             placeholders=placeholders,
+            pixels=pixels,
             media=str(staged),
         )
         leaving.callback(packer.close)

@@ -81,13 +81,22 @@ class Records:
         self.turned: list[str] = []
         """Keys of images whose labels were drawn on the stored matrix."""
 
-    def add(self, sample: Sample, frame: Frame | None, category_ids: Mapping[int, int] | None = None) -> None:
-        """Add an image and its labels; see `unified.annotation_records` for `category_ids`."""
+    def add(
+        self,
+        sample: Sample,
+        frame: Frame | None,
+        category_ids: Mapping[int, int] | None = None,
+        prints: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add an image, its labels and its fingerprints by their names.
+
+        See `unified.annotation_records` for `category_ids`.
+        """
         image_id = sample.image.id
         if image_id is None:
             image_id = self._image_id
             self._image_id += 1
-        self._images.append(unified.image_record(sample, image_id, frame))
+        self._images.append(unified.image_record(sample, image_id, frame, prints))
         if sample.annotations:
             records, self._annotation_id = unified.annotation_records(
                 sample, image_id, self._annotation_id, category_ids

@@ -101,3 +101,10 @@ def _split(path: str) -> tuple[str, str]:
     at = next(i for i, part in enumerate(parts) if MAGIC.intersection(part))
     below = "/".join(parts[at:])
     return str(Path(*parts[:at])) if at else ".", below
+
+
+def has_pixels(fingerprint: str | None) -> bool:
+    """Whether the option `fingerprint` asks for those that need decoding; InputError where it is unknown."""
+    if fingerprint not in (None, "pixels"):
+        raise InputError(f"expected pixels as the fingerprint, or none, got {fingerprint!r}")
+    return fingerprint is not None
