@@ -420,3 +420,37 @@ def test_what_is_said_of_the_whole_set_is_told_to_be_lost(image: Path) -> None:
     report = xlabel.embed(image, labels)
     assert [(loss.where, loss.field) for loss in report.losses] == [("the data set", "info")]
     assert report.exit_code == 0
+
+
+def test_what_is_no_image_or_not_a_whole_one_is_listed(tmp_path: Path) -> None:
+    whole = (SAMPLE / "raw_images/street/001.jpg").read_bytes()
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, data in {"cut.jpg": whole[:-9_000], "text.jpg": b"hello", "whole.jpg": whole}.items():
+        (folder / name).write_bytes(data)
+    labels = xlabel.Dataset(
+        samples=[
+            xlabel.Sample(image=xlabel.Image(key=name), annotations=(BOX,))
+            for name in ("cut.jpg", "text.jpg", "whole.jpg")
+        ]
+    )
+    report = xlabel.embed(folder, labels)
+    assert report.done == {"images": 3, "labelled": 2, "annotations": 2}
+    assert [(Path(problem.where).name, problem.code) for problem in report.problems] == [
+        ("cut.jpg", "cut-off"),
+        ("text.jpg", "undecodable"),
+    ]
+    assert (folder / "text.jpg").read_bytes() == b"hello"
+
+
+def test_a_copy_that_cannot_be_written_is_not_counted_as_labelled(image: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    image = image.rename(folder / image.name)
+    (tmp_path / "file").write_text("in the way")
+    before = image.read_bytes()
+    report = xlabel.embed(image, [BOX], output=tmp_path / "file" / "out")
+    assert report.done == {"images": 1, "annotations": 0}
+    (problem,) = report.problems
+    assert problem.code == "not-written" and "its copy cannot be written" in problem.message
+    assert image.read_bytes() == before
