@@ -113,6 +113,16 @@ def test_a_file_beside_an_image_that_is_not_ours_stays(tmp_path: Path) -> None:
     assert (tmp_path / "a.bmp.xlabel").read_bytes() == b"notes of somebody"
 
 
+def test_a_name_so_long_that_no_file_could_lie_beside_it_is_as_good_as_any(image: Path) -> None:
+    long = image.rename(image.with_name("a" * 251 + ".jpg"))
+    before = long.read_bytes()
+    assert not list(xlabel.validate(long.parent).findings)
+    assert xlabel.labels(long) == []
+    xlabel.embed(long, [BOX])
+    assert xlabel.strip(long.parent).done == {"images": 1, "restored": 1}
+    assert long.read_bytes() == before
+
+
 def test_nothing_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found nothing there"):
         xlabel.strip(tmp_path / "none.jpg")

@@ -112,27 +112,30 @@ class _Worker:
             return
         with rewrite.opened(path) as (data, seen):
             done.bytes += len(data)
-            newest = embedding.get(data).newest
-            pieces = embedding.restore(data, newest) if newest else None
-            if pieces is not None:
+            found = embedding.get(data)
+            if not found.copies:  # another process was faster
+                done.counts["never labelled"] += not beside
+                return
+            restored = embedding.restore(data, found.newest) if found.newest else None
+            pieces = embedding.remove(data) if restored is None else restored
+            if not self._dry_run:
+                rewrite.replace(seen, pieces, keep_time=self._keep_time)
+            if restored is not None:
                 done.counts["restored"] += 1
             else:
-                pieces = embedding.remove(data)
                 done.counts["cleaned"] += 1
                 message = (
                     "another tool has changed the file since it was labelled: what xlabel put there is gone, "
                     "but that these are the original bytes cannot be proved"
                 )
                 done.problems.append(Problem(where, "not-provable", message))
-            if not self._dry_run:
-                rewrite.replace(seen, pieces, keep_time=self._keep_time)
             done.counts["linked"] += seen.info.st_nlink > 1
 
 
 def _is_sidecar(path: bytes) -> bool:
-    """Whether a file beside an image is one of ours, whole or not."""
+    """Whether a file beside an image is one of ours, whole or not; what cannot be read is none."""
     try:
         with open(path, "rb") as file:
             return payload.is_sidecar(file.read(64))
-    except (FileNotFoundError, IsADirectoryError):
+    except OSError:  # nothing there, a folder, a name that would be too long
         return False
