@@ -53,8 +53,8 @@ def commands(page: Path) -> Iterator[tuple[str, int]]:
                 yield line, int(code[1]) if code else 0
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    env = os.environ | {"COLUMNS": "200", "PYTHONPATH": str(ROOT / "src")}
+def run(command: list[str], folder: Path, source: Path = ROOT / "src") -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"COLUMNS": "200", "PYTHONPATH": str(source)}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
 
 
@@ -74,19 +74,36 @@ def name_of(page: Path) -> str:
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=name_of)
 def test_the_python_of_a_page_runs(page: Path, folder: Path) -> None:
-    """Its blocks are one program; one that begins with a file's name is that file."""
+    """Its blocks are one program; one that begins with a file's name is that file.
+
+    Where one is a file of the package, a copy of the package gets it, and the rows of tables that are shown.
+    """
     if page.name == "README.md":
         assert run([*XLABEL, "convert", "labels", "labels.json", "--to", "coco"], folder).returncode == 0
     program: list[str] = []
     for block in blocks(page, "python"):
-        file = re.match(r"# (\w+\.py)\n", block)
+        file = re.match(r"# ([\w/]+\.py)\n", block)
         if file:
+            if file[1].startswith("src/"):
+                shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+                put_rows(page, folder / "src")
             (folder / file[1]).write_text(block, "utf-8")
         else:
             program.append(block)
     (folder / "program.py").write_text("\n".join(program), "utf-8")
-    done = run([sys.executable, "program.py"], folder)
+    done = run(
+        [sys.executable, "program.py"], folder, folder / "src" if (folder / "src").exists() else ROOT / "src"
+    )
     assert done.returncode == 0, done.stderr
+
+
+def put_rows(page: Path, source: Path) -> None:
+    """Put the rows of tables that a page shows into the tables, each of which is in one file."""
+    for block in blocks(page, "text"):
+        head, _, rows = block.removesuffix("}\n").partition("    ...\n")
+        (file,) = (path for path in source.rglob("*.py") if f"\n{head}" in path.read_text("utf-8"))
+        text = file.read_text("utf-8")
+        file.write_text(text.replace(f"\n{head}", f"\n{head}{rows}"), "utf-8")
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if list(commands(p))], ids=name_of)

@@ -3,6 +3,7 @@
 A new module gets a line in `NAMES`. Where it lacks a function, or has one of other types, `mypy` says which.
 """
 
+from importlib import import_module
 from types import ModuleType
 from typing import cast
 
@@ -11,7 +12,7 @@ import pytest
 from xlabel import bundles, formats, images
 from xlabel.bundles import Kind, mp4, tar, zip
 from xlabel.formats import Format, coco, csv, embedded, labelme, native, voc, yolo
-from xlabel.images import Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
+from xlabel.images import Carrying, Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
 
 
 def as_format(module: Format) -> str:
@@ -19,6 +20,10 @@ def as_format(module: Format) -> str:
 
 
 def as_container(module: Container) -> str:
+    return cast(ModuleType, module).__name__
+
+
+def as_carrying(module: Carrying) -> str:
     return cast(ModuleType, module).__name__
 
 
@@ -47,11 +52,23 @@ NAMES = {
         as_container(jxl),
         as_container(jp2),
     ],
+    "containers that take labels": [
+        as_carrying(jpeg),
+        as_carrying(png),
+        as_carrying(webp),
+        as_carrying(tiff),
+        as_carrying(heif),
+        as_carrying(gif),
+        as_carrying(jxl),
+        as_carrying(jp2),
+    ],
     "kinds of bundles": [as_kind(mp4), as_kind(tar), as_kind(zip)],
 }
+CONTAINERS = [f"xlabel.images.{name}" for name in images.SIGNATURES]
 TABLES = {
     "formats": [row.module for row in (formats.FORMATS | formats.INSIDE).values()],
-    "containers": [f"xlabel.images.{name}" for name in images.SIGNATURES],
+    "containers": CONTAINERS,
+    "containers that take labels": [name for name in CONTAINERS if hasattr(import_module(name), "edits")],
     "kinds of bundles": list(bundles.KINDS.values()),
 }
 

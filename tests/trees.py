@@ -8,8 +8,7 @@ from typing import TypeVar
 import pytest
 
 from xlabel.errors import InputError
-from xlabel.images import Buffer
-from xlabel.model.dataset import IMAGE_SUFFIXES
+from xlabel.images import IMAGE_SUFFIXES, Buffer
 
 T = TypeVar("T")
 

@@ -4,23 +4,7 @@ from collections.abc import Iterator
 
 from xlabel import images
 from xlabel.checks import Fault
-from xlabel.images import Buffer, Header
-
-SUFFIXES = {
-    "image/jpeg": "jpg jpeg jpe jfif mpo",
-    "image/png": "png",
-    "image/webp": "webp",
-    "image/tiff": "tif tiff",
-    "image/avif": "avif heif",
-    "image/heic": "heic heif",
-    "image/gif": "gif",
-    "image/bmp": "bmp dib",
-    "image/jxl": "jxl",
-    "image/jp2": "jp2 j2k jpx jpf",
-}
-"""The endings that files of each type have."""
-
-_KNOWN = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes.split()}
+from xlabel.images import IMAGE_SUFFIXES, SUFFIXES, Buffer, Header
 
 
 def look(data: Buffer, name: str) -> tuple[Header | None, list[Fault]]:
@@ -39,7 +23,7 @@ def _faults(header: Header, data: Buffer, name: str) -> Iterator[Fault]:
     if reason:
         yield Fault("cut-off", reason)
     suffix = name.rpartition(".")[2].lower() if "." in name.rpartition("/")[2] else ""
-    if suffix in _KNOWN and suffix not in SUFFIXES.get(header.mime, suffix).split():
+    if suffix in IMAGE_SUFFIXES and suffix not in SUFFIXES.get(header.mime, suffix).split():
         yield Fault("wrong-suffix", f"is called .{suffix} and holds {header.mime}")
     if header.stated != header.orientation:
         yield Fault("bad-orientation", f"the EXIF orientation is {header.stated}")

@@ -17,8 +17,8 @@ from xlabel.formats.csv_cells import READ, Box, box, four, number
 from xlabel.formats.csv_text import Row, line_end, plain, rows, split
 from xlabel.formats.splits import SPLITS
 from xlabel.formats.untrusted import short
+from xlabel.images import IMAGE_SUFFIXES
 from xlabel.model import Number
-from xlabel.model.dataset import IMAGE_SUFFIXES
 
 OWN = (
     "image", "width", "height", "image_id", "split", "image_extra",

@@ -1,7 +1,8 @@
 """Image files by their bytes: what kind, how large, which way up, whole or cut off, and the labels in them.
 
 One file a container, each with the functions of `Container`, and those of `Carrying` where labels can be put
-into it. Adding one is a new module and a row in `SIGNATURES`. No pixel is decoded, but for a fingerprint.
+into it; docs/extend/containers.md says how to add one. What decodes pixels (fingerprints, matching, drawing)
+does it by Pillow, and only where it is asked for.
 """
 
 import re
@@ -32,6 +33,21 @@ SIGNATURES = {
     "jp2": rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n",
 }
 """A container's module, and the pattern that its files begin with (within 32 bytes)."""
+SUFFIXES = {
+    "image/jpeg": "jpg jpeg jpe jfif mpo",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/tiff": "tif tiff",
+    "image/avif": "avif heif",
+    "image/heic": "heic heif",
+    "image/gif": "gif",
+    "image/bmp": "bmp dib",
+    "image/jxl": "jxl",
+    "image/jp2": "jp2 j2k jpx jpf",
+}
+"""The endings that files of each type have, lower case and without dot."""
+IMAGE_SUFFIXES = frozenset(" ".join(SUFFIXES.values()).split())
+"""Those that mark a file as an image."""
 
 MAX_PIXELS = 1 << 40
 """More than this is a broken header, not a picture; whole slide scans stay below 2**36."""
@@ -197,6 +213,12 @@ def container(data: Buffer) -> Container | None:
     """The module for a file that begins with `data` (at least 32 bytes, if it has them), by its signature."""
     name = _name(data)
     return _module(name) if name else None
+
+
+def carrying(data: Buffer) -> Carrying | None:
+    """The same, where labels can be put into it."""
+    found = container(data)
+    return cast(Carrying, found) if hasattr(found, "edits") else None
 
 
 def unpack(form: struct.Struct, data: memoryview, at: int) -> tuple[Any, ...]:

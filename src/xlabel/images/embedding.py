@@ -3,7 +3,7 @@
 How a container is changed is in its module; how the document is fitted in, and which copy counts, is here.
 """
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from xlabel import images
 from xlabel.images import Buffer, Carriers, NoRoomError, Parts, exif, payload, splice, tags, xmp
@@ -61,12 +61,6 @@ class Put(NamedTuple):
     """By carrier: plain, packed, or why it was left out."""
     used: int
     """Bytes of the largest payload."""
-
-
-def support(data: Buffer) -> images.Carrying | None:
-    """The module of a file's container, where labels can be put into it."""
-    container = images.container(data)
-    return cast(images.Carrying, container) if hasattr(container, "edits") else None
 
 
 def get(data: Buffer) -> Found:
@@ -190,7 +184,7 @@ _OTHERS = [tags.NAMES[name] for name in ("UserComment", "ImageDescription", "XPC
 
 
 def _supported(data: Buffer) -> images.Carrying:
-    container = support(data)
+    container = images.carrying(data)
     if container is None:
         raise ValueError("no container that xlabel reads labels from")
     return container

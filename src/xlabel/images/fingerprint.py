@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 def stream(data: Buffer) -> str | None:
     """xxh3-128 of the compressed image data of a whole file, in hexadecimal; None where there is no rule."""
-    container = images.container(data)
-    if container is None or not hasattr(container, "stream"):
+    container = images.carrying(data)
+    if container is None:
         return None
     hasher = xxh3_128()
     with memoryview(data) as view:

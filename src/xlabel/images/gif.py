@@ -11,7 +11,7 @@ from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, merg
 from xlabel.images.splice import Edit, joined, moved
 
 MIME = "image/gif"
-DOCUMENT_IN = ("text", "xmp")
+DOCUMENT_IN: tuple[str, ...] = ("text", "xmp")
 EXTENDED = False
 
 MAX_BLOCK = 1_000_000

@@ -27,7 +27,7 @@ from xlabel.images.splice import Edit, apply, joined
 from xlabel.images.tags import Text
 
 MIME = "image/heif"  # of the family; a header says which of the two below
-DOCUMENT_IN = ("exif", "xmp")
+DOCUMENT_IN: tuple[str, ...] = ("exif", "xmp")
 EXTENDED = False
 XMP_TYPE = b"application/rdf+xml"
 BRANDS = {

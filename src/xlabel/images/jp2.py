@@ -12,7 +12,7 @@ from xlabel.images.box_metadata import XMP, Home
 from xlabel.images.splice import Edit, joined
 
 MIME = "image/jp2"
-DOCUMENT_IN = ("exif", "xmp")
+DOCUMENT_IN: tuple[str, ...] = ("exif", "xmp")
 EXTENDED = False
 HOMES = (Home(b"uuid", b"JpgTiffExif->JP2"), XMP)
 

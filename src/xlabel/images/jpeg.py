@@ -25,7 +25,7 @@ from xlabel.images import (
 from xlabel.images.splice import Edit, growth, joined, moved
 
 MIME = "image/jpeg"
-DOCUMENT_IN = ("exif", "text")
+DOCUMENT_IN: tuple[str, ...] = ("exif", "text")
 EXTENDED = True
 
 MAX_SEGMENT = 65_533

@@ -12,7 +12,7 @@ from xlabel.images.boxes import Box
 from xlabel.images.splice import Edit, joined
 
 MIME = "image/jxl"
-DOCUMENT_IN = ("exif", "xmp")
+DOCUMENT_IN: tuple[str, ...] = ("exif", "xmp")
 EXTENDED = False
 HOMES = (EXIF, Home(b"xml ", b""))
 

@@ -24,7 +24,7 @@ from xlabel.images import (
 from xlabel.images.splice import Edit, apply, joined, moved
 
 MIME = "image/png"
-DOCUMENT_IN = ("exif", "text")
+DOCUMENT_IN: tuple[str, ...] = ("exif", "text")
 EXTENDED = False
 
 MAX_CHUNK = 7_900_000

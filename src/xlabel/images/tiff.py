@@ -12,7 +12,7 @@ from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, exif
 from xlabel.images.splice import Edit, apply, joined
 
 MIME = "image/tiff"
-DOCUMENT_IN = ("exif", "xmp")
+DOCUMENT_IN: tuple[str, ...] = ("exif", "xmp")
 EXTENDED = False
 
 WIDTH, HEIGHT, ORIENTATION = 256, 257, 274

@@ -7,7 +7,7 @@ from xlabel.images import Carriers, Header, NoRoomError, Parts, ShortError, exif
 from xlabel.images.splice import Edit, growth, joined, moved
 
 MIME = "image/webp"
-DOCUMENT_IN = ("exif", "xmp")
+DOCUMENT_IN: tuple[str, ...] = ("exif", "xmp")
 EXTENDED = False
 
 MAX_CHUNK = 7_900_000

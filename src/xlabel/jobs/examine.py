@@ -12,7 +12,7 @@ from xlabel.checks import Fault, Finding, files, finding, geometry, room, twins
 from xlabel.checks.codes import rule
 from xlabel.checks.names import Name
 from xlabel.errors import CorruptError, InputError
-from xlabel.images import Buffer, Header, embedding
+from xlabel.images import Buffer, Header, carrying
 from xlabel.images.matching import ALIKE, EXACT, REPRODUCED
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.binding import INTACT, NEVER, STALE, STRIPPED, Known, Verdict, judge, settled
@@ -125,7 +125,7 @@ class Examine:
 
     def _room(self, data: Buffer, sample: Sample, header: Header | None, where: str, done: Done) -> None:
         """How full the file is with its labels, or would be."""
-        if header is None or embedding.support(data) is None:
+        if header is None or carrying(data) is None:
             return
         picture = Picture(width=header.width, height=header.height)
         size = room.AROUND + len(documents.encode(documents.document(sample, picture)))

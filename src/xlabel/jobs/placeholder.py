@@ -4,9 +4,9 @@ from pathlib import Path, PurePosixPath
 
 from xlabel.errors import InputError
 from xlabel.formats.labels import Ref
+from xlabel.images import IMAGE_SUFFIXES
 from xlabel.jobs.labels import Found
 from xlabel.model import Image
-from xlabel.model.dataset import IMAGE_SUFFIXES
 from xlabel.stores.extract import Extraction
 
 GREY = 128

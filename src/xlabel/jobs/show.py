@@ -186,7 +186,7 @@ def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Pictur
 
 def _look(data: images.Buffer) -> tuple[images.Header | None, Found | None]:
     header = images.header(data)
-    return header, embedding.get(data) if embedding.support(data) else None
+    return header, embedding.get(data) if images.carrying(data) else None
 
 
 def _copies(found: Found, mime: str | None) -> Iterator[Copy]:

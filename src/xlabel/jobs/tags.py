@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from xlabel import images
 from xlabel.errors import CorruptError, InputError
-from xlabel.images import NoRoomError, Parts, embedding, exif, splice
+from xlabel.images import NoRoomError, Parts, exif, splice
 from xlabel.images.tags import NAMES, USER_COMMENT, Text
 from xlabel.jobs.putting import beneath
 from xlabel.stores import rewrite
@@ -86,7 +86,7 @@ def _number(tag: str) -> int:
 
 
 def _container(path: Path, data: images.Buffer) -> images.Carrying:
-    container = embedding.support(data)
+    container = images.carrying(data)
     if container is None:
         found = images.container(data)
         what = f"{found.MIME}, which has no EXIF" if found else "no image that xlabel knows"

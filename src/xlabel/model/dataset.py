@@ -6,11 +6,6 @@ import msgspec
 
 from xlabel.model.annotation import Annotation, Category
 
-IMAGE_SUFFIXES = frozenset(
-    "jpg jpeg jpe jfif png webp tif tiff gif bmp dib avif heic heif jxl jp2 j2k jpx jpf mpo".split()
-)
-"""File name endings, lower case and without dot, that mark a file as an image."""
-
 
 class Image(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """An image by its key: the posix path below the dataset's root.

@@ -18,7 +18,6 @@ import msgspec
 from xlabel import images
 from xlabel.errors import InputError
 from xlabel.model import Problem
-from xlabel.model.dataset import IMAGE_SUFFIXES
 from xlabel.model.report import counted
 from xlabel.stores.rewrite import look
 
@@ -441,14 +440,14 @@ def _bad_link(folder: bytes, name: bytes, code: str, where: str) -> Problem:
 
 def _has_image_suffix(name: bytes) -> bool:
     dot = name.rfind(b".")
-    return dot >= 0 and name[dot + 1 :].lower().decode("latin-1") in IMAGE_SUFFIXES
+    return dot >= 0 and name[dot + 1 :].lower().decode("latin-1") in images.IMAGE_SUFFIXES
 
 
 def _is_image(folder: bytes, name: bytes) -> bool:
     base = name.rpartition(b"/")[2]
     dot = base.rfind(b".")
     suffix = base[dot + 1 :].lower().decode("latin-1") if dot >= 0 else ""
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in images.IMAGE_SUFFIXES:
         return True
     if suffix in TEXT_SUFFIXES:
         return False
