@@ -59,6 +59,14 @@ SOURCES = {
 }
 
 
+def test_a_bundle_alone_may_hold_images_that_can_have_no_labels(folder: Path, tmp_path: Path) -> None:
+    scene(9).save(folder / "bare.bmp")
+    xlabel.pack(folder, output=tmp_path / "pack")
+    (tmp_path / "pack" / "unified_annotation.json").unlink()
+    report = xlabel.repair(folder, tmp_path / "pack" / "media_bundle.mp4")
+    assert report.done == {"images": 5, "intact": 4, "never labelled": 1}
+
+
 @pytest.mark.parametrize("kind", SOURCES)
 def test_labels_come_back_from_each_kind_of_source_whatever_the_file_is_called(
     kind: str, folder: Path, tmp_path: Path

@@ -173,7 +173,7 @@ def _labelled(data: Buffer, header: Header, held: Document, source: Known | None
     if match is not None:
         return _verdict(STALE, was, now, match)
     if paired and source.has_pictures:
-        name = source.name(paired[0])
+        name = source.key(paired[0])
         what = f"shows something else than {name}, which was labelled: changed much, or another picture"
         return Verdict(state=STALE, kind="changed", what=what)
     return _guess(was, now, target, picture.perceptual or next(filter(None, map(source.look, paired)), None))
@@ -181,7 +181,7 @@ def _labelled(data: Buffer, header: Header, held: Document, source: Known | None
 
 def _elsewhere(source: Known, found: list[_Candidate], was: Frame, now: Frame, paired: list[int]) -> Verdict:
     """The verdict on an image with labels that is, provably, one of the source that they do not name."""
-    name = source.name(found[0].number)
+    name = source.key(found[0].number)
     if not any(source.labelled(candidate.number) for candidate in found):
         what = f"its labels are of another picture; it is {name}, which has none"
         return Verdict(state=STALE, kind="foreign", what=what)
@@ -189,7 +189,7 @@ def _elsewhere(source: Known, found: list[_Candidate], was: Frame, now: Frame, p
     what = verdict.what if verdict.kind == "ambiguous" else f"it is {verdict.source}, {verdict.what}"
     if not paired:
         return msgspec.structs.replace(verdict, what=what)
-    what = f"its labels are of {source.name(paired[0])}, but {what}"
+    what = f"its labels are of {source.key(paired[0])}, but {what}"
     kind = verdict.kind if verdict.kind == "ambiguous" else "foreign"
     return msgspec.structs.replace(verdict, kind=kind, what=what)
 
@@ -218,7 +218,7 @@ def _unlabelled(data: Buffer, header: Header, source: Known | None, key: str) ->
 
 def _namesake(source: Known, key: str, why: str) -> Verdict | None:
     """For a picture that cannot be decoded: the labels that the source has for its name."""
-    names = [source.name(number) for number in source.of_name(key) if source.labelled(number)]
+    names = [source.key(number) for number in source.of_name(key) if source.labelled(number)]
     if not names:
         return None
     what = f"without labels; {names[0]} has some and the same name, but whether it is the same picture: {why}"
@@ -271,8 +271,8 @@ def _chosen(
         verdicts[candidate.number] = _verdict(state, was, now, candidate.match)
         gists[candidate.number] = sample and _gist(labels_by(sample, verdicts[candidate.number].change)[0])
     verdict = verdicts[first.number]
-    others = tuple(source.name(number) for number, gist in gists.items() if gist != gists[first.number])
-    name = source.name(first.number)
+    others = tuple(source.key(number) for number, gist in gists.items() if gist != gists[first.number])
+    name = source.key(first.number)
     what = verdict.what if state == STALE else f"its labels are gone; {_is(verdict, name)}"
     kind = verdict.kind
     if state == STRIPPED and kind in (INTACT, "recoded"):

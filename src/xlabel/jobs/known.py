@@ -5,13 +5,12 @@ made only once something has to be found by its pixels, decodes them. An image t
 """
 
 import hashlib
-import os
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,19 +19,14 @@ from xxhash import xxh3_128_digest
 
 from xlabel import images
 from xlabel.errors import CorruptError, InputError
-from xlabel.formats import unified
-from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.images import Buffer, Header, embedding, fingerprint, matching, squares
 from xlabel.images.matching import Picture
-from xlabel.jobs import labels as labelling
-from xlabel.jobs.bundle import Bundle, open_bundle
-from xlabel.jobs.selection import Place, select
+from xlabel.jobs.selection import Place
+from xlabel.jobs.sources import DescribedSource, Source, source_of
 from xlabel.jobs.spread import spread
 from xlabel.model import Image, Sample
 from xlabel.model import document as documents
 from xlabel.model.geometry import TURNS, undoing
-from xlabel.model.manifest import ANNOTATIONS
-from xlabel.stores import rewrite
 
 NEAR = 60
 """Of the 256 bits of a perceptual hash, how many may differ for a picture to be looked at closely."""
@@ -41,6 +35,10 @@ LOOKED = 64
 """So many pictures are looked at closely for one."""
 KEPT = 16
 """Decoded pictures that are kept, since those that are alike follow each other."""
+PIECE = 1 << 20
+"""Numbers of squares that are compared at a time."""
+EMPTY = bytes(16)
+"""In place of a digest that there is not."""
 
 
 class UndecodedError(Exception):
@@ -65,35 +63,11 @@ class Frame(NamedTuple):
         return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
 
 
-EMPTY = bytes(16)
-"""In place of a digest that there is not."""
-PIECE = 1 << 20
-
-
-class Source(Protocol):
-    """Images with labels, by their number."""
-
-    where: str
-    """What a person calls it."""
-
-    def __len__(self) -> int: ...
-
-    def name(self, number: int) -> str:
-        """The key of an image."""
-
-    def opened(self, number: int) -> Any:
-        """A context manager that gives the bytes of the image file."""
-
-    def sample(self, number: int, image: Image) -> Sample | None:
-        """Its labels; None where nobody has labelled it, or where they cannot be read."""
-
-
 class Known:
     """An index over a source. Numbers are those of its images."""
 
     def __init__(self, source: Source, workers: int | None = None) -> None:
         self.source = source
-        self.where = source.where
         self._workers = workers
         self._sizes = array("I")
         self._orientations = bytearray()
@@ -108,9 +82,9 @@ class Known:
                 streams += entry.stream or EMPTY
                 hashes += entry.sha256 or EMPTY
         for number in range(len(source)):
-            names += _named(source.name(number))
+            names += _named(source.key(number))
         self._streams, self._hashes, self._names = _Index(streams), _Index(hashes), _Index(names)
-        self.has_pixels = self.has_pictures or (isinstance(source, _Described) and source.has_pixels)
+        self.has_pixels = self.has_pictures or (isinstance(source, DescribedSource) and source.has_pixels)
         """Whether images can be found by their pixels."""
         self._may_decode = True
         self._pixels: _Index | None = None
@@ -127,9 +101,9 @@ class Known:
         """Whether there are images, and not only what is said of them."""
         return any(self._orientations)
 
-    def name(self, number: int) -> str:
+    def key(self, number: int) -> str:
         """The key of an image."""
-        return self.source.name(number)
+        return self.source.key(number)
 
     def labelled(self, number: int) -> bool:
         """Whether its labels are known, and are of the image as it is."""
@@ -143,7 +117,7 @@ class Known:
 
     def sample(self, number: int) -> Sample | None:
         """Its labels, with the size and orientation of its file."""
-        return self.source.sample(number, _image(self.name(number), self.frame(number)))
+        return self.source.sample(number, _image(self.key(number), self.frame(number)))
 
     def picture(self, number: int) -> Picture | None:
         """Its decoded picture; None where there is none, or it cannot be decoded."""
@@ -279,7 +253,7 @@ def known(place: Place, workers: int | None = None) -> Known:
 
     InputError where there is none of these, or nothing in it that images could be told by.
     """
-    source = _source(Path(place))
+    source = source_of(Path(place))
     found = Known(source, workers)
     if not (found.has_pixels or len(found._hashes) or len(found._streams)):
         raise InputError(f"{place}: has neither images nor fingerprints of them; give the images as well")
@@ -328,16 +302,16 @@ class _Hashing:
 
     def _entry(self, number: int) -> _Entry:
         source = self._source
-        if isinstance(source, _Described):
+        if isinstance(source, DescribedSource):
             return _Entry(
-                None, source.labelled(number), source.print(number, "stream"), source.hashed(number)
+                None, source.labelled(number), source.fingerprint(number, "stream"), source.sha256(number)
             )
         try:
             with source.opened(number) as data:
                 header = images.header(data)
                 stream = fingerprint.stream(data)
                 frame = Frame.of(header.width, header.height, header.orientation) if header else None
-                sample = source.sample(number, _image(source.name(number), frame))
+                sample = source.sample(number, _image(source.key(number), frame))
                 labelled = sample is not None and not _outdated(data, sample, stream, header)
         except (ValueError, OSError, InputError):
             return _Entry(None, False, b"")
@@ -354,124 +328,18 @@ class _Decoding:
         return [self._looked(number) for number in range(start, stop)]
 
     def _looked(self, number: int) -> tuple[bytes, bytes, bytes]:
-        if isinstance(self._source, _Described):
-            return self._source.print(number, "pixels"), self._source.print(number, "perceptual"), b""
+        if isinstance(self._source, DescribedSource):
+            return (
+                self._source.fingerprint(number, "pixels"),
+                self._source.fingerprint(number, "perceptual"),
+                b"",
+            )
         try:
             with self._source.opened(number) as data:
                 picture = matching.decode(data)
         except (ValueError, OSError, InputError):
             return b"", b"", b""
         return matching.key(picture), perceptual(picture)[0], squares.grid(picture.first).tobytes()
-
-
-class _Files:
-    """A folder of images, with labels inside or beside them."""
-
-    def __init__(self, place: Place) -> None:
-        self._selected = select(place)
-        found = labelling.find(self._selected, None, None)
-        self.where = str(place)
-        self._root = os.fsencode(self._selected.root) + b"/"
-        self._labels = [] if found is None else [held for held in (found.labels, found.inside) if held]
-        for labels in self._labels:
-            labels.bind(self._selected.keys)
-
-    def __len__(self) -> int:
-        return len(self._selected.keys)
-
-    def name(self, number: int) -> str:
-        return self._selected.keys[number]
-
-    @contextmanager
-    def opened(self, number: int) -> Iterator[Buffer]:
-        (name,) = self._selected.keys.raw(number, number + 1)
-        with rewrite.opened(self._root + name) as (data, _):
-            yield data
-
-    def sample(self, number: int, image: Image) -> Sample | None:
-        for labels in self._labels:
-            sample, _ = labelling.load(labels, image)
-            labels.problems.clear()
-            if sample.origin is not None:
-                return sample
-        return None
-
-
-class _Pack:
-    """The frames of a bundle, with the labels of its annotation file, or those inside the images."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._inside = EmbeddedLabels(None)  # type: ignore[arg-type]
-        self.where = str(bundle.media)
-
-    def __len__(self) -> int:
-        return len(self._bundle)
-
-    def name(self, number: int) -> str:
-        return self._bundle.keys[number]
-
-    @contextmanager
-    def opened(self, number: int) -> Iterator[Buffer]:
-        yield self._bundle.image_bytes(number)
-
-    def sample(self, number: int, image: Image) -> Sample | None:
-        if self._bundle.described:
-            sample = self._bundle[number]
-            return sample if sample.annotations or sample.origin is not None else None
-        return self._inside.load_from(self._bundle.image_bytes(number), image)
-
-
-class _Described:
-    """An annotation file without its bundle: labels, the SHA-256 of the images, and fingerprints of some."""
-
-    def __init__(self, path: Path) -> None:
-        read = unified.read(path.read_bytes(), str(path))
-        self._samples = read.dataset.samples
-        self._frames = read.frames
-        self._prints = read.prints
-        self.has_pixels = any("pixels" in prints for prints in read.prints)
-        self.where = str(path)
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def name(self, number: int) -> str:
-        return self._samples[number].image.key
-
-    def hashed(self, number: int) -> bytes:
-        """The first half of an image's SHA-256; nothing where the file has none."""
-        return bytes.fromhex(self._frames[number].sha256)[:16] if self._frames else b""
-
-    def print(self, number: int, name: str) -> bytes:
-        """A fingerprint of an image; nothing where the file has none."""
-        return bytes.fromhex(self._prints[number].get(name, ""))
-
-    def labelled(self, number: int) -> bool:
-        """Whether somebody has labelled an image."""
-        sample = self._samples[number]
-        return bool(sample.annotations) or sample.origin is not None
-
-    def opened(self, number: int) -> Any:
-        raise InputError(f"{self.where}: has no images")
-
-    def sample(self, number: int, image: Image) -> Sample | None:
-        return self._samples[number] if self.labelled(number) else None
-
-
-def _source(place: Path) -> Source:
-    if not place.exists():
-        raise InputError(f"{place}: expected a bundle, an annotation file or labelled images, found nothing")
-    if place.is_file() and place.suffix.lower() == ".json":
-        try:
-            return _Pack(open_bundle(place.parent, place))
-        except InputError:
-            return _Described(place)
-    if place.is_dir() and not (place / ANNOTATIONS).is_file():
-        return _Files(place)
-    if place.is_dir() or place.suffix.lower() in (".mp4", ".tar", ".zip"):
-        return _Pack(open_bundle(place))
-    return _Files(place)
 
 
 def _image(key: str, frame: Frame | None) -> Image:
