@@ -219,3 +219,9 @@ def test_the_command_prints_text_and_json(image: Path) -> None:
     assert said["exit_code"] == 0
     assert command("show").returncode == 2
     assert "found nothing there" in command("show", image.with_name("none.jpg")).stderr
+
+
+def test_an_image_whose_name_leaves_no_room_for_a_file_beside_it_is_shown(image: Path) -> None:
+    long = image.rename(image.with_name("a" * 251 + ".jpg"))
+    assert xlabel.show(long).images[0].annotations is None
+    assert xlabel.labels(long) == []

@@ -5,7 +5,6 @@ Reading takes the newest whole copy of the document in an image; see docs/embedd
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from errno import ENAMETOOLONG, ENOENT
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -119,10 +118,8 @@ class EmbeddedLabels:
         """The labels in the file beside an image that cannot hold them, or not so many."""
         try:
             wrapped = payload.unwrap(self.tree.read(key + SIDECAR))
-        except OSError as error:
-            if error.errno in (ENOENT, ENAMETOOLONG):
-                return None
-            raise
+        except FileNotFoundError:
+            return None
         except ValueError as error:
             where = f"{self.tree.root}/{key}{SIDECAR}"
             self.problems.append(Problem(where, "unreadable-labels", f"{error}; embed the labels again"))

@@ -296,7 +296,8 @@ def _of_dataset(dataset: Dataset) -> Found:
         for sample in dataset.samples
     ]
     origin = dataset.origin or Origin(format="json")
-    return Found(DocumentLabels("labels", samples, dataset.categories, origin), "labels", labelling.Layout())
+    labels = DocumentLabels("labels", samples, dataset.categories, origin)
+    return Found(labels, "labels", labelling.Layout(), "a data set")
 
 
 def _given(selected: Scan, annotations: tuple[Annotation, ...]) -> Found:

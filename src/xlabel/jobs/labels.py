@@ -58,6 +58,8 @@ class Found(msgspec.Struct):
     labels: Labels
     root: str
     layout: Layout
+    place: str = ""
+    """What a person calls the folder or file that they were read from."""
     inside: Labels | None = None
     """Other labels, in the images' folder, that `labels` win over."""
 
@@ -72,13 +74,14 @@ def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
     root = Path(images.root)
     if labels is not None:
         opened, tree = given(labels, name)
-        return Found(opened, tree.root, layout(root, Path(tree.root)), _also_inside(images, labels))
+        inside = _also_inside(images, labels)
+        return Found(opened, tree.root, layout(root, Path(tree.root)), str(labels), inside)
     if images.others:
         tree = Folder(root, _is_no_pack)
         found = formats.open_labels(tree, name)
         if found is not None:
             inside = None if isinstance(found, EmbeddedLabels) else _embedded(images)
-            return Found(found, images.root, Layout(), inside)
+            return Found(found, images.root, Layout(), images.root, inside)
         images.problems += refused(tree)
     beside = {}
     for place, tree in _beside(root):
@@ -90,7 +93,7 @@ def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
             images.problems.append(Problem(str(place), "unknown-labels", message))
         if found is not None and _concern(found, tree, images.keys):
             found.problems += tree.problems
-            beside[place] = Found(found, tree.root, layout(root, Path(tree.root)))
+            beside[place] = Found(found, tree.root, layout(root, Path(tree.root)), str(place))
     if len(beside) > 1:
         raise InputError(
             f"{root}: labels in more than one place beside it: {', '.join(map(str, beside))}; "
@@ -99,7 +102,7 @@ def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
     if beside:
         (one,) = beside.values()
         return msgspec.structs.replace(one, inside=_embedded(images))
-    return None if name else Found(EmbeddedLabels(Folder(root)), images.root, Layout())
+    return None if name else Found(EmbeddedLabels(Folder(root)), images.root, Layout(), images.root)
 
 
 def given(labels: Path, name: str | None) -> tuple[Labels, Folder]:
@@ -111,6 +114,8 @@ def given(labels: Path, name: str | None) -> tuple[Labels, Folder]:
         raise InputError(
             f"{closed[0].where}: {closed[0].message}"
             if closed
+            else f"{labels}: expected labels, found an empty folder"
+            if not len(tree.files) + len(tree.pictures)
             else f"{labels}: expected labels, found no file of a known format "
             f"({', '.join(formats.table())}); say which with --from"
         )
@@ -202,7 +207,7 @@ def leftovers(
         report.notes.append(f"{counted(len(orphans), 'label records')} without an image, skipped")
     report.problems += labels.problems
     labels.problems.clear()
-    report.notes[:0] = [f"labels read as {labels.origin.format} from {found.root}", *labels.notes]
+    report.notes[:0] = [f"labels read as {labels.origin.format} from {found.place}", *labels.notes]
     section: dict[str, Any] = {"origin": labels.origin, "layout": found.layout}
     for ref in (*orphans, *unread):
         if isinstance(labels, DocumentLabels):

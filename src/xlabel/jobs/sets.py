@@ -137,14 +137,14 @@ def _of_labels(path: Path, name: str | None) -> Subject:
         selected = scan(near.root)
         labels.bind(selected.keys)
         if any(labels.find(key) is not None for key in selected.keys):
-            return _of_files(selected, Found(labels, tree.root, labelling.Layout()), whole=True)
+            return _of_files(selected, Found(labels, tree.root, labelling.Layout(), str(path)), whole=True)
     if labels.needs_sizes:
         raise InputError(
             f"{path}: these labels are shares of their images, whose sizes are needed; none lie beside them, "
             "give the folder that holds both"
         )
     note = "no images lie beside the labels: only the labels are looked at"
-    return Subject(tree.root, None, Found(labels, tree.root, labelling.Layout()), notes=(note,))
+    return Subject(tree.root, None, Found(labels, tree.root, labelling.Layout(), str(path)), notes=(note,))
 
 
 def _of_files(selected: Scan, found: Found, whole: bool) -> Subject:
@@ -154,7 +154,7 @@ def _of_files(selected: Scan, found: Found, whole: bool) -> Subject:
     labels.problems.clear()
     notes: tuple[str, ...] = tuple(labels.notes)
     if not isinstance(labels, EmbeddedLabels):
-        notes = (f"labels read as {labels.origin.format} from {found.root}", *notes)
+        notes = (f"labels read as {labels.origin.format} from {found.place}", *notes)
     return Subject(
         selected.root,
         FileSet(selected, found),

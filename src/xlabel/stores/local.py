@@ -8,6 +8,7 @@ import stat
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from errno import ENAMETOOLONG
 from heapq import merge
 from itertools import islice
 from pathlib import Path
@@ -263,6 +264,8 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(path) from None
         except OSError as error:
+            if error.errno == ENAMETOOLONG:  # so there is none
+                raise FileNotFoundError(path) from None
             raise InputError(
                 f"{self.root}/{path}: cannot be read: {error.strerror}; make it readable, or take it away"
             ) from None
@@ -422,7 +425,7 @@ def _size(folder: bytes, name: bytes, previous: bytes) -> tuple[int, Problem | N
     except OSError as error:
         return 0, _unreadable(folder, name, error.strerror)
     if not size:
-        code, message = "empty-file", "expected an image, got 0 bytes; listed, no frame"
+        code, message = "empty-file", "expected an image, got 0 bytes; fetch it again"
     elif not name.isascii() and not is_utf8(name) and key_of(name) == key_of(previous):
         code, message = "name-clash", "another file has this name in UTF-8; not packed, rename one of the two"
     else:
