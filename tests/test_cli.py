@@ -209,6 +209,19 @@ def test_a_command_that_is_not_understood_says_what_was_expected(
     assert (done.returncode, done.stderr) == (2, f"xlabel: {said}\n")
 
 
+def test_the_labels_that_were_taken_are_named_as_a_person_names_them(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(awkward.picture())
+    (tmp_path / "a.csv").write_text("image,category,x,y,w,h\na.jpg,car,1,2,3,4\n")
+    for command in ("pack", "embed", "validate"):
+        done = xlabel(command, "images", "a.csv", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "note: labels read as csv from a.csv\n" in done.stdout
+    (tmp_path / "none").mkdir()
+    done = xlabel("embed", "images", "none", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "xlabel: none: expected labels, found an empty folder\n")
+
+
 @pytest.mark.parametrize(
     "command", ["embed IMAGES [LABELS]", "show FILES...", "extract IMAGES DEST --to FORMAT"]
 )
