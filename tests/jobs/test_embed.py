@@ -26,6 +26,7 @@ from xlabel.errors import ExistsError, InputError, StoreError
 from xlabel.stores import rewrite
 
 IMAGES, LABELS = SAMPLE / "raw_images", SAMPLE / "raw_labels"
+DATA = Path(__file__).parents[1] / "images" / "data"
 CAR = xlabel.Category(id=1, name="car")
 BOX = xlabel.Annotation(category=CAR, bbox=(10, 20, 30, 40))
 OTHER = xlabel.Annotation(category=CAR, bbox=(11, 21, 31, 41), score=0.5)
@@ -268,6 +269,24 @@ def test_anothers_comment_is_left_alone_until_it_is_said_and_strip_puts_it_back(
     assert xlabel.labels(image) == [BOX]
     xlabel.strip(image)
     assert image.read_bytes() == before
+
+
+def test_an_image_that_cannot_be_decoded_is_labelled_without_a_fingerprint_of_its_pixels(
+    tmp_path: Path,
+) -> None:
+    shutil.copy(DATA / "13x9_bare.jxl", image := tmp_path / "a.jxl")
+    report = xlabel.embed(image, [BOX], fingerprint="pixels")
+    assert report.done["labelled"] == 1 and not report.problems
+    assert "fingerprint of the pixels left out (they cannot be decoded) in 1 image" in report.notes
+    assert xlabel.labels(image) == [BOX]
+
+
+def test_labels_of_an_image_that_is_cut_off_go_beside_it(tmp_path: Path) -> None:
+    image = tmp_path / "a.heic"
+    image.write_bytes((DATA / "13x9_in_64x64.heic").read_bytes()[:-20])
+    report = xlabel.embed(image, [BOX], sidecar=True)
+    assert report.done["sidecars"] == 1 and {problem.code for problem in report.problems} == {"cut-off"}
+    assert xlabel.labels(image) == [BOX]
 
 
 def test_labels_of_an_image_that_cannot_hold_them_go_beside_it_once(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ pixels were compressed anew without loss. The perceptual one is nearly equal for
 many frames of a video: it proposes, and never proves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128
@@ -18,6 +19,19 @@ from xlabel.images.pillow import opened
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+
+def taken(data: Buffer, *, decoded: bool) -> dict[str, str]:
+    """The fingerprints of an image by their names, as far as it can be read; with decoding where said."""
+    takers: dict[str, Callable[[Buffer], str | None]] = {"stream": stream}
+    if decoded:
+        takers |= {"pixels": pixels, "perceptual": perceptual}
+    found = {}
+    for name, take in takers.items():
+        with suppress(ValueError):
+            if (text := take(data)) is not None:
+                found[name] = text
+    return found
 
 
 def stream(data: Buffer) -> str | None:

@@ -8,7 +8,6 @@ several give the same bytes.
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_UN, flock
 from struct import pack_into
 
@@ -243,7 +242,7 @@ class Packer:
                     digest = hashlib.sha256(data).hexdigest() if self._hashed else ""
                     crc = crc32(data) if self._crc_at is not None else 0
                     header, problem = _look(data)
-                    prints = _fingerprints(data) if self._pixels else {}
+                    prints = fingerprint.taken(data, decoded=True) if self._pixels else {}
                     view[at:start] = prefix
             finally:
                 os.close(fd)
@@ -422,19 +421,6 @@ def _look(data: memoryview) -> tuple[images.Header | None, tuple[str, str] | Non
     return header, ("cut-off", f"the image is cut off: {reason}; fetch it again") if reason else None
 
 
-def _fingerprints(data: memoryview) -> dict[str, str]:
-    """Those of an image, by their names, as far as it can be decoded."""
-    found = {}
-    for name, take in (
-        ("stream", fingerprint.stream),
-        ("pixels", fingerprint.pixels),
-        ("perceptual", fingerprint.perceptual),
-    ):
-        with suppress(ValueError):
-            found[name] = take(data)
-    return {name: text for name, text in found.items() if text is not None}
-
-
 def _read_large(
     fd: int, size: int, pixels: bool
 ) -> tuple[str, int, images.Header | None, tuple[str, str] | None, dict[str, str]]:
@@ -450,7 +436,7 @@ def _read_large(
         raise ValueError(_changed(size))
     with mmap.mmap(fd, size, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
         header, problem = _look(view)
-        prints = _fingerprints(view) if pixels else {}
+        prints = fingerprint.taken(view, decoded=True) if pixels else {}
     return digest.hexdigest(), crc, header, problem, prints
 
 

@@ -32,7 +32,7 @@ def embedded(
 
     ValueError where it cannot hold them, ForeignError where its UserComment is somebody else's and
     `overwrite` was not said. What is ours in it gives way; the revision goes up by one. `pixels` adds the
-    fingerprints that need decoding, `mwg` people as face regions.
+    fingerprints that need decoding, where it succeeds, `mwg` people as face regions.
     """
     found = embedding.get(data)
     newest = found.newest
@@ -48,6 +48,8 @@ def embedded(
         restored = embedding.restore(data, newest) if newest else None
         clean = b"".join(restored if restored is not None else embedding.remove(data))
     shown = picture(clean, sample, pixels)
+    if shown.stream is None:
+        fingerprint.stream(clean)  # raises: what labels cannot be bound to gets none
     before = _picture_of(base)
     if before is not None and before.stream == shown.stream and shown.pixels is None:
         shown = msgspec.structs.replace(shown, pixels=before.pixels, perceptual=before.perceptual)
@@ -57,7 +59,10 @@ def embedded(
     if same and foreign is None and bool(faces) <= (xmp.MWG.encode() in (found.carriers.xmp or b"")):
         return None
     wrapped = Wrapped(document, newest.revision + 1 if newest else 1, now())
-    return embedding.put(clean, wrapped, regions=projected, faces=faces)
+    done = embedding.put(clean, wrapped, regions=projected, faces=faces)
+    if pixels and shown.pixels is None:
+        done.forms["fingerprint of the pixels"] = "they cannot be decoded"
+    return done
 
 
 def beneath(data: Buffer, change: Callable[[Buffer], list[Buffer]]) -> list[Buffer]:
@@ -80,15 +85,13 @@ def beneath(data: Buffer, change: Callable[[Buffer], list[Buffer]]) -> list[Buff
 
 
 def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
-    """What a document says of its image; `pixels` adds the fingerprints that need decoding."""
+    """What a document says of its image, as far as it can be read; `pixels`: by decoding it too."""
     image = sample.image
     return Picture(
         width=image.width,
         height=image.height,
         orientation=image.orientation,
-        stream=fingerprint.stream(data),
-        pixels=fingerprint.pixels(data) if pixels else None,
-        perceptual=fingerprint.perceptual(data) if pixels else None,
+        **fingerprint.taken(data, decoded=pixels),
         id=image.id,
         split=sample.split,
         extra=image.extra,
