@@ -613,6 +613,13 @@ def test_coco_2017_finds_its_images_in_the_folders_of_its_splits() -> None:
     assert labels.problems == []
 
 
+@pytest.mark.parametrize("names", [("a.jpg", "b.jpg"), ("b.jpg", "a.jpg"), ("a.jpg", "\0.jpg"), ("", "/")])
+def test_images_of_one_id_or_without_a_name_come_back(names: tuple[str, str]) -> None:
+    first, second = ({"id": 1, "file_name": name, "width": 9, "height": 8} for name in names)
+    check({"a.json": {"images": [first, second], "annotations": []}})
+    check({"a.json": {"images": [first, second | {"id": 2}], "annotations": []}})
+
+
 def test_segments_of_a_panoptic_file_are_labels_and_the_missing_masks_are_said() -> None:
     file = real("panoptic2") / "panoptic_examples.json"
     labels = coco.read(Memory({"p.json": file.read_bytes()}))

@@ -61,6 +61,7 @@ def is_plain(raw: Mapping[str, Any]) -> bool:
         and type(raw.get("width")) is int
         and type(raw.get("height")) is int
         and raw["file_name"] != ""
+        and "\0" not in raw["file_name"]
         and 0 < raw["width"] < WIDEST
         and 0 < raw["height"] < WIDEST
         and "xlabel" not in raw

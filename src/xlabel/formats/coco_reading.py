@@ -298,6 +298,7 @@ def _images(state: Reading, file: File, raws: list[Raw], split: str | None) -> d
             if image.id is not None:
                 if image.id in state.image_ids:
                     state.clashing_images.append(position)
+                    ordered = False
                 state.image_ids.add(image.id)
         own.add(key)
         state.keys.add(key)
