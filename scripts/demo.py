@@ -45,6 +45,8 @@ NEXT = """What to try next
    unzip -l output/media_bundle.mp4                      the same file is also a ZIP
    ffprobe output/media_bundle.mp4                       and a film of your images
    .venv/bin/xlabel unpack output coco --to coco         the labels in another format
+   .venv/bin/xlabel embed YOUR_IMAGES YOUR_LABELS --output labelled   labels inside the image files
+   .venv/bin/xlabel show labelled --draw drawn           and a look at them
    .venv/bin/xlabel pack YOUR_IMAGES YOUR_LABELS --output packed
 """
 
