@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import msgspec
 
+from xlabel.model import Image
+
 if TYPE_CHECKING:
     from xlabel.images.splice import Edit
     from xlabel.images.tags import Text
@@ -207,6 +209,14 @@ def cut(data: Buffer) -> str | None:
             return f"the file ends at byte {len(view)}, but goes on to byte {error.need} or further"
         except (ValueError, *_BROKEN) as error:
             return f"a broken {module.MIME} file: {error}"
+
+
+def image_of(key: str, header: Header | None) -> Image:
+    """An image with the size and orientation that its file states, or with its key alone."""
+    if header is None:
+        return Image(key=key)
+    width, height = header.displayed
+    return Image(key=key, width=width, height=height, orientation=header.orientation)
 
 
 def container(data: Buffer) -> Container | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from xlabel.errors import ExistsError, InputError
 from xlabel.formats.labels import Ref
+from xlabel.images import image_of
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import notes
 from xlabel.jobs.labels import Found
@@ -170,8 +171,7 @@ def _pictures(
             report.problems.append(Problem(path, "undecodable", f"{why}; kept without size"))
             yield Image(key=key), None
         else:
-            width, height = header.displayed
-            yield Image(key=key, width=width, height=height, orientation=header.orientation), None
+            yield image_of(key, header), None
 
 
 def _image(frame: Frame) -> Image:

@@ -11,9 +11,10 @@ import msgspec
 from xlabel import formats
 from xlabel.errors import InputError
 from xlabel.formats.labels import FileLabels, Labels
+from xlabel.images import image_of
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.writing import write_labels
-from xlabel.model import Dataset, Image, Problem, Report, Sample
+from xlabel.model import Dataset, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS
 from xlabel.model.report import Progress
 from xlabel.stores.local import Paths, find_images, key_of, read_header
@@ -188,9 +189,7 @@ def _with_images(reading: Reading, problems: set[Problem]) -> Iterator[Sample]:
         if header is None:
             problems.add(Problem(path, "undecodable", f"{why}; its labels are left out"))
             continue
-        width, height = header.displayed
-        image = Image(key=key, width=width, height=height, orientation=header.orientation)
-        sample, _ = labelling.load(reading.labels, image)
+        sample, _ = labelling.load(reading.labels, image_of(key, header))
         used += sample.origin is not None
         yield sample
     left = labelling.unmatched(reading.labels, reading.keys, used)

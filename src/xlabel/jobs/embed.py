@@ -3,31 +3,30 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from xlabel import images
-from xlabel.errors import InputError, StoreError
+from xlabel.errors import InputError
 from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
 from xlabel.formats.labels import DocumentLabels, Ref
 from xlabel.images import Buffer, payload
 from xlabel.images.payload import Wrapped
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import notes
+from xlabel.jobs.changing import listed, target_folder
 from xlabel.jobs.labels import Found
-from xlabel.jobs.putting import ForeignError, embedded, now, picture, target_folder
+from xlabel.jobs.putting import ForeignError, embedded, now, picture
 from xlabel.jobs.selection import has_pixels, select, sweep
 from xlabel.jobs.spread import spread
 from xlabel.model import Annotation, Dataset, Image, Loss, Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.dataset import Origin
-from xlabel.model.report import counted
+from xlabel.model.report import Progress, counted
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan, key_of
-
-Progress = Callable[[int, int], None]
 
 
 class How(msgspec.Struct, frozen=True):
@@ -130,10 +129,7 @@ def embed(
     if total["without"]:
         report.notes.append(f"{counted(total['without'], 'images')} without labels, left alone")
     report.notes += [f"{what} in {counted(number, 'images')}" for what, number in sorted(forms.items())]
-    if dry_run:
-        report.notes.append("nothing was written: --dry-run")
-    report.problems.sort()
-    report.seconds = time.perf_counter() - began
+    notes.finish(report, began, dry_run=dry_run)
     return report
 
 
@@ -152,17 +148,8 @@ class _Worker:
         for name in self._selected.keys.raw(start, stop):
             key = key_of(name)
             where = f"{self._selected.root}/{key}"
-            try:
+            with listed(where, done.problems, self._target):
                 self._image(name, key, where, done)
-            except StoreError:
-                raise
-            except OSError as error:
-                copy = "its copy cannot be written: " if self._target is not None else ""
-                done.problems.append(
-                    Problem(where, "not-written", f"{copy}{error.strerror}; it is as it was")
-                )
-            except InputError as error:
-                done.problems.append(Problem(where, "not-written", str(error).removeprefix(f"{where}: ")))
             done.problems += self._labels.problems
             self._labels.problems.clear()
         return done
@@ -176,11 +163,8 @@ class _Worker:
                 done.problems.append(Problem(where, "undecodable", f"{error}; no labels put into it"))
                 self._copy(name, data, seen)
                 return
-            image = Image(key=key)
-            if header is not None:
-                width, height = header.displayed
-                image = Image(key=key, width=width, height=height, orientation=header.orientation)
-            elif not self._how.sidecar:
+            image = images.image_of(key, header)
+            if header is None and not self._how.sidecar:
                 message = "expected an image, found no kind that xlabel knows; no labels put into it"
                 done.problems.append(Problem(where, "undecodable", message))
                 self._copy(name, data, seen)
@@ -270,26 +254,6 @@ def _beside_now(path: bytes) -> Wrapped | None:
         return None
 
 
-class _Given:
-    """Annotations for one image, in the shape of a format's labels."""
-
-    needs_sizes = False
-
-    def __init__(self, annotations: tuple[Annotation, ...]) -> None:
-        self.extra = None
-        self._annotations = annotations
-        self.problems: list[Problem] = []
-
-    def bind(self, keys: object) -> None:
-        pass
-
-    def find(self, key: str) -> str:
-        return key
-
-    def load(self, ref: Ref, image: Image) -> Sample:
-        return Sample(image=image, annotations=self._annotations, origin={})
-
-
 def _of_dataset(dataset: Dataset) -> Found:
     samples = [
         msgspec.structs.replace(sample, origin={}) if sample.origin is None else sample
@@ -303,4 +267,5 @@ def _of_dataset(dataset: Dataset) -> Found:
 def _given(selected: Scan, annotations: tuple[Annotation, ...]) -> Found:
     if len(selected.keys) != 1:
         raise InputError(f"{selected.root}: annotations are of one image, found {len(selected.keys):,}")
-    return Found(_Given(annotations), "", labelling.Layout())  # type: ignore[arg-type]
+    (key,) = selected.keys
+    return _of_dataset(Dataset(samples=[Sample(image=Image(key=key), annotations=annotations)]))

@@ -12,12 +12,12 @@ from xlabel.checks import Fault, Finding, files, finding, geometry, room, twins
 from xlabel.checks.codes import rule
 from xlabel.checks.names import Name
 from xlabel.errors import CorruptError, InputError
-from xlabel.images import Buffer, Header, carrying
+from xlabel.images import Buffer, Header, carrying, image_of
 from xlabel.images.matching import ALIKE, EXACT, REPRODUCED
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.binding import INTACT, NEVER, STALE, STRIPPED, Known, Verdict, judge, settled
 from xlabel.jobs.putting import embedded
-from xlabel.jobs.sets import Set, image_of
+from xlabel.jobs.sets import Set
 from xlabel.jobs.validation import Full
 from xlabel.model import Problem, Sample
 from xlabel.model import document as documents

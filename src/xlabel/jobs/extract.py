@@ -10,11 +10,12 @@ from xlabel import formats
 from xlabel.errors import CorruptError, InputError, why
 from xlabel.formats import embedded
 from xlabel.formats.embedded import EmbeddedLabels
-from xlabel.images import embedding
+from xlabel.images import embedding, image_of
+from xlabel.jobs import notes
 from xlabel.jobs.camera import camera
 from xlabel.jobs.selection import Place, select
 from xlabel.jobs.writing import write_labels
-from xlabel.model import Annotation, Dataset, Image, Problem, Report, Sample
+from xlabel.model import Annotation, Dataset, Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.report import Progress, counted
 from xlabel.stores.local import Folder, is_utf8, key_of, read_header
@@ -77,10 +78,7 @@ def extract(
     write_labels(dataset, Path(dest), report, to=to, on_loss=on_loss, overwrite=overwrite, dry_run=dry_run)
     if unlabelled:
         report.notes.append(f"{counted(unlabelled, 'images')} never labelled, left out")
-    if dry_run:
-        report.notes.append("nothing was written: --dry-run")
-    report.problems.sort()
-    report.seconds = time.perf_counter() - began
+    notes.finish(report, began, dry_run=dry_run)
     return report
 
 
@@ -114,10 +112,7 @@ def labels(path: str | os.PathLike[str]) -> list[Annotation]:
 def _sample(reader: EmbeddedLabels, path: bytes, key: str) -> Sample | None:
     """The labels inside an image or beside it; None where it has none, whatever it is."""
     header, _ = read_header(path)
-    image = Image(key=key)
-    if header is not None:
-        width, height = header.displayed
-        image = Image(key=key, width=width, height=height, orientation=header.orientation)
+    image = image_of(key, header)
     try:
         if is_utf8(path):
             return reader.load(key, image)

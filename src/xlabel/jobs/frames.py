@@ -22,7 +22,7 @@ from xlabel.formats.labels import Labels, Ref
 from xlabel.images import fingerprint
 from xlabel.jobs.labels import Found, disagreement, load
 from xlabel.jobs.records import Records
-from xlabel.model import Category, Image, Problem, Sample
+from xlabel.model import Category, Problem, Sample
 from xlabel.model.manifest import Frame, name_bytes
 from xlabel.stores.local import Scan, is_utf8, key_of
 
@@ -261,11 +261,7 @@ class Packer:
         return _Item(name, key, size, at, len(prefix), digest, crc, header, sample, prints)
 
     def _sample(self, key: str, header: images.Header | None, data: memoryview | None) -> Sample:
-        if header is None:
-            image = Image(key=key)
-        else:
-            width, height = header.displayed
-            image = Image(key=key, width=width, height=height, orientation=header.orientation)
+        image = images.image_of(key, header)
         if self._labels is None:
             return Sample(image=image)
         sample, unread = load(self._labels, image, data)

@@ -1,6 +1,7 @@
 """What a report notes: worth knowing, and nothing wrong."""
 
 from collections.abc import Iterable
+from time import perf_counter
 
 from xlabel.model import Report
 from xlabel.model.report import counted, visible
@@ -8,6 +9,14 @@ from xlabel.stores.local import Images
 
 NAMED = 3
 """Of many keys, how many a note names."""
+
+
+def finish(report: Report, began: float, *, dry_run: bool = False) -> None:
+    """Put a report in order at the end of a job that began at `began` of `time.perf_counter`."""
+    if dry_run:
+        report.notes.append("nothing was written: --dry-run")
+    report.problems.sort()
+    report.seconds = perf_counter() - began
 
 
 def note_unlabelled(report: Report, count: int) -> None:

@@ -1,13 +1,11 @@
-"""Putting labels into one image file, and where files that are written go: shared by embed and repair."""
+"""Putting labels into one image file, beside or instead of those that it holds."""
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
-from xlabel.errors import ExistsError, InputError
+from xlabel.errors import InputError
 from xlabel.images import Buffer, embedding, fingerprint, regions, xmp
 from xlabel.images.embedding import Put
 from xlabel.images.payload import Wrapped
@@ -15,7 +13,6 @@ from xlabel.model import Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Picture
 from xlabel.model.report import visible
-from xlabel.stores.local import Scan
 
 SHOWN = 60
 """Characters of somebody else's text in a message."""
@@ -96,19 +93,6 @@ def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
         split=sample.split,
         extra=image.extra,
     )
-
-
-def target_folder(output: str | os.PathLike[str], selected: Scan) -> bytes:
-    """The folder for copies, with a slash at its end.
-
-    ExistsError where something is in it, InputError where it lies inside the folder of the images.
-    """
-    target = Path(output)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ExistsError(f"{target}: expected a new or empty folder for the copies")
-    if target.resolve().is_relative_to(Path(selected.root).resolve()):
-        raise InputError(f"{target}: lies inside {selected.root}; give a folder outside")
-    return os.fsencode(target) + b"/"
 
 
 def now() -> str:

@@ -3,28 +3,26 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from xlabel import images
-from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import SIDECAR
 from xlabel.images import Buffer
 from xlabel.images.matching import ALIKE
-from xlabel.jobs import binding
+from xlabel.jobs import binding, notes
 from xlabel.jobs.binding import INTACT, NEVER, STALE, Known, Verdict, known
-from xlabel.jobs.putting import embedded, target_folder
+from xlabel.jobs.changing import listed, target_folder
+from xlabel.jobs.putting import embedded
 from xlabel.jobs.selection import Place, select
 from xlabel.jobs.spread import spread
 from xlabel.model import Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Document
-from xlabel.model.report import SHOWN, counted
+from xlabel.model.report import SHOWN, Progress, counted
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan, key_of
-
-Progress = Callable[[int, int], None]
 
 
 class Proposal(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
@@ -118,11 +116,8 @@ def repair(
     report.done = {"images": len(selected.keys)}
     report.done |= {word: total[word] for word in WORDS if total[word]}
     report.notes.append(f"compared with {counted(len(index), 'images')} of {source}")
-    if dry_run:
-        report.notes.append("nothing was written: --dry-run")
-    report.problems.sort()
     report.proposals.sort()
-    report.seconds = time.perf_counter() - began
+    notes.finish(report, began, dry_run=dry_run)
     return report
 
 
@@ -164,14 +159,8 @@ class _Worker:
         for number in numbers:
             (name,) = self._selected.keys.raw(number, number + 1)
             where = f"{self._selected.root}/{key_of(name)}"
-            try:
+            with listed(where, done.problems, self._target):
                 self._image(number, name, where, done)
-            except StoreError:
-                raise
-            except OSError as error:
-                done.problems.append(Problem(where, "not-written", f"{error.strerror}; it is as it was"))
-            except InputError as error:
-                done.problems.append(Problem(where, "not-written", str(error).removeprefix(f"{where}: ")))
         return done
 
     def _image(self, number: int, name: bytes, where: str, done: Done) -> None:

@@ -12,7 +12,7 @@ from xlabel.checks import Finding, finding
 from xlabel.errors import InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
-from xlabel.images import Buffer, Header
+from xlabel.images import Buffer
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.binding import beside, stored
 from xlabel.jobs.bundle import Bundle, open_bundle
@@ -211,14 +211,6 @@ class BundleSet(Frames):
 
     def problems(self) -> list[Problem]:
         return _taken(self._inside)
-
-
-def image_of(key: str, header: Header | None) -> Image:
-    """An image as its file says that it is."""
-    if header is None:
-        return Image(key=key)
-    width, height = header.displayed
-    return Image(key=key, width=width, height=height, orientation=header.orientation)
 
 
 def path_of(labels: Labels, image: Image) -> str | None:

@@ -17,7 +17,7 @@ from xlabel.formats.embedded import OTHERS, SIDECAR, EmbeddedLabels
 from xlabel.images import embedding, exif, xmp
 from xlabel.images.embedding import Found
 from xlabel.jobs.selection import Place, select_all
-from xlabel.model import Annotation, Image, Problem, Sample
+from xlabel.model import Annotation, Problem, Sample
 from xlabel.model.geometry import bbox_of
 from xlabel.model.report import counted, size_text, visible
 from xlabel.stores import rewrite
@@ -160,8 +160,7 @@ def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Pictur
     if header is None and not problems:
         message = "expected an image, found no kind that xlabel knows; is it one?"
         problems.append(Problem(where, "undecodable", message))
-    width, height = header.displayed if header else (None, None)
-    image = Image(key=key, width=width, height=height, orientation=header.orientation if header else 1)
+    image = images.image_of(key, header)
     with open(path, "rb") as file:
         sample = labels.load_from(file.read(), image)
     problems += labels.problems
@@ -170,8 +169,8 @@ def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Pictur
     return Picture(
         file=where,
         mime=mime,
-        width=width,
-        height=height,
+        width=image.width,
+        height=image.height,
         orientation=image.orientation,
         bytes=size,
         copies=[*_copies(found, mime), *_beside(path, sample)] if found else _beside(path, sample),

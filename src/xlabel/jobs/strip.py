@@ -3,21 +3,20 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
-from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import SIDECAR
 from xlabel.images import embedding, payload
+from xlabel.jobs import notes
+from xlabel.jobs.changing import listed
 from xlabel.jobs.selection import Place, select_all, sweep
 from xlabel.jobs.spread import spread
 from xlabel.model import Problem, Report
-from xlabel.model.report import counted
+from xlabel.model.report import Progress, counted
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan, key_of
-
-Progress = Callable[[int, int], None]
 
 
 class Done(msgspec.Struct):
@@ -67,10 +66,7 @@ def strip(
     if total["linked"]:
         links = counted(total["linked"], "images")
         report.notes.append(f"another name (hard link) keeps the file as it was in {links}")
-    if dry_run:
-        report.notes.append("nothing was written: --dry-run")
-    report.problems.sort()
-    report.seconds = time.perf_counter() - began
+    notes.finish(report, began, dry_run=dry_run)
     return report
 
 
@@ -87,14 +83,8 @@ class _Worker:
         done = Done(Counter(), [], 0)
         for name in self._selected.keys.raw(start, stop):
             where = f"{self._selected.root}/{key_of(name)}"
-            try:
+            with listed(where, done.problems):
                 self._image(self._root + name, where, done)
-            except StoreError:
-                raise
-            except OSError as error:
-                done.problems.append(Problem(where, "not-written", f"{error.strerror}; it is as it was"))
-            except InputError as error:
-                done.problems.append(Problem(where, "not-written", str(error).removeprefix(f"{where}: ")))
         return done
 
     def _image(self, path: bytes, where: str, done: Done) -> None:

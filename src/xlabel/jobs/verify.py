@@ -17,6 +17,7 @@ import msgspec
 from xlabel import bundles
 from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, InputError
+from xlabel.jobs import notes
 from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.model import Problem, Report
@@ -64,8 +65,7 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
             report.problems += bundle.unified.problems
             report.done["annotations"] = bundle.unified.dataset.counts()["annotations"]
         report.notes.append(f"pack {bundle.pack_id}")
-    report.problems.sort()
-    report.seconds = time.perf_counter() - began
+    notes.finish(report, began)
     return report
 
 
