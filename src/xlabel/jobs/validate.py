@@ -12,8 +12,8 @@ from xlabel.checks import Finding, finding, names
 from xlabel.checks import sarif as logs
 from xlabel.checks.twins import Contents
 from xlabel.formats.embedded import EmbeddedLabels
+from xlabel.jobs import findings_page
 from xlabel.jobs import labels as labelling
-from xlabel.jobs import pictures
 from xlabel.jobs.binding import NEVER, known
 from xlabel.jobs.examine import FULLEST, STATES, Examine, Judge, Names, count_names, in_sample, told
 from xlabel.jobs.findings import Findings
@@ -96,7 +96,7 @@ def validate(
         _write_log(Path(sarif), result, Path(source))
     if html is not None:
         looked = str(result).partition("\n")[0].removeprefix("validate: ")
-        text = pictures.written(result, os.fspath(source), looked, images)
+        text = findings_page.written(result, os.fspath(source), looked, images)
         Path(html).write_text(text, "utf-8")
     return result
 
