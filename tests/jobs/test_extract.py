@@ -185,3 +185,16 @@ def test_fingerprints_go_with_the_documents(folder: Path, tmp_path: Path) -> Non
     path = folder / record["file_name"]
     comment = json.loads(run(tool("exiftool"), "-json", "-UserComment", path))[0]["UserComment"]
     assert record["image"]["stream"] == json.loads(comment)["labels"]["image"]["stream"]
+
+
+def test_what_xlabel_wrote_beside_the_labels_is_no_word_of_the_camera(tmp_path: Path) -> None:
+    said = Pillow.Exif()
+    said[0x010F], said[0x0110] = "Canon", "EOS R5"
+    Pillow.new("RGB", (64, 48)).save(tmp_path / "a.jpg", exif=said)
+    Pillow.new("RGB", (64, 48)).save(tmp_path / "b.tif", exif=said)
+    for name in ("a.jpg", "b.tif"):
+        xlabel.embed(tmp_path / name, [BOX])
+    xlabel.extract(tmp_path, tmp_path / "out.json", to="coco", exif=True)
+    jpeg, tiff = (image["exif"] for image in json.loads((tmp_path / "out.json").read_bytes())["images"])
+    assert jpeg == {"Make": "Canon", "Model": "EOS R5"}
+    assert tiff["Make"] == "Canon" and not any("Offsets" in name or "ByteCounts" in name for name in tiff)

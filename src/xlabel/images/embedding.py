@@ -186,7 +186,7 @@ _OTHERS = [tags.NAMES[name] for name in ("UserComment", "ImageDescription", "XPC
 def _supported(data: Buffer) -> images.Carrying:
     container = images.carrying(data)
     if container is None:
-        raise ValueError("no container that xlabel reads labels from")
+        raise ValueError("its kind of image file holds no labels")
     return container
 
 

@@ -1,19 +1,27 @@
 """What a camera said of a picture: the fields of EXIF, read by Pillow."""
 
+import io
 from math import isfinite
 from typing import Any
 
+from xlabel.images import embedding
 from xlabel.images.pillow import reading
 
 IFDS = {"Exif": 0x8769, "GPSInfo": 0x8825, "Interop": 0xA005}
 """The directories of EXIF besides the first, by Pillow's names."""
-PASSED_OVER = frozenset("MakerNote UserComment ExifOffset GPSInfo ExifInteroperabilityOffset".split())
+PASSED_OVER = frozenset(
+    "MakerNote UserComment ExifOffset GPSInfo ExifInteroperabilityOffset "
+    "StripOffsets StripByteCounts TileOffsets TileByteCounts JpegIFOffset JpegIFByteCount".split()
+)
 """What is no word of the camera's that anybody else could read, and what may be our labels."""
 OURS = (
     "Software ResolutionUnit XResolution YResolution YCbCrPositioning ExifVersion ComponentsConfiguration "
     "FlashPixVersion ColorSpace ExifImageWidth ExifImageHeight"
 ).split()
-"""What xlabel writes into an image without EXIF, beside the labels: no camera said it."""
+"""What xlabel writes into an image without EXIF, beside the labels: no camera said it.
+
+Only for images that another tool has changed since: what the others held before is known.
+"""
 LONGEST = 1000
 """Characters or values of a field; more is data, such as a table of colours."""
 
@@ -21,13 +29,14 @@ LONGEST = 1000
 def camera(path: bytes) -> dict[str, Any]:
     """The EXIF fields of an image that have a name, as Pillow reads and names them; {} where there are none.
 
-    Fractions are numbers, several values a list, bytes that are ASCII text.
+    Of a labelled image they are those that it had before, where that can be proved. Fractions are numbers,
+    several values a list, bytes that are ASCII text.
     """
     from PIL import ExifTags
 
     fields: dict[str, Any] = {}
     try:
-        with open(path, "rb") as file, reading(file) as picture:
+        with open(path, "rb") as file, reading(io.BytesIO(_unlabelled(file.read()))) as picture:
             exif = picture.getexif()
             parts = [(dict(exif), ExifTags.TAGS)]
             for name, at in IFDS.items():
@@ -44,6 +53,16 @@ def camera(path: bytes) -> dict[str, Any]:
     if fields.get("Software") == "xlabel":
         return {name: value for name, value in fields.items() if name not in OURS}
     return fields
+
+
+def _unlabelled(data: bytes) -> bytes:
+    """The image as it was before labels were put into it, or as it is."""
+    try:
+        newest = embedding.get(data).newest
+        restored = embedding.restore(data, newest) if newest else None
+    except ValueError:
+        return data
+    return data if restored is None else b"".join(restored)
 
 
 def _plain(value: Any) -> Any:

@@ -221,7 +221,7 @@ class _Worker:
     ) -> None:
         self._copy(name, data, seen)
         if not self._how.sidecar:
-            message = f"{why}; its labels go into a file beside it with --sidecar"
+            message = f"{why}; say --sidecar to write them into a file beside it"
             done.problems.append(Problem(where, "no-room", message))
             return
         done.counts["annotations"] += len(sample.annotations)
