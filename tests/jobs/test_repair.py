@@ -95,6 +95,30 @@ def test_an_annotation_file_alone_knows_images_by_their_bytes(folder: Path, tmp_
     assert near(box_in(work / "z.jpg"), seen(work / "z.jpg"))
 
 
+@pytest.mark.parametrize("kind", ["folder", "bundle"])
+def test_labels_beside_images_of_the_source_are_known_unless_they_are_of_another_size(
+    kind: str, folder: Path, tmp_path: Path
+) -> None:
+    known, work = tmp_path / "bitmaps", tmp_path / "work"
+    known.mkdir()
+    work.mkdir()
+    for seed in range(2):
+        with Image.open(folder / f"{seed}.jpg") as image:
+            image.save(known / f"{seed}.bmp")
+            image.save(work / f"{seed}.png")
+        xlabel.embed(known / f"{seed}.bmp", xlabel.labels(folder / f"{seed}.jpg"), sidecar=True)
+    if kind == "folder":
+        with Image.open(known / "1.bmp") as image:
+            image.crop((0, 0, 200, 150)).save(known / "1.bmp")
+            image.crop((0, 0, 200, 150)).save(work / "1.png")
+        expected = {"images": 2, "restored": 1, "never labelled": 1}
+    else:
+        xlabel.pack(known, output=tmp_path / "packed bitmaps")
+        known, expected = tmp_path / "packed bitmaps", {"images": 2, "restored": 2}
+    assert xlabel.repair(work, known).done == expected
+    assert near(box_in(work / "0.png"), seen(work / "0.png"))
+
+
 @pytest.fixture
 def noted(folder: Path) -> Path:
     """An annotation file with fingerprints, and no bundle beside it."""

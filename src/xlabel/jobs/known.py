@@ -358,7 +358,10 @@ def _outdated(data: Buffer, sample: Sample, stream: str | None, header: Header |
     """Whether labels that an image itself holds are not of the picture that it is now."""
     if not isinstance(sample.origin, dict) or "revision" not in sample.origin:
         return False
-    newest = embedding.get(data).newest
+    try:
+        newest = embedding.get(data).newest
+    except ValueError:  # its labels stand in a file beside it, of which the source has told
+        return False
     if newest is None or header is None:
         return False
     picture = documents.decode(newest.document).image

@@ -60,8 +60,9 @@ class FolderSource(Files):
     def sample(self, number: int, image: Image) -> Sample | None:
         for labels in self._labels:
             sample, _ = labelling.load(labels, image)
+            stale = any(problem.code == "stale-labels" for problem in labels.problems)
             labels.problems.clear()
-            if sample.origin is not None:
+            if sample.origin is not None and not stale:
                 return sample
         return None
 
