@@ -123,6 +123,19 @@ def test_a_name_so_long_that_no_file_could_lie_beside_it_is_as_good_as_any(image
     assert long.read_bytes() == before
 
 
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "AVIF"])
+def test_a_labelled_file_that_was_cut_off_since_is_told_and_left_alone(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind.lower()}"
+    path.write_bytes(made(kind))
+    xlabel.embed(path, [BOX])
+    short = path.read_bytes()[:-20]
+    path.write_bytes(short)
+    (problem,) = xlabel.strip(path).problems
+    assert problem.code == "undecodable"
+    assert "ends" in problem.message and "nothing is taken out" in problem.message
+    assert path.read_bytes() == short
+
+
 def test_nothing_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found nothing there"):
         xlabel.strip(tmp_path / "none.jpg")

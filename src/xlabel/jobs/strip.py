@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from xlabel.formats.embedded import SIDECAR
-from xlabel.images import embedding, payload
+from xlabel.images import cut, embedding, payload
 from xlabel.jobs import notes
 from xlabel.jobs.changing import listed
 from xlabel.jobs.selection import Place, select_all, sweep
@@ -107,7 +107,12 @@ class _Worker:
                 done.counts["never labelled"] += not beside
                 return
             restored = embedding.restore(data, found.newest) if found.newest else None
-            pieces = embedding.remove(data) if restored is None else restored
+            try:
+                pieces = embedding.remove(data) if restored is None else restored
+            except ValueError as error:
+                message = f"{cut(data) or error}; nothing is taken out of a broken file"
+                done.problems.append(Problem(where, "undecodable", message))
+                return
             if not self._dry_run:
                 rewrite.replace(seen, pieces, keep_time=self._keep_time)
             if restored is not None:
