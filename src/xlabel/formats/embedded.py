@@ -18,6 +18,7 @@ from xlabel.images.embedding import Copy, Found
 from xlabel.model import Annotation, Category, Dataset, Image, Loss, Problem, Sample
 from xlabel.model import document as documents
 from xlabel.model.dataset import Origin
+from xlabel.model.document import Document
 from xlabel.model.report import counted
 
 if TYPE_CHECKING:
@@ -64,6 +65,15 @@ def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, I
 
 def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
     return iter(())
+
+
+def document_in(data: Buffer) -> Document | None:
+    """The newest whole document in an image file; None where there is none that can be read."""
+    try:
+        newest = embedding.get(data).newest
+        return documents.decode(newest.document) if newest else None
+    except ValueError:
+        return None
 
 
 class EmbeddedLabels:

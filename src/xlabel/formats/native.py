@@ -21,7 +21,7 @@ from xlabel.formats.untrusted import is_deep, is_inside
 from xlabel.model import Annotation, Category, Dataset, Loss, Problem, Sample
 from xlabel.model import document as documents
 from xlabel.model.dataset import Origin
-from xlabel.model.document import Document, Picture
+from xlabel.model.document import Document
 
 if TYPE_CHECKING:
     from xlabel.formats import Tree
@@ -202,17 +202,9 @@ def _text(dataset: Dataset, fields: dict[str, Any]) -> Iterator[bytes]:
 
 
 def _record(sample: Sample, annotations: tuple[Annotation, ...], name: str) -> bytes:
-    image = sample.image
     known = sample.origin if isinstance(sample.origin, dict) else {}
-    picture = Picture(
-        width=image.width,
-        height=image.height,
-        orientation=image.orientation,
-        id=image.id,
-        split=sample.split,
-        extra=image.extra,
-        **{name: value for name in documents.FINGERPRINTS if isinstance(value := known.get(name), str)},
-    )
+    prints = {name: value for name in documents.FINGERPRINTS if isinstance(value := known.get(name), str)}
+    picture = documents.picture_of(sample, prints)
     document = documents.document(replace(sample, annotations=annotations), picture)
     return _line(name, replace(document, categories=()))
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from xlabel import images
-from xlabel.formats.embedded import SIDECAR
-from xlabel.images import Buffer, Header, embedding, fingerprint, matching, payload
+from xlabel.formats.embedded import SIDECAR, document_in
+from xlabel.images import Buffer, Header, fingerprint, matching, payload
 from xlabel.images.matching import ALIKE, EXACT, REPRODUCED, SEEN, Match, Picture
 from xlabel.jobs.known import Frame, Known, UndecodedError, known
 from xlabel.model import Annotation, Sample
@@ -89,7 +89,7 @@ def judge(
         header = None
     if header is None:
         return Verdict(state=NEVER, kind=NEVER, what="no image that can be read")
-    held = document or stored(data)
+    held = document or document_in(data)
     if held is None:
         return _unlabelled(data, header, source, key)
     return _labelled(data, header, held, source, key)
@@ -107,15 +107,6 @@ def settled(data: Buffer, source: Known, held: Document | None) -> bool:
     except UndecodedError:
         return False
     return True
-
-
-def stored(data: Buffer) -> Document | None:
-    """The newest whole document in an image file; None where there is none."""
-    try:
-        newest = embedding.get(data).newest
-        return documents.decode(newest.document) if newest else None
-    except (ValueError, msgspec.ValidationError):
-        return None
 
 
 def beside(path: bytes) -> Document | None:

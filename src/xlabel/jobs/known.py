@@ -19,13 +19,13 @@ from xxhash import xxh3_128_digest
 
 from xlabel import images
 from xlabel.errors import CorruptError, InputError
-from xlabel.images import Buffer, Header, embedding, fingerprint, matching, squares
+from xlabel.formats.embedded import document_in
+from xlabel.images import Buffer, Header, fingerprint, matching, squares
 from xlabel.images.matching import Picture
 from xlabel.jobs.selection import Place
 from xlabel.jobs.sources import DescribedSource, Source, source_of
 from xlabel.jobs.spread import spread
 from xlabel.model import Image, Sample
-from xlabel.model import document as documents
 from xlabel.model.geometry import TURNS, undoing
 
 NEAR = 60
@@ -358,13 +358,10 @@ def _outdated(data: Buffer, sample: Sample, stream: str | None, header: Header |
     """Whether labels that an image itself holds are not of the picture that it is now."""
     if not isinstance(sample.origin, dict) or "revision" not in sample.origin:
         return False
-    try:
-        newest = embedding.get(data).newest
-    except ValueError:  # its labels stand in a file beside it, of which the source has told
+    held = document_in(data)  # none where they stand in a file beside it, of which the source has told
+    if held is None or header is None:
         return False
-    if newest is None or header is None:
-        return False
-    picture = documents.decode(newest.document).image
+    picture = held.image
     if picture.stream is not None and picture.stream != stream:
         return True
     return (picture.width, picture.height, picture.orientation) != (*header.displayed, header.orientation)

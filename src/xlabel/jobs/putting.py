@@ -83,16 +83,7 @@ def beneath(data: Buffer, change: Callable[[Buffer], list[Buffer]]) -> list[Buff
 
 def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
     """What a document says of its image, as far as it can be read; `pixels`: by decoding it too."""
-    image = sample.image
-    return Picture(
-        width=image.width,
-        height=image.height,
-        orientation=image.orientation,
-        **fingerprint.taken(data, decoded=pixels),
-        id=image.id,
-        split=sample.split,
-        extra=image.extra,
-    )
+    return documents.picture_of(sample, fingerprint.taken(data, decoded=pixels))
 
 
 def now() -> str:

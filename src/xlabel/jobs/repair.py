@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from xlabel import images
-from xlabel.formats.embedded import SIDECAR
+from xlabel.formats.embedded import SIDECAR, document_in
 from xlabel.images import Buffer
 from xlabel.images.matching import ALIKE
 from xlabel.jobs import binding, notes
@@ -172,7 +172,7 @@ class _Worker:
     ) -> None:
         """The same with the file open, whose pieces must be gone before it is closed."""
         beside = binding.beside(self._root + name)
-        held = beside or binding.stored(data)
+        held = beside or document_in(data)
         if not self._index.decoded and not binding.settled(data, self._index, held):
             done.later.append(number)
             return

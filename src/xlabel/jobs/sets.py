@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from xlabel import bundles
 from xlabel.checks import Finding, finding
 from xlabel.errors import InputError
-from xlabel.formats.embedded import EmbeddedLabels
+from xlabel.formats.embedded import EmbeddedLabels, document_in
 from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
 from xlabel.images import Buffer
 from xlabel.jobs import labels as labelling
-from xlabel.jobs.binding import beside, stored
+from xlabel.jobs.binding import beside
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.jobs.labels import Found
 from xlabel.jobs.numbered import Files, Frames
@@ -176,7 +176,7 @@ class FileSet(Files):
         self._other = found.inside if isinstance(found.inside, EmbeddedLabels) else None
 
     def held(self, number: int, data: Buffer) -> Document | None:
-        return stored(data) or beside(self.path(number))
+        return document_in(data) or beside(self.path(number))
 
     def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
         return labelling.load(self._labels, image, data)
@@ -195,7 +195,7 @@ class BundleSet(Frames):
     """The frames of a bundle with the labels of its annotation file, or those inside the images."""
 
     def held(self, number: int, data: Buffer) -> Document | None:
-        return stored(data)
+        return document_in(data)
 
     def sample(self, number: int, image: Image, data: Buffer) -> tuple[Sample, Ref | None]:
         if self._bundle.described:

@@ -4,6 +4,7 @@ The document is pure ASCII and always written in the same way, so that equal lab
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -110,6 +111,20 @@ def sample(document: Document, key: str) -> Sample:
     )
     annotations = tuple(_annotation(label, by_id) for label in document.annotations)
     return Sample(image=image, annotations=annotations, split=picture.split)
+
+
+def picture_of(sample: Sample, fingerprints: Mapping[str, str]) -> Picture:
+    """What a document says of a sample's image; `fingerprints` by the names in `FINGERPRINTS`."""
+    image = sample.image
+    return Picture(
+        width=image.width,
+        height=image.height,
+        orientation=image.orientation,
+        id=image.id,
+        split=sample.split,
+        extra=image.extra,
+        **fingerprints,
+    )
 
 
 FINGERPRINTS = ("stream", "pixels", "perceptual")
