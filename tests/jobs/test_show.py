@@ -41,7 +41,7 @@ def test_size_copies_and_each_label_are_told(image: Path) -> None:
     comment = json.loads(run(tool("exiftool"), "-json", "-UserComment", image))[0]["UserComment"]
     assert picture.copies[0].bytes == len(comment)
     assert picture.copies[0].time == json.loads(comment)["time"]
-    assert picture.regions == 2 and picture.agree and picture.comment is None
+    assert picture.regions == 2 and not picture.problems and picture.comment is None
     text = str(shown)
     for word in (
         "640 x 427",
@@ -102,7 +102,7 @@ def test_copies_that_disagree_are_a_problem(image: Path) -> None:
     with Pillow.open(image) as picture:
         picture.save(image, exif=picture.info["exif"], comment=old)
     shown = xlabel.show(image)
-    assert not shown.images[0].agree
+    assert [problem.code for problem in shown.images[0].problems] == ["copies-disagree"]
     assert sorted(copy.revision or 0 for copy in shown.images[0].copies) == [1, 2]
     assert shown.exit_code == 1
 

@@ -14,7 +14,8 @@ from xlabel.images.tags import Text
 PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
 USER_COMMENT = tags.USER_COMMENT
-EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+EXIF = 0x8769
+"""The pointer to the Exif directory."""
 XMP = 700
 """XMP in a TIFF file's own first directory."""
 SOFTWARE = 0x0131

@@ -67,11 +67,6 @@ class Picture(msgspec.Struct, kw_only=True):
     split: str | None = None
     problems: list[Problem] = msgspec.field(default_factory=list)
 
-    @property
-    def agree(self) -> bool:
-        """Whether all copies hold the same labels."""
-        return not self.problems
-
     def __str__(self) -> str:
         lines = [visible(self.file), f"  {_described(self)}"]
         if self.copies:
