@@ -9,8 +9,6 @@ from xlabel import images
 from xlabel.images import Buffer, Carriers, NoRoomError, Parts, exif, payload, splice, tags, xmp
 from xlabel.images.payload import Wrapped
 
-CODE = exif.ASCII
-
 
 class Copy(NamedTuple):
     """A payload that was found: where, and what it holds or what is wrong with it."""
@@ -126,7 +124,7 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
             texts = {name: made.plain() if form == "plain" else made.packed() for name, form in plan.items()}
             inside = ours._replace(document=texts.get("xmp"))
             parts = Parts(
-                comment=CODE + texts["exif"] if "exif" in plan else None,
+                comment=exif.ASCII + texts["exif"] if "exif" in plan else None,
                 ours=None if "xmp" in left_out else inside,
                 text=texts.get("text"),
                 extended=made.packed() if extended else None,

@@ -19,7 +19,7 @@ from xlabel.jobs import notes
 from xlabel.jobs.changing import listed, target_folder
 from xlabel.jobs.labels import Found
 from xlabel.jobs.putting import ForeignError, embedded, now, picture
-from xlabel.jobs.selection import has_pixels, select, sweep
+from xlabel.jobs.selection import select, sweep, wants_pixels
 from xlabel.jobs.spread import spread
 from xlabel.model import Annotation, Dataset, Image, Loss, Problem, Report, Sample
 from xlabel.model import document as documents
@@ -85,7 +85,7 @@ def embed(
     {'images': 1, 'labelled': 1, 'annotations': 1}
     """
     began = time.perf_counter()
-    pixels = has_pixels(fingerprint)
+    pixels = wants_pixels(fingerprint)
     selected = select(images, pattern)
     if labels is None or isinstance(labels, str | os.PathLike):
         found = labelling.find(selected, None if labels is None else Path(labels), format)

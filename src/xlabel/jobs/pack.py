@@ -7,7 +7,7 @@ from xlabel.errors import InputError
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import FPS
 from xlabel.jobs.packing import Files, in_folder, write
-from xlabel.jobs.selection import has_pixels
+from xlabel.jobs.selection import wants_pixels
 from xlabel.model import Report
 from xlabel.model.manifest import MEDIA
 from xlabel.model.report import Progress
@@ -45,7 +45,7 @@ def pack(
     >>> report.done["images"], report.exit_code
     (24, 0)
     """
-    pixels = has_pixels(fingerprint)
+    pixels = wants_pixels(fingerprint)
     found_images = scan(images, pattern)
     if not len(found_images.keys):
         raise InputError(no_images(found_images, pattern))

@@ -103,7 +103,7 @@ def _split(path: str) -> tuple[str, str]:
     return str(Path(*parts[:at])) if at else ".", below
 
 
-def has_pixels(fingerprint: str | None) -> bool:
+def wants_pixels(fingerprint: str | None) -> bool:
     """Whether the option `fingerprint` asks for those that need decoding; InputError where it is unknown."""
     if fingerprint not in (None, "pixels"):
         raise InputError(f"expected pixels as the fingerprint, or none, got {fingerprint!r}")
