@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 import msgspec
 
 from xlabel.model import Image
+from xlabel.model.geometry import turned_size
 
 if TYPE_CHECKING:
     from xlabel.images.splice import Edit
@@ -80,7 +81,7 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     @property
     def displayed(self) -> tuple[int, int]:
         """Width and height as displayed."""
-        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+        return turned_size(self.width, self.height, self.orientation)
 
 
 class ShortError(ValueError):

@@ -19,7 +19,7 @@ from xlabel.images import Buffer
 from xlabel.images.pillow import opened
 from xlabel.images.registration import drift
 from xlabel.images.resizing import resized
-from xlabel.model.geometry import TURNS, turned
+from xlabel.model.geometry import TURNS, turned, turned_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -287,7 +287,7 @@ def _resized(source: Picture, target: Picture) -> Match | None:
     """
     if source.size == target.size:
         return None
-    fits = [turn for turn in TURNS if same_shape(_turned_size(source, turn), target.size)]
+    fits = [turn for turn in TURNS if same_shape(turned_size(*source.size, turn), target.size)]
     for turns in (fits, [turn for turn in TURNS if turn not in fits]):
         looks = {turn: _unlike(turned(source.first, turn), target.first) for turn in turns}
         if turns and (found := _resized_by(source, target, looks)):
@@ -306,11 +306,6 @@ def _resized_by(source: Picture, target: Picture, looks: dict[int, tuple[float, 
         return None
     proof = likeness(*(_whole(grey)[..., None] for grey in (_small(other, target.size), _grey(target.first))))
     return Match(proof or SEEN, turn, None, target.size)
-
-
-def _turned_size(picture: Picture, turn: int) -> tuple[int, int]:
-    width, height = picture.size
-    return (height, width) if turn >= 5 else (width, height)
 
 
 def _unlike(one: Array, other: Array) -> tuple[float, float]:

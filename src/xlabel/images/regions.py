@@ -11,7 +11,7 @@ from html import escape
 
 from xlabel.images.xmp import MWG, REGION
 from xlabel.model import Annotation, Circle, Number, OrientedBox, Polyline
-from xlabel.model.geometry import bbox_of, turn_back
+from xlabel.model.geometry import bbox_of, turn_back, turned_size
 
 KINDS = {
     "human": "person people pedestrian man woman child boy girl human rider player",
@@ -33,7 +33,7 @@ _CV = "http://cv.iptc.org/newscodes/imageregiontype/"
 
 def iptc(annotations: Iterable[Annotation], width: int, height: int, orientation: int) -> bytes:
     """An `rdf:li` for each boundary; width and height are those of the image as displayed."""
-    across, down = (height, width) if orientation >= 5 else (width, height)
+    across, down = turned_size(width, height, orientation)
     parts: list[str] = []
     for number, annotation in enumerate(annotations, 1):
         if orientation != 1:
@@ -58,7 +58,7 @@ def iptc(annotations: Iterable[Annotation], width: int, height: int, orientation
 
 def faces(annotations: Iterable[Annotation], width: int, height: int, orientation: int) -> bytes:
     """An `mwg-rs:Regions` element with the people, or nothing where there are none."""
-    stored = (height, width) if orientation >= 5 else (width, height)
+    stored = turned_size(width, height, orientation)
     parts = []
     for number, annotation in enumerate(annotations, 1):
         if annotation.category is None or _KIND.get(annotation.category.name.lower()) != "human":

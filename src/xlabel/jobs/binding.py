@@ -17,7 +17,7 @@ from xlabel.jobs.known import Frame, Known, UndecodedError, known
 from xlabel.model import Annotation, Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Document
-from xlabel.model.geometry import TURNS, both, undoing
+from xlabel.model.geometry import TURNS, both, turned_size, undoing
 from xlabel.model.reframe import Change, reframed
 
 __all__ = ["Known", "Verdict", "judge", "known"]
@@ -318,7 +318,7 @@ def _verdict(state: str, was: Frame, now: Frame, match: Match, same_stream: bool
         words.append("cropped to {},{},{},{} of the original".format(*match.box))
         kind = "cropped"
     if match.size is not None:
-        size = (match.size[1], match.size[0]) if now.orientation >= 5 else match.size
+        size = turned_size(*match.size, now.orientation)
         words.append(f"resized from {was.width}x{was.height} to {size[0]}x{size[1]}")
         kind = "resized"
     if total != 1:
@@ -382,7 +382,7 @@ def _by_looks(look: str, was: Frame, target: Picture) -> Match | None:
     turn = min(gaps, key=lambda turn: gaps[turn])
     second = min(gap for other, gap in gaps.items() if other != turn)
     width, height = was.stored
-    shape = (height, width) if turn >= 5 else (width, height)
+    shape = turned_size(width, height, turn)
     stretched = turn != 1 and not matching.same_shape(shape, target.size)
     if gaps[turn] > CLOSE or gaps[turn] + MARGIN > second or stretched:
         return None

@@ -26,7 +26,7 @@ from xlabel.jobs.selection import Place
 from xlabel.jobs.sources import DescribedSource, Source, source_of
 from xlabel.jobs.spread import spread
 from xlabel.model import Image, Sample
-from xlabel.model.geometry import TURNS, undoing
+from xlabel.model.geometry import TURNS, turned_size, undoing
 
 NEAR = 60
 """Of the 256 bits of a perceptual hash, how many may differ for a picture to be looked at closely."""
@@ -55,12 +55,12 @@ class Frame(NamedTuple):
     @classmethod
     def of(cls, width: int, height: int, orientation: int) -> "Frame":
         """By the stored size."""
-        return cls(height, width, orientation) if orientation >= 5 else cls(width, height, orientation)
+        return cls(*turned_size(width, height, orientation), orientation)
 
     @property
     def stored(self) -> tuple[int, int]:
         """Width and height as stored."""
-        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+        return turned_size(self.width, self.height, self.orientation)
 
 
 class Known:

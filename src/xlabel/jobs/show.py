@@ -18,7 +18,7 @@ from xlabel.images import embedding, exif, xmp
 from xlabel.images.embedding import Found
 from xlabel.jobs.selection import Place, select_all
 from xlabel.model import Annotation, Problem, Sample
-from xlabel.model.geometry import bbox_of
+from xlabel.model.geometry import bbox_of, turned_size
 from xlabel.model.report import counted, size_text, visible
 from xlabel.stores import rewrite
 from xlabel.stores.local import Folder, key_of
@@ -238,13 +238,11 @@ def _draw(path: bytes, picture: Picture, target: Path, overwrite: bool, shown: S
 
 
 def _described(picture: Picture) -> str:
-    if picture.width is None:
+    if picture.width is None or picture.height is None:
         return f"{size_text(picture.bytes)}, no image that can be read"
     turned = ""
     if picture.orientation != 1:
-        stored = (
-            (picture.height, picture.width) if picture.orientation >= 5 else (picture.width, picture.height)
-        )
+        stored = turned_size(picture.width, picture.height, picture.orientation)
         turned = f" as displayed (orientation {picture.orientation}, stored as {stored[0]} x {stored[1]})"
     return f"{picture.mime}, {picture.width} x {picture.height}{turned}, {size_text(picture.bytes)}"
 

@@ -21,6 +21,7 @@ from xlabel.jobs import notes
 from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.model import Problem, Report
+from xlabel.model.geometry import turned_size
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest
 from xlabel.model.report import Progress
 from xlabel.stores.snapshot import Kept
@@ -277,8 +278,7 @@ def rebuilt(
         if track == len(extents):
             extents.append((0, 0))
         if frame.width and frame.height:
-            turned = frame.orientation >= 5
-            size = (frame.height, frame.width) if turned else (frame.width, frame.height)
+            size = turned_size(frame.width, frame.height, frame.orientation)
             extents[track] = bundles.flatter(extents[track], size)
         tracks.append(track)
         names += name + b"\0"

@@ -64,8 +64,12 @@ def turn_back(annotation: Annotation, orientation: int, width: int, height: int)
     """What `turn` was given: from the displayed image to the stored matrix, which is width x height."""
     if not 2 <= orientation <= 8:
         return annotation
-    shown = (height, width) if orientation >= 5 else (width, height)
-    return turn(annotation, _BACK[orientation], *shown)
+    return turn(annotation, _BACK[orientation], *turned_size(width, height, orientation))
+
+
+def turned_size(width: int, height: int, orientation: int) -> tuple[int, int]:
+    """Width and height once an orientation is applied, or taken back."""
+    return (height, width) if orientation >= 5 else (width, height)
 
 
 def turned(array: "NDArray[Any]", orientation: int) -> "NDArray[Any]":

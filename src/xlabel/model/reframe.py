@@ -18,7 +18,7 @@ from xlabel.model.annotation import (
     Polyline,
     Shape,
 )
-from xlabel.model.geometry import Box, bbox_of, both, decode, encode, shape_bounds, turn
+from xlabel.model.geometry import Box, bbox_of, both, decode, encode, shape_bounds, turn, turned_size
 
 
 class Change(NamedTuple):
@@ -135,7 +135,7 @@ def _reframed(annotation: Annotation, change: Change) -> tuple[Annotation | None
     width, height = change.displayed
     found: Annotation | None = turn(annotation, change.turn, width, height)
     told: list[str] = []
-    size = (height, width) if change.turn >= 5 else (width, height)
+    size = turned_size(width, height, change.turn)
     if change.box is not None and found is not None:
         found, told = cropped(found, change.box)
         size = change.box[2:]
