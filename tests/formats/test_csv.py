@@ -296,6 +296,35 @@ def test_a_line_that_is_not_utf8_is_a_problem() -> None:
     assert [sample.image.key for sample in labels.samples] == ["b.jpg"]
 
 
+def test_rows_that_no_label_has_come_back_where_they_stood() -> None:
+    source = (
+        "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+        "a.jpg,9,9,cat,1,2,x,4\n"
+        "a.jpg,9,9,cat,1,2,3,4\n"
+        "a.jpg,9,9,cat\n"
+        "a.jpg,9,9,dog,1,2,3,4\n"
+        "a.jpg,9,9,,,,,\n"
+        "\n"
+        "b.jpg,9,9,,,,,\n"
+        "c.jpg,9,9,cat,5,6,7,8\n"
+        "b.jpg,9,9,dog,1,2,3,4\n"
+        "b.jpg,9,9,cat,1,2,3,4\n"
+        '"c.jpg,9,9,cat,5,6,7,8'
+    )
+    second = "filename,width,height,class,xmin,ymin,xmax,ymax\nd.jpg,9,9,cat,1,2,x,4\nb.jpg,9,9,cat,0,0,7,8\n"
+    files = {"a.csv": source, "b.csv": second}
+    labels = opened(files)
+    assert [problem.where.removeprefix("labels/") for problem in labels.problems] == [
+        "a.csv:2", "a.csv:4", "a.csv:6", "a.csv:10", "a.csv:12", "b.csv:2",
+    ]  # fmt: skip
+    assert [(s.image.key, len(s.annotations)) for s in labels.samples] == [
+        ("a.jpg", 2), ("b.jpg", 3), ("c.jpg", 1),
+    ]  # fmt: skip
+    travelled = msgspec.json.decode(msgspec.json.encode(dataset(files)), type=Dataset)
+    assert written(travelled) == files
+    assert written(replace(travelled, samples=travelled.samples[::-1])) == files
+
+
 def test_one_id_for_two_categories_is_a_problem() -> None:
     labels = opened("image,category,category_id\na.jpg,cat,1\nb.jpg,dog,1\n")
     assert [(p.where, p.code) for p in labels.problems] == [("labels/a.csv:3", "bad-row")]

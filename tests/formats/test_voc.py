@@ -72,6 +72,14 @@ def edited(dataset: Dataset, *annotations: Annotation) -> str:
 A = Image(key="a.jpg", width=100, height=80)
 
 
+def test_an_empty_file_name_stays_empty() -> None:
+    text = page("<object><name>cat</name></object>").replace("<filename>a.jpg<", "<filename><")
+    assert "<filename></filename>" in text
+    for source in (text, text.replace("<object><name>cat</name></object>", "")):
+        dataset, _ = read({"a.xml": source}, A)
+        assert written(dataset)["a.xml"].decode() == source
+
+
 # --- The real set -----------------------------------------------------------------------------------------
 
 

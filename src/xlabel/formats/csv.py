@@ -222,13 +222,14 @@ def _read_rows(
     samples: dict[str, _Rows],
     problems: list[Problem],
 ) -> Table:
-    """Read the rows of a table into `samples`; the table with their number and what stands behind them."""
+    """Read the rows of a table into `samples`; the table with their number and what labels do not hold."""
     plan = plan_again(table)
     count, named, folder = len(plan.names), plan.roles["image"], table.folder
     wide, high = plan.roles.get("width", -1), plan.roles.get("height", -1)
     sizes = wide >= 0 and high >= 0
     row, behind = table.start, int(table.bom) + len(table.header or "")
     before: _Rows | None = None
+    odd: list[tuple[int, str]] = []
     for line, raw, cells, stop in body(text, table):
         behind = stop
         try:
@@ -238,35 +239,35 @@ def _read_rows(
                 cells = [plain(cell) for cell in cells]
             key = folder + cells[named]
             rows = samples.get(key)
-            near = rows is None or rows is before or "text" in rows.origin
+            near = rows is None or (rows is before and "text" not in rows.origin)
             origin = raw if near else [row, raw]
             new = rows is None
             if rows is None:
                 rows = _first(cells, plan, table, row)
             annotation = annotation_in(cells, plan, known, origin)
             if new:
-                samples[key] = rows
                 if annotation is None:
                     rows.image = image_in(cells, plan, table, True)
                     rows.origin["text"] = raw
+                samples[key] = rows
             elif annotation is None or "text" in rows.origin:
                 problems.append(_needless(f"{where}:{line}", key))
-                if annotation is None:
-                    continue
-                del rows.origin["text"]
+                needless = (row, raw) if annotation is None else (rows.origin["row"], rows.origin.pop("text"))
+                odd.append(needless)
             if sizes and rows.sized is not None and (cells[wide], cells[high]) != rows.sized:
                 problems.append(_two_sizes(f"{where}:{line}", key, rows.sized, (cells[wide], cells[high])))
                 rows.sized = None
         except (ValueError, RecursionError) as error:
             problems.append(Problem(f"{where}:{line}", "bad-row", _message(error, cells, plan)))
-            continue
-        if annotation is not None:
+            odd.append((row, raw))
+            annotation = rows = None
+        if rows is not None and annotation is not None:
             rows.annotations.append(annotation)
         before = rows
         row += 1
     tail = text[behind:]
     rest = None if tail == table.end else tail
-    return msgspec.structs.replace(table, rows=row - table.start, tail=rest)
+    return msgspec.structs.replace(table, rows=row - table.start, tail=rest, odd=tuple(odd) or None)
 
 
 def _first(cells: Sequence[str], plan: Plan, table: Table, row: int) -> _Rows:

@@ -62,6 +62,8 @@ def write(dataset: Dataset) -> Iterator[tuple[str, Iterable[bytes]]]:
     starts = [sheet.table.start for sheet in sheets]
     names = [category.name for category in dataset.categories]
     ambiguous = len(set(names)) < len(names)
+    for place, text in (row for sheet in sheets for row in sheet.table.odd or ()):
+        sheets[bisect_right(starts, place) - 1].rows.append(_Row(place, text))
     for sample in dataset.samples:
         home = _home(sample, sheets[len(starts) - 1].table)
         if home is not None:
@@ -114,7 +116,9 @@ def _sheet_for(split_name: str | None, sheets: list[_Sheet]) -> _Sheet:
     name = split_name or "labels"
     paths = (f"{name}.csv" if number == 1 else f"{name}_{number}.csv" for number in count(1))
     path = next(path for path in paths if path not in taken)
-    table = replace(sheets[0].table, path=path, split=split_name, folder="", start=_LAST, rows=0, tail=None)
+    table = replace(
+        sheets[0].table, path=path, split=split_name, folder="", start=_LAST, rows=0, tail=None, odd=None
+    )
     sheets.append(_Sheet(table, sheets[0].plan))
     return sheets[-1]
 

@@ -154,6 +154,8 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     rows: int = 0
     tail: str | None = None
     """What stands behind the last row where it is not one line end."""
+    odd: tuple[tuple[int, str], ...] | None = None
+    """Place and text of rows that no label has: those that cannot be read, or say what others deny."""
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -699,7 +699,8 @@ def _old_head(root: Element, sample: Sample) -> dict[str, Any]:
             del head["folder"]
     name = markup.text_of(root, "filename")
     if name is not None:
-        head["filename"] = base(image.key) if sample.named is None and base(name) == base(image.key) else name
+        same = not name or (sample.named is None and base(name) == base(image.key))
+        head["filename"] = (sample.named or base(image.key)) if same else name
     size = root.find("size")
     if size is not None:
         rest = markup.children(size, ("width", "height"))
