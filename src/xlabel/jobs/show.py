@@ -49,18 +49,18 @@ class Picture(msgspec.Struct, kw_only=True):
     """An image file and what it says of labels."""
 
     file: str
-    mime: str | None
-    width: int | None
+    mime: str | None = None
+    width: int | None = None
     """Pixels as displayed."""
-    height: int | None
-    orientation: int
+    height: int | None = None
+    orientation: int = 1
     bytes: int
-    copies: list[Copy]
-    regions: int
+    copies: list[Copy] = msgspec.field(default_factory=list)
+    regions: int = 0
     """IPTC image regions of ours, which photo software shows."""
-    comment: str | None
+    comment: str | None = None
     """A text in the EXIF UserComment that is not ours."""
-    annotations: list[Annotation] | None
+    annotations: list[Annotation] | None = None
     """None where the image was never labelled."""
     others: str | None = None
     """Where the labels are others' text in EXIF, what it is: coco, labelme or boxes."""
@@ -148,7 +148,8 @@ def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Pictur
         header, found = None, None
         problems.append(Problem(where, "cut-off", f"{error}, and it ends before that; is it whole?"))
     except OSError as error:
-        raise InputError(f"{where}: cannot be read: {error.strerror}") from None
+        message = f"cannot be read: {error.strerror}; is it yours to read?"
+        return Picture(file=where, bytes=size, problems=[Problem(where, "unreadable", message)])
     except ValueError as error:
         header, found = None, None
         problems.append(Problem(where, "undecodable", str(error)))

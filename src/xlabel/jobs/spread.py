@@ -12,7 +12,7 @@ from multiprocessing import get_all_start_methods, get_context
 from threading import Thread
 from typing import Any, TypeVar
 
-from xlabel.errors import XlabelError
+from xlabel.errors import InputError, XlabelError
 from xlabel.jobs.workers import available
 
 BATCH = 64
@@ -30,6 +30,8 @@ def spread(work: Callable[[int, int], T], count: int, processes: int | None = No
     A worker that dies ends the run with an error. Only so many results wait that memory stays bounded.
     """
     global _work
+    if processes is not None and processes < 1:
+        raise InputError(f"expected at least one worker, got {processes}")
     if processes is None:
         processes = 1 if count < SMALL else available()
     ranges = ((start, min(start + BATCH, count)) for start in range(0, count, BATCH))

@@ -100,6 +100,8 @@ def _plan(bundle: Bundle, dataset: Dataset | None, to: str | None) -> tuple[Layo
     if to is None or to == origin or to == (origin or "").split("-")[0]:
         return bundle.said("layout", Layout, Layout()), origin
     base, _ = formats.split_name(to)
+    if base in formats.INSIDE:
+        raise InputError("labels go into images by `xlabel embed IMAGES LABELS`; unpack without --to first")
     return Expected(images=formats.get(base).IMAGES), to
 
 
@@ -152,4 +154,8 @@ def _write_labels(
             files += put(out, layout.label(path), [text.encode()], report.problems)
         for path, data in bundle.said("unmatched_base64", dict[str, bytes], {}).items():
             files += put(out, layout.label(path), [data], report.problems)
-    report.done |= {"annotations": dataset.counts()["annotations"], f"{name} files": files}
+    report.done["annotations"] = dataset.counts()["annotations"]
+    if name in formats.INSIDE:
+        report.notes.append("the labels are inside the images")
+    else:
+        report.done[f"{name} files"] = files
