@@ -199,6 +199,16 @@ def test_a_bundle_tells_of_labels_that_had_no_image(tmp_path: Path) -> None:
     assert found(tmp_path / "pack") == [("box-outside", "a.jpg", 1), ("label-without-image", "b.jpg", None)]
 
 
+def test_a_bundle_tells_of_empty_files_and_of_labels_of_another_size(tmp_path: Path) -> None:
+    folder = coco(tmp_path / "set", [{"bbox": [1, 1, 20, 20]}])
+    labels = json.loads((folder / "labels.json").read_text())
+    labels["images"][0] |= {"width": 640, "height": 480}
+    (folder / "labels.json").write_text(json.dumps(labels))
+    (folder / "empty.jpg").write_bytes(b"")
+    library.pack(folder, None, tmp_path / "pack")
+    assert found(tmp_path / "pack") == [("empty-file", "empty.jpg", None), ("size-mismatch", "a.jpg", None)]
+
+
 def test_category_names_that_are_nearly_one_are_told_once_for_the_set(tmp_path: Path) -> None:
     names = [
         {"id": 1, "name": "car"},

@@ -1,6 +1,6 @@
 """What is validated: images with their labels, in files or in a bundle, or labels alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -21,7 +21,7 @@ from xlabel.jobs.numbered import Files, Frames
 from xlabel.jobs.selection import select
 from xlabel.model import Image, Problem, Sample
 from xlabel.model.document import Document
-from xlabel.stores.local import Folder, Scan, scan
+from xlabel.stores.local import Folder, Scan, key_of, scan
 
 T = TypeVar("T")
 
@@ -117,14 +117,28 @@ def _of_bundle(bundle: Bundle) -> Subject:
         finding("label-without-image", where, f"labels of {sample.image.key}", image=sample.image.key)
         for sample in read.unmatched
     )
+    empty = tuple(
+        finding("empty-file", where, f"{key_of(name)} has 0 bytes", image=key_of(name))
+        for name in bundle.empty_names()
+    )
     return Subject(
         where,
         BundleSet(bundle),
         None,
-        orphans=orphans,
+        orphans=(*orphans, *empty, *_mismatches(read.dataset.samples, where)),
         problems=tuple(read.problems),
         size=bundle.size,
     )
+
+
+def _mismatches(samples: Sequence[Sample], where: str) -> Iterator[Finding]:
+    """Samples of a bundle whose labels state another size than their image has."""
+    for sample in samples:
+        image = sample.image
+        if sample.drawn is not None and image.width and not sample.turned:
+            width, height = sample.drawn
+            message = f"the labels say {width}x{height}, the image is {image.width}x{image.height}"
+            yield finding("size-mismatch", where, message, image=image.key)
 
 
 def _of_labels(path: Path, name: str | None) -> Subject:
