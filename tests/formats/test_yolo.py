@@ -406,6 +406,17 @@ def test_splits_come_from_lists_of_images(line: str, yaml: str) -> None:
     assert written(through_json(data)) == {path: text.encode() for path, text in files.items()}
 
 
+def test_lists_that_a_data_yaml_of_folders_passes_over_come_back() -> None:
+    files = {
+        "data.yaml": "names: [cat]\ntrain: images/train\n",
+        "labels/train/a.txt": "0 .5 .5 .1 .1\n",
+        "val.txt": "/home/u/x/images/train/a.jpg\n",
+    }
+    data = dataset(dict(files), [image("images/train/a.jpg")])
+    assert [sample.split for sample in data.samples] == ["train"]
+    assert written(through_json(data)) == {path: text.encode() for path, text in files.items()}
+
+
 def test_an_image_without_label_file_gets_none() -> None:
     data = dataset(
         {"labels/train/a.txt": "0 .5 .5 .1 .1\n", "data.yaml": NAMES},

@@ -118,10 +118,11 @@ def describe(
     task = document.get("task")
     labels = list(folders)
     claims, named = _entries(document, yaml or "", there)
+    bare = _bare_lists(paths, text)
     if not claims and not named:
-        named = _bare_lists(paths, text)
+        named = bare
     listed = _listed([(split, text(path)) for split, path in named], labels, labels)
-    used = {yaml, *class_files(paths), *(path for _, path in named)}
+    used = {yaml, *class_files(paths), *(path for _, path in (*named, *bare))}
     used |= {path for path, code, _ in faults if code == UNREAD}
     broken = {path for path, code, _ in faults if code in ("not-utf8", REFUSED)}
     kept = {path: files[path] for path in sorted(files) if path in used and path not in broken}
