@@ -92,17 +92,23 @@ class ShortError(ValueError):
     """
 
     def __init__(self, need: int) -> None:
-        super().__init__(f"the header needs the first {need} bytes, or more")
+        super().__init__(need)
         self.need = need
+
+    def __str__(self) -> str:
+        return f"the header needs the first {self.need} bytes, or more"
 
 
 class NoRoomError(ValueError):
     """A container cannot take what is to be put into it: which carrier, and why, with numbers of bytes."""
 
     def __init__(self, carrier: str, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(carrier, reason)
         self.carrier = carrier
         """exif, xmp, extended xmp or text."""
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 class Carriers(NamedTuple):
