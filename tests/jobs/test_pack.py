@@ -179,6 +179,22 @@ def test_other_files_are_spoken_of_as_labels_only_where_they_are_named_so(
     assert report.notes[-1] == f"not packed from {images}: {said}"
 
 
+def test_other_files_beside_labels_are_counted(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "images/a.jpg": awkward.picture(),
+        "LICENSE": "free",
+        "notes.pdf": "%PDF",
+    }
+    files |= {"labels/a.txt": "0 .5 .5 .5 .5\n", "data.yaml": "names: [cat]\n"}
+    root = write(tmp_path / "set", files)
+    report = xlabel.pack(root, None, tmp_path / "pack")
+    assert f"not packed from {root}: 2 files that are no images, beside those of labels" in report.notes
+    (root / "LICENSE").unlink()
+    (root / "notes.pdf").unlink()
+    report = xlabel.pack(root, None, tmp_path / "again")
+    assert not any(note.startswith("not packed") for note in report.notes)
+
+
 def test_images_without_labels_are_negatives_and_no_problem(tmp_path: Path) -> None:
     images = write(tmp_path / "images", {"a.jpg": awkward.picture(), "b.jpg": awkward.picture()})
     labels = write(tmp_path / "labels", {"a.txt": "0 0.5 0.5 0.5 0.5\n"})

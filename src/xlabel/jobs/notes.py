@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from time import perf_counter
 
 from xlabel.model import Report
+from xlabel.model.dataset import Origin
 from xlabel.model.report import counted, visible
-from xlabel.stores.local import Images
+from xlabel.stores.local import LABEL_SUFFIXES, Images
 
 NAMED = 3
 """Of many keys, how many a note names."""
@@ -48,6 +49,15 @@ def note_others(report: Report, images: Images, *, labelled: bool) -> None:
         one = "is named like labels and is" if images.texts == 1 else "are named like labels and are"
         like = f"{some or ', which'} {one} in no format that xlabel reads"
     report.notes.append(f"not packed from {images.root}: {what}{like}")
+
+
+def note_strangers(report: Report, images: Images, origin: Origin) -> None:
+    """Say how many files beside the labels in the images' folder are neither images nor named like labels."""
+    describing = sum(not path.lower().encode().endswith(LABEL_SUFFIXES) for path in origin.files or ())
+    count = images.others - images.texts - describing
+    if count > 0:
+        what = "1 file that is no image" if count == 1 else f"{count:,} files that are no images"
+        report.notes.append(f"not packed from {images.root}: {what}, beside those of labels")
 
 
 def named(keys: list[str]) -> str:

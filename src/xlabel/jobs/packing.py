@@ -187,6 +187,8 @@ def _reported(
         notes.note_unlabelled(report, packed.frames - packed.labelled)
     if found is None or embedded or found.root != images.root:
         notes.note_others(report, images, labelled=found is not None)
+    else:
+        notes.note_strangers(report, images, found.labels.origin)
     if section["kind"] == "tar":
         notes.note_webdataset(images.keys, report)
     report.problems.sort()
