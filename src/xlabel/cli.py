@@ -3,23 +3,17 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, MissingArgumentError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from xlabel import __version__
 from xlabel.errors import XlabelError
-from xlabel.model.report import visible
+from xlabel.terminal import failed, misread, printed, with_progress
 
 Flag = Parameter(negative="", show_default=False)
-TICK = 0.1
-"""Seconds between two looks of the progress bar."""
-NAMED = 3
-"""So many arguments too many are named."""
 OnLoss = Literal["stop", "drop"]
 
 app = App(
@@ -109,7 +103,7 @@ def pack(
     """
     from xlabel.jobs.pack import pack as job
 
-    return _with_progress(
+    return with_progress(
         job,
         images,
         labels,
@@ -137,7 +131,7 @@ def verify(dir: Path, /) -> Any:
     """
     from xlabel.jobs.verify import verify as job
 
-    return _with_progress(job, dir)
+    return with_progress(job, dir)
 
 
 @app.command
@@ -167,7 +161,7 @@ def unpack(
     """
     from xlabel.jobs.unpack import unpack as job
 
-    return _with_progress(job, dir, dest, to=to, on_loss=on_loss, overwrite=overwrite)
+    return with_progress(job, dir, dest, to=to, on_loss=on_loss, overwrite=overwrite)
 
 
 @app.command(usage="Usage: xlabel convert [OPTIONS] SRC DEST --to FORMAT")
@@ -235,7 +229,7 @@ def embed(
     """
     from xlabel.jobs.embed import embed as job
 
-    return _with_progress(
+    return with_progress(
         job,
         images,
         labels,
@@ -289,7 +283,7 @@ def extract(
     """
     from xlabel.jobs.extract import extract as job
 
-    return _with_progress(
+    return with_progress(
         job,
         images,
         dest,
@@ -349,7 +343,7 @@ def strip(
     """
     from xlabel.jobs.strip import strip as job
 
-    return _with_progress(job, images, pattern=pattern, keep_time=keep_time, dry_run=dry_run, workers=workers)
+    return with_progress(job, images, pattern=pattern, keep_time=keep_time, dry_run=dry_run, workers=workers)
 
 
 @app.command(usage="Usage: xlabel repair [OPTIONS] IMAGES --from PATH")
@@ -385,7 +379,7 @@ def repair(
     """
     from xlabel.jobs.repair import repair as job
 
-    return _with_progress(
+    return with_progress(
         job,
         images,
         from_,
@@ -431,7 +425,7 @@ def validate(
     from xlabel.jobs.validate import validate as job
 
     options = {"against": against, "format": from_, "sarif": sarif, "html": html, "workers": workers}
-    return _with_progress(job, source, labels, **options)
+    return with_progress(job, source, labels, **options)
 
 
 @app.command
@@ -455,23 +449,23 @@ def _launch(
         Print the report as JSON, for machines.
     """
     if "" in tokens:
-        return _fail("expected no empty argument; is a variable not set?", 2, json)
+        return failed("expected no empty argument; is a variable not set?", 2, json)
     try:
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _fail(_misread(error), 2, json)
+        return failed(misread(error), 2, json)
     except XlabelError as error:
-        return _fail(str(error), error.exit_code, json, getattr(error, "losses", None))
+        return failed(str(error), error.exit_code, json, getattr(error, "losses", None))
     except BrokenPipeError:
         raise
     except OSError as error:
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        return _fail(f"{place}the system refused: {error.strerror or error}", 2, json)
+        return failed(f"{place}the system refused: {error.strerror or error}", 2, json)
     except KeyboardInterrupt:
-        return _fail("interrupted; no file is half written", 130, json)
+        return failed("interrupted; no file is half written", 130, json)
     if result is None:
         return 0
-    _print(result, json)
+    printed(result, json)
     return getattr(result, "exit_code", 0)
 
 
@@ -489,110 +483,12 @@ def main() -> None:
         code = app.meta(exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except CycloptsError as error:
-        code = _fail(_misread(error), 2, False)
+        code = failed(misread(error), 2, False)
     except KeyboardInterrupt:
-        code = _fail("interrupted", 130, False)
+        code = failed("interrupted", 130, False)
     except OSError as error:  # of standard output: a closed pipe, a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 1 if isinstance(error, BrokenPipeError) else _fail(f"cannot print: {error.strerror}", 2, False)
-    sys.exit(code or 0)
-
-
-def _misread(error: CycloptsError) -> str:
-    """What is wrong with a command line, and where to read on."""
-    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
-        more = error.unused_tokens
-        some = ", ".join(map(repr, more[:NAMED])) + (f" and {len(more) - NAMED:,} more" * (len(more) > NAMED))
-        what = f"expected no more arguments, got {some}; put a glob in quotes."
-    elif isinstance(error, MissingArgumentError) and error.argument is not None:
-        name = error.argument.name
-        what = f"expected {name} and its value." if name.startswith("-") else f"expected {name}, got none."
-        _, mean, other = str(error).partition(" Did you mean")
-        what += mean + other
-    else:
-        what = str(error)
-    return f"{what} See {' '.join(('xlabel', *(error.command_chain or ())))} --help."
-
-
-def _print(result: Any, json: bool) -> None:
-    if json and hasattr(result, "json"):
-        sys.stdout.writelines(result.json())
-    elif json:
-        import msgspec
-
-        data = msgspec.to_builtins(result)
-        if hasattr(result, "exit_code"):
-            data["exit_code"] = result.exit_code
-        print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
-    elif sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
-        from rich.console import Console
-
-        Console(highlight=False, soft_wrap=True).print(_coloured(str(result)))
-    else:
-        print(result)
-
-
-def _coloured(text: str) -> Any:
-    from rich.text import Text
-
-    styles = {
-        "note:": "dim",
-        "next:": "cyan",
-        "problem": "yellow",
-        "loss": "yellow",
-        "error": "red",
-        "warning": "yellow",
-    }
-    out = Text()
-    for number, line in enumerate(text.split("\n")):
-        word = line.strip()
-        style = next(
-            (s for start, s in styles.items() if start in word.split(" ", 2)[:2] or word.startswith(start)),
-            "",
+        code = (
+            1 if isinstance(error, BrokenPipeError) else failed(f"cannot print: {error.strerror}", 2, False)
         )
-        out.append(line + "\n", style="bold" if number == 0 else style)
-    out.right_crop(1)
-    return out
-
-
-def _fail(message: str, code: int, json: bool, losses: list[Any] | None = None) -> int:
-    if json:
-        import msgspec
-
-        found = {} if losses is None else {"losses": losses}
-        print(msgspec.json.encode({"error": message, "exit_code": code} | found).decode())
-    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    red, plain = ("\033[31m", "\033[0m") if colour else ("", "")
-    text = "\n".join(map(visible, message.split("\n")))
-    print(f"{red}xlabel: {text}{plain}", file=sys.stderr)
-    return code
-
-
-def _with_progress(job: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Run a job that tells its progress in bytes; the bar is shown on a terminal only."""
-    if not sys.stderr.isatty():
-        return job(*arguments, **options)
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    bar = Progress(
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        auto_refresh=False,  # no thread: the job forks
-    )
-    shown = 0.0
-    with bar:
-        task = bar.add_task(job.__name__, total=None)
-
-        def show(done: int, total: int) -> None:
-            nonlocal shown
-            if time.monotonic() - shown > TICK:
-                shown = time.monotonic()
-                bar.update(task, completed=done, total=total)
-                bar.refresh()
-
-        return job(*arguments, progress=show, **options)
+    sys.exit(code or 0)
