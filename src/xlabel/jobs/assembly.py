@@ -12,7 +12,7 @@ import msgspec
 from xlabel.bundles import Directory, Kind, flatter
 from xlabel.errors import InputError
 from xlabel.formats.labels import Ref
-from xlabel.jobs.frames import Ask, Described, Grant
+from xlabel.jobs.frames import Ask, Described, Grant, Making
 from xlabel.jobs.records import AnnotationFile, Lines
 from xlabel.model import Category, Problem
 from xlabel.model.manifest import VERSION
@@ -68,8 +68,7 @@ class Assembly:
     def __init__(
         self,
         work: Transaction,
-        kind: Kind,
-        face: bool,
+        making: Making,
         fps: Fraction,
         manifest: Lines | None,
         annotations: AnnotationFile | None,
@@ -80,8 +79,8 @@ class Assembly:
 
         `first_ids`: of images and of annotations that have none of their own.
         """
-        self._kind = kind
-        self._face = face
+        self._kind = making.kind
+        self._face = making.face
         self.fps = fps
         self._manifest = manifest
         self._annotations = annotations
@@ -89,7 +88,7 @@ class Assembly:
         self.categories = Categories(categories)
         self.counted = Counted()
         self.problems: list[Problem] = []
-        self._end = len(kind.HEAD)
+        self._end = len(making.kind.HEAD)
         self._index = 0
         self._offsets = array("Q")
         self._sizes = array("Q")
@@ -97,7 +96,7 @@ class Assembly:
         self._mimes: list[str] = []
         self._extents: list[tuple[int, int]] = []
         self._shared: dict[bytes, int] = {}
-        self._hash = pack_hash(kind.NAME, face, fps)
+        self._hash = pack_hash(making.kind.NAME, making.face, fps)
         self._keys = Lines(work.staged("spool-keys"), joint=b"")
         self._records = Lines(work.staged("spool-records"), joint=b"")
 

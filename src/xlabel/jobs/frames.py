@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from fcntl import LOCK_EX, LOCK_UN, flock
 from struct import pack_into
+from typing import NamedTuple
 
 import msgspec
 
@@ -119,38 +120,41 @@ def batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield start, len(sizes)
 
 
+class Making(NamedTuple):
+    """How a bundle is made."""
+
+    kind: Kind
+    face: bool
+    """With the ZIP face of an .mp4."""
+    noted: bool
+    """Somebody notes down the hash of each file."""
+    placeholders: bool = False
+    """The images are marked as placeholders."""
+    pixels: bool = False
+    """The fingerprints of an image that need decoding are taken too."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether equal files are stored once: where each name need not have bytes of its own."""
+        return self.kind.NAME == "mp4" and not self.face
+
+
 class Packer:
     """Prepares and writes batches; see the module."""
 
-    def __init__(
-        self,
-        scan: Scan,
-        found: Found | None,
-        kind: Kind,
-        face: bool,
-        *,
-        shared: bool,
-        hashed: bool,
-        placeholders: bool,
-        pixels: bool,
-        media: str,
-    ) -> None:
-        """`shared`: equal files are stored once. `hashed`: files are hashed, since somebody notes it down.
-
-        `pixels`: the fingerprints of an image that need decoding are taken too. `media` is where the bundle
-        is written.
-        """
+    def __init__(self, scan: Scan, found: Found | None, making: Making, media: str) -> None:
+        """`media` is where the bundle is written."""
         self._root = os.fsencode(scan.root) + b"/"
         self._scan = scan
         self._labels = labels = found.labels if found else None
         self._inside = found.inside if found else None
-        self._kind = kind
-        self._face = face
-        self._crc_at = kind.crc_at(face)
-        self._shared = shared
-        self._hashed = hashed
-        self._placeholders = placeholders
-        self._pixels = pixels
+        self._kind = making.kind
+        self._face = making.face
+        self._crc_at = making.kind.crc_at(making.face)
+        self._shared = making.shared
+        self._hashed = making.noted or making.shared
+        self._placeholders = making.placeholders
+        self._pixels = making.pixels
         self._media = media
         self._out: int | None = None
         self._buffer = bytearray()

@@ -6,7 +6,7 @@ from pathlib import Path
 from xlabel.errors import InputError
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import FPS
-from xlabel.jobs.packing import Files, in_folder, write
+from xlabel.jobs.packing import Files, How, in_folder, write
 from xlabel.jobs.selection import wants_pixels
 from xlabel.model import Report
 from xlabel.model.manifest import MEDIA
@@ -50,18 +50,15 @@ def pack(
     if not len(found_images.keys):
         raise InputError(no_images(found_images, pattern))
     found = labelling.find(found_images, Path(labels) if labels is not None else None, format)
-    return write(
-        found_images,
-        found,
-        in_folder(Path(output), media),
+    how = How(
         overwrite=overwrite,
         skip_missing_images=skip_missing_images or pattern is not None,
         fps=fps,
         plain=plain,
         pixels=pixels,
         workers=workers,
-        progress=progress,
     )
+    return write(found_images, found, in_folder(Path(output), media), how, progress)
 
 
 def bundle(
@@ -84,4 +81,4 @@ def bundle(
     if manifest is not None and manifest.parent.resolve() == media.parent.resolve():
         manifest = media.parent / manifest.name
     files = Files(media, manifest)
-    return write(found_images, None, files, overwrite=overwrite, fps=fps, plain=plain)
+    return write(found_images, None, files, How(overwrite=overwrite, fps=fps, plain=plain))

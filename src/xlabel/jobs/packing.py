@@ -45,32 +45,38 @@ def in_folder(folder: Path, media: str) -> Files:
     return Files(folder / media, folder / MANIFEST, folder / ANNOTATIONS)
 
 
-def write(
-    images: Scan,
-    found: Found | None,
-    files: Files,
-    *,
-    overwrite: bool = False,
-    skip_missing_images: bool = False,
-    fps: float = FPS,
-    plain: bool = False,
-    placeholders: bool = False,
-    pixels: bool = False,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> Report:
-    """Write the files of a pack, those of one folder at once; see `pack`.
+class How(msgspec.Struct, frozen=True):
+    """What is asked of a pack; see `pack`."""
 
-    `placeholders` marks the images as such, `pixels` adds the fingerprints that need decoding.
-    """
+    overwrite: bool = False
+    skip_missing_images: bool = False
+    fps: float = FPS
+    plain: bool = False
+    placeholders: bool = False
+    """The images are marked as placeholders."""
+    pixels: bool = False
+    """The fingerprints that need decoding are taken too."""
+    workers: int | None = None
+
+
+def write(
+    images: Scan, found: Found | None, files: Files, how: How, progress: Progress | None = None
+) -> Report:
+    """Write the files of a pack, those of one folder at once."""
     began = time.perf_counter()
     kind = bundles.kind(bundles.kind_of(files.media.name))
-    if workers is not None and workers < 1:
-        raise InputError(f"expected at least one worker, got {workers}")
-    rate = frame_rate(fps)
-    if not overwrite:
+    if how.workers is not None and how.workers < 1:
+        raise InputError(f"expected at least one worker, got {how.workers}")
+    rate = frame_rate(how.fps)
+    if not how.overwrite:
         _refuse_existing(files)
-    face = kind.NAME == "mp4" and not plain and len(images.keys) <= bundles.FACE_LIMIT
+    making = frames.Making(
+        kind,
+        face=kind.NAME == "mp4" and not how.plain and len(images.keys) <= bundles.FACE_LIMIT,
+        noted=bool(files.manifest or files.annotations),
+        placeholders=how.placeholders,
+        pixels=how.pixels,
+    )
     labels = found.labels if found else None
     with ExitStack() as leaving, told(files.media.parent):
         works = {
@@ -79,48 +85,25 @@ def write(
         }
         work = works[files.media.parent]
         _refuse_full(work.folder, sum(images.sizes))
-        staged = work.staged(files.media.name)
-        staged.write_bytes(kind.HEAD)
-        early: list[Problem] = []
-        for each in (labels, found.inside if found else None):
-            if each is not None:
-                each.bind(images.keys)
-                early += each.problems if each is labels else []
-                each.problems.clear()  # else each process would tell them
+        media = work.staged(files.media.name)
+        media.write_bytes(kind.HEAD)
+        early = _bound(found, images)
         manifest = annotations = None
         if files.manifest is not None:
             place = works[files.manifest.parent].staged(files.manifest.name)
             manifest = manifest_file(place, files.media.name, kind, rate)
         if files.annotations is not None:
             annotations = AnnotationFile(works[files.annotations.parent], files.annotations.name)
-        assembly = Assembly(
-            work,
-            kind,
-            face,
-            rate,
-            manifest,
-            annotations,
-            list(labels.categories) if labels else [],
-            labelling.first_ids(labels),
-        )
+        categories = list(labels.categories) if labels else []
+        first_ids = labelling.first_ids(labels)
+        assembly = Assembly(work, making, rate, manifest, annotations, categories, first_ids)
         leaving.callback(assembly.close)
         assembly.problems += early
-        shared = kind.NAME == "mp4" and not face
-        packer = frames.Packer(
-            images,
-            found,
-            kind,
-            face,
-            shared=shared,
-            hashed=shared or bool(manifest or annotations),
-            placeholders=placeholders,
-            pixels=pixels,
-            media=str(staged),
-        )
+        packer = frames.Packer(images, found, making, str(media))
         leaving.callback(packer.close)
-        _run(packer, images, assembly, workers, progress)
-        report, section = _reported(assembly, images, found, files, skip_missing_images, placeholders)
-        assembly.finish_media(staged, images.empty)
+        _run(packer, images, assembly, how.workers, progress)
+        report, section = _reported(assembly, images, found, files, how)
+        assembly.finish_media(media, images.empty)
         if manifest is not None:
             roots = (images.root, found.root if found else images.root)
             tail = empty_fields(images.empty) | {"problems": _below(report.problems, *roots)}
@@ -131,6 +114,17 @@ def write(
         _publish(works, report, files)
         report.seconds = time.perf_counter() - began
     return report
+
+
+def _bound(found: Found | None, images: Scan) -> list[Problem]:
+    """Say to the labels which images there are; gives the problems so far, which else each process would."""
+    problems: list[Problem] = []
+    for labels in (found.labels, found.inside) if found else ():
+        if labels is not None:
+            labels.bind(images.keys)
+            problems += labels.problems if found and labels is found.labels else []
+            labels.problems.clear()
+    return problems
 
 
 def _run(
@@ -154,12 +148,7 @@ def _run(
 
 
 def _reported(
-    assembly: Assembly,
-    images: Scan,
-    found: Found | None,
-    files: Files,
-    skip_missing_images: bool,
-    placeholders: bool,
+    assembly: Assembly, images: Scan, found: Found | None, files: Files, how: How
 ) -> tuple[Report, dict[str, Any]]:
     """The report, and the annotation file's own section."""
     packed = assembly.counted
@@ -174,13 +163,13 @@ def _reported(
         "kind": files.media.suffix[1:].lower(),
         "fps": fps_number(assembly.fps),
     } | empty_fields(images.empty)
-    if placeholders:
+    if how.placeholders:
         section["placeholders"] = packed.frames
     if files.annotations is not None:
         report.done |= {"annotations": packed.annotations, "categories": len(assembly.categories.all)}
         if found is not None:
             left = labelling.leftovers(
-                found, images.keys, packed.used, packed.unread, report, wanted=not skip_missing_images
+                found, images.keys, packed.used, packed.unread, report, wanted=not how.skip_missing_images
             )
             section |= left
         notes.note_turned(report, packed.turned)

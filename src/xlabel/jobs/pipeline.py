@@ -3,11 +3,13 @@
 import os
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from xlabel.errors import InputError
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import placeholder
 from xlabel.jobs.assembly import FPS
-from xlabel.jobs.packing import in_folder, write
+from xlabel.jobs.packing import How, in_folder, write
 from xlabel.model import Report
 from xlabel.model.manifest import MEDIA
 from xlabel.stores.local import no_images, scan
@@ -36,15 +38,9 @@ def pipeline(
     files = in_folder(Path(output), MEDIA)
     found = labelling.find(found_images, Path(labels), format)
     assert found is not None
+    how = How(overwrite=overwrite, skip_missing_images=skip_missing_images or pattern is not None, fps=fps)
     if len(found_images.keys):
-        return write(
-            found_images,
-            found,
-            files,
-            overwrite=overwrite,
-            skip_missing_images=skip_missing_images or pattern is not None,
-            fps=fps,
-        )
+        return write(found_images, found, files, how)
     if not placeholders or (pattern and len(scan(images).keys)):
         raise InputError(no_images(found_images, pattern))
     with scratch("xlabel-placeholders-") as folder:
@@ -53,15 +49,7 @@ def pipeline(
         if not made or not len(made.keys):
             raise InputError(f"{images}: no images, and {labels} has no labels to draw placeholders for")
         found.layout = labelling.layout(Path(images), Path(found.root))
-        report = write(
-            made,
-            found,
-            files,
-            overwrite=overwrite,
-            skip_missing_images=skip_missing_images or pattern is not None,
-            fps=fps,
-            placeholders=True,
-        )
+        report = write(made, found, files, replace(how, placeholders=True))
     report.notes.insert(
         0,
         f"NO IMAGES in {images}: {len(made.keys):,} grey PLACEHOLDERS were made from the labels' sizes; "
