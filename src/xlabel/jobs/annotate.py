@@ -27,7 +27,8 @@ from xlabel.model.manifest import (
     parse,
 )
 from xlabel.model.report import counted
-from xlabel.stores.local import Scan, key_of, matcher, no_images, read_header, scan
+from xlabel.stores.local import Scan, no_images, read_header, scan
+from xlabel.stores.paths import key_of, matcher
 from xlabel.stores.snapshot import Kept
 from xlabel.stores.transaction import Transaction, recover, told
 

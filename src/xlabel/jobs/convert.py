@@ -17,7 +17,8 @@ from xlabel.jobs.writing import write_labels
 from xlabel.model import Dataset, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS
 from xlabel.model.report import Progress
-from xlabel.stores.local import Paths, find_images, key_of, read_header
+from xlabel.stores.local import find_images, read_header
+from xlabel.stores.paths import Paths, key_of
 
 
 def convert(

@@ -26,7 +26,8 @@ from xlabel.model import document as documents
 from xlabel.model.dataset import Origin
 from xlabel.model.report import Progress, counted
 from xlabel.stores import rewrite
-from xlabel.stores.local import Scan, key_of
+from xlabel.stores.local import Scan
+from xlabel.stores.paths import key_of
 
 
 class How(msgspec.Struct, frozen=True):

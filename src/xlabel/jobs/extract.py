@@ -18,7 +18,8 @@ from xlabel.jobs.writing import write_labels
 from xlabel.model import Annotation, Dataset, Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.report import Progress, counted
-from xlabel.stores.local import Folder, is_utf8, key_of, read_header
+from xlabel.stores.local import Folder, read_header
+from xlabel.stores.paths import is_utf8, key_of
 from xlabel.stores.rewrite import look
 
 

@@ -25,7 +25,8 @@ from xlabel.jobs.labels import Found, disagreement, load
 from xlabel.jobs.records import Records
 from xlabel.model import Category, Problem, Sample
 from xlabel.model.manifest import Frame, name_bytes
-from xlabel.stores.local import Scan, is_utf8, key_of
+from xlabel.stores.local import Scan
+from xlabel.stores.paths import is_utf8, key_of
 
 BATCH = 1 << 20
 """Bytes of images that are handled at a time."""

@@ -20,7 +20,8 @@ from xlabel.model import Annotation, Image, Number, Problem, Report, Sample
 from xlabel.model.geometry import bbox_of
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS
 from xlabel.model.report import counted
-from xlabel.stores.local import Folder, Images, Paths, find_images
+from xlabel.stores.local import Folder, Images, find_images
+from xlabel.stores.paths import Paths
 
 COMPANIONS = tuple(
     "data.yaml data.yml dataset.yaml classes.txt obj.names obj.data labelmap.txt "

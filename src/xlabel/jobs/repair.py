@@ -22,7 +22,8 @@ from xlabel.model import document as documents
 from xlabel.model.document import Document
 from xlabel.model.report import SHOWN, Progress, counted
 from xlabel.stores import rewrite
-from xlabel.stores.local import Scan, key_of
+from xlabel.stores.local import Scan
+from xlabel.stores.paths import key_of
 
 
 class Proposal(msgspec.Struct, frozen=True, order=True, omit_defaults=True):

@@ -11,7 +11,8 @@ import msgspec
 from xlabel.errors import InputError
 from xlabel.model.report import counted
 from xlabel.stores import rewrite
-from xlabel.stores.local import Paths, Scan, scan
+from xlabel.stores.local import Scan, scan
+from xlabel.stores.paths import Paths
 
 MAGIC = frozenset("*?[")
 

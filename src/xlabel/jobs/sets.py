@@ -21,7 +21,8 @@ from xlabel.jobs.numbered import Files, Frames
 from xlabel.jobs.selection import select
 from xlabel.model import Image, Problem, Sample
 from xlabel.model.document import Document
-from xlabel.stores.local import Folder, Scan, key_of, scan
+from xlabel.stores.local import Folder, Scan, scan
+from xlabel.stores.paths import key_of
 
 T = TypeVar("T")
 

@@ -21,7 +21,8 @@ from xlabel.model import Annotation, Problem, Sample
 from xlabel.model.geometry import bbox_of, turned_size
 from xlabel.model.report import counted, size_text, visible
 from xlabel.stores import rewrite
-from xlabel.stores.local import Folder, key_of
+from xlabel.stores.local import Folder
+from xlabel.stores.paths import key_of
 
 LONGEST = 40
 """Characters of a cell."""

@@ -16,7 +16,8 @@ from xlabel.jobs.spread import spread
 from xlabel.model import Problem, Report
 from xlabel.model.report import Progress, counted
 from xlabel.stores import rewrite
-from xlabel.stores.local import Scan, key_of
+from xlabel.stores.local import Scan
+from xlabel.stores.paths import key_of
 
 
 class Done(msgspec.Struct):

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from xlabel.errors import ExistsError, InputError
 from xlabel.model import Problem
-from xlabel.stores.local import key_of
+from xlabel.stores.paths import key_of
 from xlabel.stores.transaction import locked
 
 PARTIAL = ".xlabel-partial"
