@@ -17,6 +17,7 @@ from tests.trees import real
 import xlabel as library
 from xlabel import Annotation, Category
 from xlabel.checks import finding
+from xlabel.errors import InputError
 from xlabel.images import embedding
 from xlabel.images.payload import Wrapped
 from xlabel.jobs.findings import FIRST, HELD, Findings
@@ -377,6 +378,13 @@ def test_any_number_of_findings_come_back_in_their_order() -> None:
     assert list(findings) == some  # again
     assert len(findings) == findings.counts["box-empty"] == findings.severities["error"] == count
     assert findings.first["box-empty"] == some[:FIRST]
+
+
+@pytest.mark.parametrize("option", ["sarif", "html"])
+def test_where_a_file_cannot_be_written_nothing_is_looked_at(tmp_path: Path, option: str) -> None:
+    for place, said in {"nowhere/x": "found none; make it", ".": "found a folder; name a file in it"}.items():
+        with pytest.raises(InputError, match=said):
+            library.validate(tmp_path / "no images either", **{option: tmp_path / place})
 
 
 def test_the_command_prints_writes_and_fails_as_the_result_says(tmp_path: Path) -> None:

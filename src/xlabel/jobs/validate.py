@@ -11,6 +11,7 @@ from pathlib import Path
 from xlabel.checks import Finding, finding, names
 from xlabel.checks import sarif as logs
 from xlabel.checks.twins import Contents
+from xlabel.errors import InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.jobs import findings_page
 from xlabel.jobs import labels as labelling
@@ -48,6 +49,9 @@ def validate(
     (0, 0)
     """
     began = time.perf_counter()
+    for path in (sarif, html):
+        if path is not None:
+            _refuse_place(Path(path))
     subject = subject_of(os.fspath(source), None if labels is None else Path(labels), format)
     result = Validation(findings=Findings(), done={}, embedded={}, fullest=[], notes=list(subject.notes))
     result.findings.add(told(problem) for problem in subject.problems)
@@ -153,6 +157,14 @@ def _join(used: Names, more: Names) -> None:
     for name, (count, first) in more.items():
         before, earlier = used.get(name, (0, first))
         used[name] = before + count, earlier
+
+
+def _refuse_place(path: Path) -> None:
+    """InputError where a file cannot be written, before all is looked at."""
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file to write, found a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: expected a folder {path.parent} to write it in, found none; make it")
 
 
 def _write_log(path: Path, result: Validation, source: Path) -> None:
