@@ -196,7 +196,7 @@ def test_bad_input_ends_with_2_says_why_and_makes_nothing(
         ("show no/a.jpg", "no/a.jpg: expected an image, a folder of images or a glob, found nothing there"),
         (
             "validate images --html no/page.html",
-            "no/page.html: the system refused: No such file or directory",
+            "no/page.html: expected a folder no to write it in, found none; make it",
         ),
     ],
 )
