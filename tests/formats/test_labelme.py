@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from pycocotools import mask as coco_mask
 from tests.trees import Memory, folder, real
 
-from xlabel.formats import labelme
+from xlabel.formats import labelme, labelme_write
 from xlabel.model import (
     RLE,
     Annotation,
@@ -570,7 +570,7 @@ def test_a_new_document_has_the_layout_of_labelme() -> None:
     dataset = Dataset(samples=[Sample(image=image, annotations=EVERYTHING[:1])])
     [(path, chunks)] = labelme.write(dataset)
     data: dict[str, Any] = {
-        "version": labelme.VERSION,
+        "version": labelme_write.VERSION,
         "flags": {},
         "shapes": [shape("rectangle", [[98.44, 80.34], [286.12, 268.02]], group_id=7, flags={"far": True})],
         "imagePath": "a.jpg",

@@ -7,8 +7,10 @@ from msgspec.structs import replace
 from tests.trees import Memory
 
 from xlabel import formats
-from xlabel.formats.labels import settle
+from xlabel.formats.labels import FileLabels, settle
+from xlabel.formats.named import NamedLabels
 from xlabel.model import RLE, Annotation, Image, Problem, Sample
+from xlabel.model.dataset import Origin
 from xlabel.model.geometry import turn
 
 GOOD = Annotation(bbox=(1, 2, 3, 4))
@@ -37,6 +39,17 @@ def test_labels_are_turned_only_where_they_state_the_stored_size() -> None:
     square = Image(key="a.jpg", width=80, height=80, orientation=6)
     assert not Sample(image=square, drawn=(80, 80)).turned
     assert not Sample(image=Image(key="a.jpg", orientation=6), drawn=(80, 80)).turned
+
+
+class Parsing(NamedLabels):
+    def parse(self, data: bytes, path: str, image: Image) -> Sample:
+        return Sample(image=image)
+
+
+@pytest.mark.parametrize(("labels", "lacking"), [(FileLabels, "parse"), (Parsing, "stated")])
+def test_labels_that_lack_a_method_fail_when_they_are_made(labels: type[FileLabels], lacking: str) -> None:
+    with pytest.raises(TypeError, match=rf"abstract.*\b{lacking}\b"):
+        labels(Memory({}), Origin(format="box"))
 
 
 TEXTS = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from xlabel.formats import coco_records, labelme
+from xlabel.formats import coco_records, labelme_shapes
 from xlabel.formats.untrusted import is_deep
 from xlabel.model import Annotation, Category, Image, Number
 
@@ -84,7 +84,7 @@ def _labelme(document: Any, image: Image) -> list[Annotation] | None:
     _agree(document, "imageWidth", "imageHeight", image)
     named = _Categories()
     size = image.width, image.height
-    return [labelme.annotation_of(shape, size, named) for shape in document["shapes"]]
+    return [labelme_shapes.annotation_of(shape, size, named) for shape in document["shapes"]]
 
 
 def _boxes(document: Any, image: Image) -> list[Annotation] | None:

@@ -4,6 +4,7 @@
 `DocumentLabels` has all of them in one file, read at once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -65,7 +66,7 @@ def peek(tree: "Tree", path: str) -> bytes:
         return b""
 
 
-class FileLabels:
+class FileLabels(ABC):
     """One label file an image. A format derives from it and gives `suffixes` and `parse`."""
 
     suffixes: tuple[str, ...] = ()
@@ -87,12 +88,12 @@ class FileLabels:
             self.problem(self.where(path), "labels-twice", message)
         self._named = {category.name: category for category in self.categories}
 
+    @abstractmethod
     def parse(self, data: bytes, path: str, image: Image) -> Sample:
         """The labels in one file. `sample.image` has the size that the file states, or the image's own.
 
         What is wrong goes to `self.problems`, and the rest of the file is still read.
         """
-        raise NotImplementedError
 
     def category(self, name: str) -> Category:
         """The category of that name; a new one, numbered from 1, where the file is first to name it."""

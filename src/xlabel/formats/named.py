@@ -4,6 +4,7 @@ An image's file is found by folder and stem, as everywhere. The name inside deci
 stem: `a.jpg` and `a.png` may have `a.xml` and `a.png.xml`, or one `a.xml` that names one of them.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -28,9 +29,9 @@ class NamedLabels(FileLabels):
 
     _twins: frozenset[str] = frozenset()
 
+    @abstractmethod
     def stated(self, data: bytes) -> Stated:
         """What a file says of its image; `NOTHING` where it cannot be read. Lists no problems."""
-        raise NotImplementedError
 
     def bind(self, keys: Sequence[str]) -> None:
         super().bind(keys)
