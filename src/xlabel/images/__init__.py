@@ -1,8 +1,7 @@
 """Image files by their bytes: what kind, how large, which way up, whole or cut off, and the labels in them.
 
 One file a container, each with the functions of `Container`, and those of `Carrying` where labels can be put
-into it; docs/extend/containers.md says how to add one. What decodes pixels (fingerprints, matching, drawing)
-does it by Pillow, and only where it is asked for.
+into it; docs/extend/containers.md says how to add one. Nothing here decodes a pixel: `pictures` does that.
 """
 
 import re

@@ -11,14 +11,15 @@ import msgspec
 
 from xlabel import images
 from xlabel.formats.embedded import SIDECAR, document_in
-from xlabel.images import Buffer, Header, fingerprint, matching, payload
-from xlabel.images.matching import ALIKE, EXACT, REPRODUCED, SEEN, Match, Picture
+from xlabel.images import Buffer, Header, fingerprint, payload
 from xlabel.jobs.known import Frame, Known, UndecodedError, known
 from xlabel.model import Annotation, Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Document
 from xlabel.model.geometry import TURNS, both, turned_size, undoing
 from xlabel.model.reframe import Change, reframed
+from xlabel.pictures import arrays, hashing, matching
+from xlabel.pictures.matching import ALIKE, EXACT, REPRODUCED, SEEN, Decoded, Match
 
 __all__ = ["Known", "Verdict", "judge", "known"]
 
@@ -142,7 +143,7 @@ def _labelled(data: Buffer, header: Header, held: Document, source: Known | None
             return _verdict(STALE, was, now, Match(EXACT), same_stream=True)
     try:
         target = matching.decode(data)
-        turn = fingerprint.turn_of(data, picture.pixels) if picture.pixels else None
+        turn = hashing.turn_of(data, picture.pixels) if picture.pixels else None
     except ValueError as error:
         return Verdict(state=STALE, kind="changed", what=str(error))
     if turn is not None:
@@ -216,7 +217,7 @@ def _namesake(source: Known, key: str, why: str) -> Verdict | None:
     return Verdict(state=STRIPPED, kind="namesake", what=what, source=names[0], others=tuple(names[1:]))
 
 
-def _candidates(source: Known, target: Picture, key: str) -> list[_Candidate]:
+def _candidates(source: Known, target: Decoded, key: str) -> list[_Candidate]:
     """The pictures that an image may have come from, those proved first."""
     exact = [
         _Candidate(number, Match(EXACT, turn)) for number, turn in sorted(source.of_pixels(target).items())
@@ -345,7 +346,7 @@ def _verdict(state: str, was: Frame, now: Frame, match: Match, same_stream: bool
     return Verdict(state=state, kind=kind, what=what, proof=match.proof, change=change)
 
 
-def _guess(was: Frame, now: Frame, target: Picture, perceptual: str | None) -> Verdict:
+def _guess(was: Frame, now: Frame, target: Decoded, perceptual: str | None) -> Verdict:
     """What can be said without the picture that was labelled."""
     sizes = f"{was.width}x{was.height} when it was labelled, {now.width}x{now.height} now"
     how = "embed --fingerprint pixels, or --against SOURCE"
@@ -371,12 +372,12 @@ def _guess(was: Frame, now: Frame, target: Picture, perceptual: str | None) -> V
     return msgspec.structs.replace(found, what=f"{found.what}, by its looks")
 
 
-def _by_looks(look: str, was: Frame, target: Picture) -> Match | None:
+def _by_looks(look: str, was: Frame, target: Decoded) -> Match | None:
     """How a picture came from one of which only size and looks are known, where one turn fits best."""
     gaps = {
-        turn: fingerprint.distance(text, look)
+        turn: hashing.distance(text, look)
         for turn, text in zip(
-            TURNS, matching.perceptual(target.first, tuple(undoing(turn) for turn in TURNS)), strict=True
+            TURNS, arrays.perceptual(target.first, tuple(undoing(turn) for turn in TURNS)), strict=True
         )
     }
     turn = min(gaps, key=lambda turn: gaps[turn])

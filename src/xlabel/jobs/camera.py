@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 from xlabel.images import embedding
-from xlabel.images.pillow import reading
+from xlabel.pictures.pillow import reading
 
 IFDS = {"Exif": 0x8769, "GPSInfo": 0x8825, "Interop": 0xA005}
 """The directories of EXIF besides the first, by Pillow's names."""

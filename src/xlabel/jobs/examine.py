@@ -13,7 +13,6 @@ from xlabel.checks.codes import rule
 from xlabel.checks.names import Name
 from xlabel.errors import CorruptError, InputError
 from xlabel.images import Buffer, Header, carrying, image_of
-from xlabel.images.matching import ALIKE, EXACT, REPRODUCED
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.binding import INTACT, NEVER, STALE, STRIPPED, Known, Verdict, judge, settled
 from xlabel.jobs.putting import embedded
@@ -22,6 +21,7 @@ from xlabel.jobs.validation import Full
 from xlabel.model import Problem, Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Document, Picture
+from xlabel.pictures.matching import ALIKE, EXACT, REPRODUCED
 
 T = TypeVar("T")
 

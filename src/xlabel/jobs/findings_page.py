@@ -10,13 +10,13 @@ from xlabel.checks.codes import rule
 from xlabel.checks.page import Code, Line, Page, Shown
 from xlabel.errors import InputError
 from xlabel.images import Buffer, header, image_of
-from xlabel.images.pillow import reading
 from xlabel.jobs.findings import Findings
 from xlabel.jobs.sets import Set
 from xlabel.jobs.validation import Validation
 from xlabel.model import Annotation, Circle, OrientedBox, Points, Sample
 from xlabel.model.geometry import MAX_PIXELS, Box, bbox_of, decode
 from xlabel.model.report import counted
+from xlabel.pictures.pillow import reading
 
 LINES = 10_000
 """Findings on a page, of each code as many as of the others."""

@@ -20,11 +20,11 @@ from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import Labels, Ref
-from xlabel.images import fingerprint
 from xlabel.jobs.labels import Found, disagreement, load
 from xlabel.jobs.records import Records
 from xlabel.model import Category, Problem, Sample
 from xlabel.model.manifest import Frame, name_bytes
+from xlabel.pictures import hashing
 from xlabel.stores.local import Scan
 from xlabel.stores.paths import is_utf8, key_of
 
@@ -247,7 +247,7 @@ class Packer:
                     digest = hashlib.sha256(data).hexdigest() if self._hashed else ""
                     crc = crc32(data) if self._crc_at is not None else 0
                     header, problem = _look(data)
-                    prints = fingerprint.taken(data, decoded=True) if self._pixels else {}
+                    prints = hashing.fingerprints(data, decoded=True) if self._pixels else {}
                     view[at:start] = prefix
             finally:
                 os.close(fd)
@@ -437,7 +437,7 @@ def _read_large(
         raise ValueError(_changed(size))
     with mmap.mmap(fd, size, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as view:
         header, problem = _look(view)
-        prints = fingerprint.taken(view, decoded=True) if pixels else {}
+        prints = hashing.fingerprints(view, decoded=True) if pixels else {}
     return digest.hexdigest(), crc, header, problem, prints
 
 

@@ -20,13 +20,14 @@ from xxhash import xxh3_128_digest
 from xlabel import images
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats.embedded import document_in
-from xlabel.images import Buffer, Header, fingerprint, matching, squares
-from xlabel.images.matching import Picture
+from xlabel.images import Buffer, Header, fingerprint
 from xlabel.jobs.selection import Place
 from xlabel.jobs.sources import DescribedSource, Source, source_of
 from xlabel.jobs.spread import spread
 from xlabel.model import Image, Sample
 from xlabel.model.geometry import TURNS, turned_size, undoing
+from xlabel.pictures import arrays, hashing, matching, squares
+from xlabel.pictures.matching import Decoded
 
 NEAR = 60
 """Of the 256 bits of a perceptual hash, how many may differ for a picture to be looked at closely."""
@@ -91,7 +92,7 @@ class Known:
         self._perceptual: NDArray[np.uint64] = np.zeros((0, 4), dtype=np.uint64)
         self._blocks: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
         self._ends: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-        self._recent: OrderedDict[int, Picture] = OrderedDict()
+        self._recent: OrderedDict[int, Decoded] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._orientations)
@@ -119,7 +120,7 @@ class Known:
         """Its labels, with the size and orientation of its file."""
         return self.source.sample(number, _image(self.key(number), self.frame(number)))
 
-    def picture(self, number: int) -> Picture | None:
+    def picture(self, number: int) -> Decoded | None:
         """Its decoded picture; None where there is none, or it cannot be decoded."""
         if not self.has_pictures:
             return None
@@ -166,7 +167,7 @@ class Known:
         found = self._names.find(_named(key))
         return found if len(found) <= NAMESAKES else []
 
-    def of_pixels(self, picture: Picture) -> dict[int, int]:
+    def of_pixels(self, picture: Decoded) -> dict[int, int]:
         """The images with these pixels, each with the turn that makes them so."""
         pixels = self._decoded()
         return {
@@ -185,7 +186,7 @@ class Known:
         pixels = self._decoded()
         return {
             number: turn
-            for turn, digest in reversed([*fingerprint.turns(data)])
+            for turn, digest in reversed([*hashing.turns(data)])
             for number in pixels.find(bytes.fromhex(digest))
         }
 
@@ -197,7 +198,7 @@ class Known:
         look = self._perceptual[number]
         return look.tobytes().hex() if look.any() else None
 
-    def alike(self, picture: Picture) -> list[int]:
+    def alike(self, picture: Decoded) -> list[int]:
         """The images that look nearly like this one, turned or not, nearest first."""
         self._decoded()
         if not len(self._perceptual):
@@ -209,7 +210,7 @@ class Known:
         near = np.argsort(gap, kind="stable")[:LOOKED]
         return [int(number) for number in near if gap[number] <= NEAR]
 
-    def around(self, picture: Picture) -> list[int]:
+    def around(self, picture: Decoded) -> list[int]:
         """The images that parts of this one stand in, those with the most parts first."""
         self._decoded()
         if not len(self._blocks):
@@ -260,9 +261,9 @@ def known(place: Place, workers: int | None = None) -> Known:
     return found
 
 
-def perceptual(picture: Picture, turns: tuple[int, ...] = (1,)) -> list[bytes]:
+def perceptual(picture: Decoded, turns: tuple[int, ...] = (1,)) -> list[bytes]:
     """The perceptual hash of the first frame, turned in each of some ways: 32 bytes each."""
-    return [bytes.fromhex(text) for text in matching.perceptual(picture.first, turns)]
+    return [bytes.fromhex(text) for text in arrays.perceptual(picture.first, turns)]
 
 
 class _Index:

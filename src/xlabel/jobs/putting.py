@@ -13,6 +13,7 @@ from xlabel.model import Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Picture
 from xlabel.model.report import visible
+from xlabel.pictures import hashing
 
 SHOWN = 60
 """Characters of somebody else's text in a message."""
@@ -83,7 +84,7 @@ def beneath(data: Buffer, change: Callable[[Buffer], list[Buffer]]) -> list[Buff
 
 def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
     """What a document says of its image, as far as it can be read; `pixels`: by decoding it too."""
-    return documents.picture_of(sample, fingerprint.taken(data, decoded=pixels))
+    return documents.picture_of(sample, hashing.fingerprints(data, decoded=pixels))
 
 
 def now() -> str:

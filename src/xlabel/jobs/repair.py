@@ -10,7 +10,6 @@ import msgspec
 from xlabel import images
 from xlabel.formats.embedded import SIDECAR, document_in
 from xlabel.images import Buffer
-from xlabel.images.matching import ALIKE
 from xlabel.jobs import binding, notes
 from xlabel.jobs.binding import INTACT, NEVER, STALE, Known, Verdict, known
 from xlabel.jobs.changing import listed, target_folder
@@ -21,6 +20,7 @@ from xlabel.model import Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.document import Document
 from xlabel.model.report import SHOWN, Progress, counted
+from xlabel.pictures.matching import ALIKE
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan
 from xlabel.stores.paths import key_of

@@ -46,7 +46,7 @@ class Copy(msgspec.Struct, frozen=True):
     """Why this copy does not count."""
 
 
-class Picture(msgspec.Struct, kw_only=True):
+class ShownImage(msgspec.Struct, kw_only=True):
     """An image file and what it says of labels."""
 
     file: str
@@ -92,7 +92,7 @@ class Picture(msgspec.Struct, kw_only=True):
 class Shown(msgspec.Struct):
     """The images that were asked for, in their order; `str()` is for a person."""
 
-    images: list[Picture]
+    images: list[ShownImage]
     files: dict[str, int] = msgspec.field(default_factory=dict)
     """Pictures written, path to size in bytes."""
 
@@ -140,7 +140,7 @@ def show(
     return shown
 
 
-def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Picture:
+def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> ShownImage:
     where = f"{labels.tree.root}/{key}"
     problems: list[Problem] = []
     try:
@@ -150,7 +150,7 @@ def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Pictur
         problems.append(Problem(where, "cut-off", f"{error}, and it ends before that; is it whole?"))
     except OSError as error:
         message = f"cannot be read: {error.strerror}; is it yours to read?"
-        return Picture(file=where, bytes=size, problems=[Problem(where, "unreadable", message)])
+        return ShownImage(file=where, bytes=size, problems=[Problem(where, "unreadable", message)])
     except ValueError as error:
         header, found = None, None
         problems.append(Problem(where, "undecodable", str(error)))
@@ -163,7 +163,7 @@ def _picture(labels: EmbeddedLabels, path: bytes, key: str, size: int) -> Pictur
     problems += labels.problems
     labels.problems.clear()
     mime = header.mime if header else None
-    return Picture(
+    return ShownImage(
         file=where,
         mime=mime,
         width=image.width,
@@ -216,11 +216,11 @@ def _beside(path: bytes, sample: Sample | None) -> list[Copy]:
     return [Copy("sidecar", known.get("revision"), known.get("time"), False, size, None, None)]
 
 
-def _draw(path: bytes, picture: Picture, target: Path, overwrite: bool, shown: Shown) -> None:
+def _draw(path: bytes, picture: ShownImage, target: Path, overwrite: bool, shown: Shown) -> None:
     """Write the picture with its labels; one that cannot be decoded has a problem."""
     from PIL import Image as Pillow
 
-    from xlabel.images import drawing
+    from xlabel.pictures import drawing
 
     if target.exists() and not overwrite:
         raise ExistsError(f"{target}: exists already; say --overwrite to replace it")
@@ -239,7 +239,7 @@ def _draw(path: bytes, picture: Picture, target: Path, overwrite: bool, shown: S
     shown.files[str(target)] = len(file.getvalue())
 
 
-def _described(picture: Picture) -> str:
+def _described(picture: ShownImage) -> str:
     if picture.width is None or picture.height is None:
         return f"{size_text(picture.bytes)}, no image that can be read"
     turned = ""

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlabel.images.matching import places
-from xlabel.images.squares import GRID, SIDE, everywhere, grid
+from xlabel.pictures.arrays import places
+from xlabel.pictures.squares import GRID, SIDE, everywhere, grid
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
 

@@ -11,9 +11,9 @@ from functools import cache
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from xlabel.images import Buffer
-from xlabel.images.pillow import opened
 from xlabel.model import Annotation, Circle, Number, OrientedBox, Points, Polyline
 from xlabel.model.geometry import area_of, bbox_of, decode
+from xlabel.pictures.pillow import opened
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]

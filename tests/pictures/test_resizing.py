@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xlabel.images.resizing import resized
+from xlabel.pictures.resizing import resized
 
 SIZES = [(160, 120), (80, 60), (64, 48), (200, 150), (107, 80), (300, 225)]
 

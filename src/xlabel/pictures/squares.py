@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xlabel.images.matching import numbers
+from xlabel.pictures.arrays import numbers
 
 SIDE = 16
 """Pixels."""

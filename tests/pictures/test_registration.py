@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tests.scenes import scene
 
-from xlabel.images.registration import drift
+from xlabel.pictures.registration import drift
 
 SIZE = (256, 192)
 

@@ -7,30 +7,27 @@ height x width x channels, as stored, before any EXIF orientation.
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import isinf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from xlabel.images import Buffer
-from xlabel.images.pillow import opened
-from xlabel.images.registration import drift
-from xlabel.images.resizing import resized
 from xlabel.model.geometry import TURNS, turned, turned_size
+from xlabel.pictures import arrays
+from xlabel.pictures.arrays import Array
+from xlabel.pictures.pillow import opened
+from xlabel.pictures.registration import drift
+from xlabel.pictures.resizing import resized
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Array = NDArray[Any]
 Box = tuple[int, int, int, int]
 
 EXACT, REPRODUCED, ALIKE, SEEN = "exact", "reproduced", "alike", "seen"
-LOOKS = 256
-"""Pixels of the longer side at which pictures are compared by their looks."""
-TILE = 8
 DIFFERENT = 20.0
 """Mean difference of a tile, out of 255, beyond which two pictures show different things there."""
 APART = 8.0
@@ -42,15 +39,15 @@ BIAS = 1.0
 WORTH = 3
 """So many times as much is still worth trying to reproduce: fur and leaves differ by the filter alone."""
 AWRY = 0.6
-"""Pixels out of `LOOKS` by which a corner may lie wrong: a quarter of a per cent of the picture. A resize
-moves it by half of that at most, a cut of a third of a per cent all round by more."""
+"""Pixels out of `arrays.LOOKS` by which a corner may lie wrong: a quarter of a per cent of the picture. A
+resize moves it by half of that at most, a cut of a third of a per cent all round by more."""
 SMALLEST = 32
 """Pixels a side; a smaller picture is found in too many others."""
 LEAST_SCALE = 8
 """A picture that was made smaller than this part of another is no proof of it."""
 
 
-class Picture(NamedTuple):
+class Decoded(NamedTuple):
     """A decoded image file."""
 
     frames: list[Array]
@@ -82,13 +79,13 @@ class Match(NamedTuple):
     size: tuple[int, int] | None = None
     """Width and height that it was resized to."""
     filter: str = ""
-    """The way of resizing that reproduces it; see `images.resizing`."""
+    """The way of resizing that reproduces it; see `pictures.resizing`."""
 
 
-Way = Callable[[Picture, Picture], Match | None]
+Way = Callable[[Decoded, Decoded], Match | None]
 
 
-def decode(data: Buffer) -> Picture:
+def decode(data: Buffer) -> Decoded:
     """The picture of an image file by Pillow; ValueError where it cannot be decoded.
 
     What is grey, of a palette, or opaque although it has an alpha channel becomes RGB, so that files that
@@ -104,10 +101,10 @@ def decode(data: Buffer) -> Picture:
             from PIL.JpegImagePlugin import get_sampling
 
             sampling = get_sampling(image) if image.mode in ("RGB", "YCbCr") else 0
-    return Picture(frames, tables or None, sampling)
+    return Decoded(frames, tables or None, sampling)
 
 
-def key(picture: Picture, turn: int = 1) -> bytes:
+def key(picture: Decoded, turn: int = 1) -> bytes:
     """16 bytes that are equal for equal pixels of all frames, once these are turned."""
     hasher = xxh3_128()
     for frame in picture.frames:
@@ -117,7 +114,7 @@ def key(picture: Picture, turn: int = 1) -> bytes:
     return hasher.digest()
 
 
-def match(source: Picture, target: Picture) -> Match | None:
+def match(source: Decoded, target: Decoded) -> Match | None:
     """How `target` was made from `source`, or None where it was not, by all that can be seen."""
     return (
         _same(source, target)
@@ -126,12 +123,12 @@ def match(source: Picture, target: Picture) -> Match | None:
     )
 
 
-def whole(source: Picture, target: Picture) -> Match | None:
+def whole(source: Decoded, target: Decoded) -> Match | None:
     """The same where all of `source` is in `target`."""
     return _same(source, target) or _best(source, target, (_coded_again, _resized))
 
 
-def _best(source: Picture, target: Picture, ways: tuple[Way, ...]) -> Match | None:
+def _best(source: Decoded, target: Decoded, ways: tuple[Way, ...]) -> Match | None:
     """The first of some ways that is more than seen, else the first that is."""
     seen = None
     for way in ways:
@@ -142,7 +139,7 @@ def _best(source: Picture, target: Picture, ways: tuple[Way, ...]) -> Match | No
     return seen
 
 
-def part(source: Picture, target: Picture) -> Match | None:
+def part(source: Decoded, target: Decoded) -> Match | None:
     """Where the target stands in the source exactly, and only there."""
     if len(source.frames) != len(target.frames) != 1 or min(target.size) < SMALLEST:
         return None
@@ -156,7 +153,7 @@ def part(source: Picture, target: Picture) -> Match | None:
         if other.shape[0] < height or other.shape[1] < width or other.shape == target.first.shape:
             continue
         for piece, edge in ((target.first, 0), (inner, rim)) if rim else ((target.first, 0),):
-            found = list(places(piece, other))
+            found = list(arrays.places(piece, other))
             if len(found) == 1:
                 x, y = found[0][0] - edge, found[0][1] - edge
                 if 0 <= x <= other.shape[1] - width and 0 <= y <= other.shape[0] - height:
@@ -164,29 +161,19 @@ def part(source: Picture, target: Picture) -> Match | None:
     return None
 
 
-def detailed(picture: Picture) -> bool:
+def detailed(picture: Decoded) -> bool:
     """Whether a picture has enough in it to be told from others: it is no empty wall or black frame."""
-    grey = _tiles(_grey(picture.first))
+    grey = arrays.tiles(arrays.grey(picture.first))
     return min(picture.size) >= SMALLEST and bool(np.count_nonzero(grey.std(axis=(1, 3)) > 2) >= 12)
-
-
-def difference(one: Array, other: Array) -> tuple[float, float]:
-    """How different two pictures of one size look: the most that any tile differs, and the mean.
-
-    Both are compared in grey at `LOOKS` pixels, where the noise of a compression has gone.
-    """
-    gap = np.abs(_tiles(_small(one)) - _tiles(_small(other)))
-    tiles = gap.mean(axis=(1, 3))
-    return float(tiles.max()), float(tiles.mean())
 
 
 def likeness(one: Array, other: Array) -> str:
     """alike, seen or nothing, for two pictures of one shape."""
-    most, mean = difference(one, other)
+    most, mean = arrays.difference(one, other)
     if most > DIFFERENT or mean > APART:
         return ""
-    gap = _grey(one) - _grey(other)
-    tiles = np.abs(_tiles(gap)).mean(axis=(1, 3))
+    gap = arrays.grey(one) - arrays.grey(other)
+    tiles = np.abs(arrays.tiles(gap)).mean(axis=(1, 3))
     lies = _lies(one, other)
     if lies is False:
         return ""
@@ -195,8 +182,8 @@ def likeness(one: Array, other: Array) -> str:
 
 def _lies(one: Array, other: Array) -> bool | None:
     """Whether two pictures that look the same also lie on each other; None where that cannot be told."""
-    size = min(_looks(one), _looks(other))
-    found = drift(_small(one, size), _small(other, size)) * LOOKS / max(size)
+    size = min(arrays.small_size(one), arrays.small_size(other))
+    found = drift(arrays.small(one, size), arrays.small(other, size)) * arrays.LOOKS / max(size)
     return None if isinf(found) else found <= AWRY
 
 
@@ -206,39 +193,7 @@ def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
     return abs(width * h / height - w) <= 1 + width / height or abs(height * w / width - h) <= 1
 
 
-def perceptual(picture: Array, turns: tuple[int, ...] = (1,)) -> list[str]:
-    """The perceptual hash of a picture, turned in each of some ways."""
-    from xlabel.images.fingerprint import cosines
-
-    small = _small(picture, (64, 64))
-    return [cosines(turned(small, turn)) for turn in turns]
-
-
-def places(part: Array, whole: Array) -> Iterator[tuple[int, int]]:
-    """Each x, y at which `part` stands in `whole`, pixel by pixel.
-
-    The row of the part with the most changes in it is looked for first, by its first few pixels.
-    """
-    height, width = part.shape[:2]
-    below, beyond = whole.shape[0] - height, whole.shape[1] - width
-    if below < 0 or beyond < 0 or part.shape[2:] != whole.shape[2:] or part.dtype != whole.dtype:
-        return
-    ours, theirs = numbers(part), numbers(whole)
-    busy = np.count_nonzero(ours[:, 1:] != ours[:, :-1], axis=1) if width > 1 else np.zeros(height)
-    row = int(busy.argmax())
-    rows = theirs[row : row + below + 1]
-    found = np.ones((below + 1, beyond + 1), dtype=bool)
-    step = max(1, width // 16)
-    for column in range(0, width, step):
-        found &= rows[:, column : column + beyond + 1] == ours[row, column]
-        if not found.any():
-            return
-    for y, x in zip(*np.nonzero(found), strict=True):
-        if np.array_equal(theirs[y : y + height, x : x + width], ours):
-            yield int(x), int(y)
-
-
-def _same(source: Picture, target: Picture) -> Match | None:
+def _same(source: Decoded, target: Decoded) -> Match | None:
     if sorted(source.size) != sorted(target.size) or len(source.frames) != len(target.frames):
         return None
     wanted = key(target)
@@ -268,11 +223,11 @@ def _rounded(one: Array, other: Array) -> bool:
     )
 
 
-def _coded_again(source: Picture, target: Picture) -> Match | None:
+def _coded_again(source: Decoded, target: Decoded) -> Match | None:
     if sorted(source.size) != sorted(target.size) or len(source.frames) != len(target.frames) != 1:
         return None
     fits = [turn for turn in TURNS if turned(source.first, turn).shape[:2] == target.first.shape[:2]]
-    turn = min(fits, key=lambda turn: difference(turned(source.first, turn), target.first)[1])
+    turn = min(fits, key=lambda turn: arrays.difference(turned(source.first, turn), target.first)[1])
     other = turned(source.first, turn)
     if target.coding and _coded(other, target):
         return Match(REPRODUCED, turn)
@@ -280,7 +235,7 @@ def _coded_again(source: Picture, target: Picture) -> Match | None:
     return Match(looks, turn) if looks else None
 
 
-def _resized(source: Picture, target: Picture) -> Match | None:
+def _resized(source: Decoded, target: Decoded) -> Match | None:
     """A picture that shows the same at another size; each turn is tried by its looks.
 
     Of a turn that would have stretched it as well only where no turn leaves it in its shape.
@@ -289,13 +244,13 @@ def _resized(source: Picture, target: Picture) -> Match | None:
         return None
     fits = [turn for turn in TURNS if same_shape(turned_size(*source.size, turn), target.size)]
     for turns in (fits, [turn for turn in TURNS if turn not in fits]):
-        looks = {turn: _unlike(turned(source.first, turn), target.first) for turn in turns}
+        looks = {turn: arrays.difference(turned(source.first, turn), target.first) for turn in turns}
         if turns and (found := _resized_by(source, target, looks)):
             return found
     return None
 
 
-def _resized_by(source: Picture, target: Picture, looks: dict[int, tuple[float, float]]) -> Match | None:
+def _resized_by(source: Decoded, target: Decoded, looks: dict[int, tuple[float, float]]) -> Match | None:
     """The same by the one of several turns that looks best."""
     turn = min(looks, key=lambda turn: looks[turn][1])
     most, mean = looks[turn]
@@ -304,19 +259,12 @@ def _resized_by(source: Picture, target: Picture, looks: dict[int, tuple[float, 
         return Match(REPRODUCED, turn, None, target.size, name)
     if mean > APART or most > DIFFERENT or _lies(other, target.first) is False:
         return None
-    proof = likeness(*(_whole(grey)[..., None] for grey in (_small(other, target.size), _grey(target.first))))
+    greys = arrays.small(other, target.size), arrays.grey(target.first)
+    proof = likeness(*(arrays.as_bytes(grey)[..., None] for grey in greys))
     return Match(proof or SEEN, turn, None, target.size)
 
 
-def _unlike(one: Array, other: Array) -> tuple[float, float]:
-    """The same as `difference` for pictures of two sizes."""
-    size = min(_looks(one), _looks(other))
-    gap = np.abs(_tiles(_small(one, size)) - _tiles(_small(other, size)))
-    tiles = gap.mean(axis=(1, 3))
-    return float(tiles.max()), float(tiles.mean())
-
-
-def _reproducing(other: Array, target: Picture) -> str:
+def _reproducing(other: Array, target: Decoded) -> str:
     """The name of the way in which `target` is made of another picture by resizing it, or nothing."""
     width, height = target.size
     if len(target.frames) != 1 or min(width, height) < SMALLEST or other.shape[1] > LEAST_SCALE * width:
@@ -329,11 +277,11 @@ def _reproducing(other: Array, target: Picture) -> str:
     return ""
 
 
-def _coded(picture: Array, target: Picture) -> bool:
+def _coded(picture: Array, target: Decoded) -> bool:
     """Whether compressing a picture with a JPEG's tables and sampling gives that JPEG's pixels."""
     from PIL import Image
 
-    made = _image(picture)
+    made = arrays.image(picture)
     if made is None or target.coding is None or made.mode not in ("RGB", "L"):
         return False
     grey = bool((target.first == target.first[..., :1]).all())
@@ -350,7 +298,7 @@ def _coded(picture: Array, target: Picture) -> bool:
     return False
 
 
-def _cut_out_alike(source: Picture, target: Picture) -> Match | None:
+def _cut_out_alike(source: Decoded, target: Decoded) -> Match | None:
     """Where the target would look like a part of the source, by correlation."""
     width, height = target.size
     if min(target.size) < SMALLEST or not detailed(target):
@@ -360,7 +308,7 @@ def _cut_out_alike(source: Picture, target: Picture) -> Match | None:
         whole = turned(source.first, turn)
         if whole.shape[0] < height or whole.shape[1] < width or whole.shape[:2] == target.first.shape[:2]:
             continue
-        score, place = _correlated(_grey(target.first), _grey(whole))
+        score, place = arrays.correlated(arrays.grey(target.first), arrays.grey(whole))
         if best is None or score > best[0]:
             best = score, turn, place
         if score > 0.98:
@@ -377,59 +325,6 @@ def _cut_out_alike(source: Picture, target: Picture) -> Match | None:
     return Match(proof, turn, (x, y, width, height))
 
 
-def _correlated(part: Array, whole: Array) -> tuple[float, tuple[int, int]]:
-    """The highest normalised cross-correlation of a part with a whole, -1 to 1, and its place."""
-    factor = max(1, max(whole.shape) // 1024)
-    small, large = (_reduced(picture, factor) for picture in (part, whole))
-    score, (x, y) = _correlation(small, large)
-    if factor == 1:
-        return score, (x, y)
-    left, top = (max(0, (at - 1) * factor) for at in (x, y))
-    near = whole[top : top + part.shape[0] + 2 * factor, left : left + part.shape[1] + 2 * factor]
-    return (score, (0, 0)) if _smaller(near, part) else _nearest(part, near, left, top)
-
-
-def _smaller(one: Array, other: Array) -> bool:
-    return bool(one.shape[0] < other.shape[0] or one.shape[1] < other.shape[1])
-
-
-def _nearest(part: Array, near: Array, left: int, top: int) -> tuple[float, tuple[int, int]]:
-    """The place, tried one by one, at which a strip out of the middle of the part differs least."""
-    height, width = part.shape
-    band = slice(height // 2, height // 2 + 64)
-    gaps = {
-        (x, y): float(np.abs(near[y : y + height, x : x + width][band] - part[band]).mean())
-        for y in range(near.shape[0] - height + 1)
-        for x in range(near.shape[1] - width + 1)
-    }
-    x, y = min(gaps, key=lambda place: gaps[place])
-    return 1 - gaps[x, y] / 128, (left + x, top + y)
-
-
-def _correlation(part: Array, whole: Array) -> tuple[float, tuple[int, int]]:
-    height, width = part.shape
-    part = part - part.mean()
-    whole = whole - whole.mean()
-    shape = tuple(1 << (side - 1).bit_length() for side in whole.shape)
-    spectrum = np.fft.rfft2(whole, shape) * np.conj(np.fft.rfft2(part, shape))
-    below, beyond = whole.shape[0] - height + 1, whole.shape[1] - width + 1
-    product = np.fft.irfft2(spectrum, shape)[:below, :beyond]
-    count = height * width
-    total = _sums(whole, height, width)
-    power = np.maximum(_sums(whole * whole, height, width) - total * total / count, 1e-6)
-    scores = product / np.sqrt(power * max(float((part * part).sum()), 1e-6))
-    y, x = np.unravel_index(int(scores.argmax()), scores.shape)
-    return float(scores[y, x]), (int(x), int(y))
-
-
-def _sums(values: Array, height: int, width: int) -> Array:
-    """The sum of each window of height x width."""
-    total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
-    total[1:, 1:] = values.cumsum(0).cumsum(1)
-    sums: Array = total[height:, width:] - total[:-height, width:] - total[height:, :-width]
-    return sums + total[:-height, :-width]
-
-
 def _plain(image: "Image") -> Array:
     """A frame as height x width x channels."""
     mode = image.mode
@@ -442,76 +337,3 @@ def _plain(image: "Image") -> Array:
     if image.mode == "RGBA" and (array[..., 3] == 255).all():
         array = np.ascontiguousarray(array[..., :3])
     return array
-
-
-def _image(array: Array) -> "Image | None":
-    from PIL import Image
-
-    if array.dtype != np.uint8 or array.shape[2] not in (3, 4):
-        return None
-    return Image.fromarray(np.ascontiguousarray(array))
-
-
-def _grey(array: Array) -> Array:
-    """Grey as numbers from 0 to about 255, whatever the depth."""
-    if array.dtype == np.uint8 and array.shape[2] >= 3:
-        grey: Array = array[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-        return grey
-    values = array.mean(axis=2, dtype=np.float32)
-    top = (
-        float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" and array.itemsize < 4 else values.max()
-    )
-    return np.asarray(values * np.float32(255 / top) if top > 0 else values)
-
-
-def _looks(array: Array) -> tuple[int, int]:
-    """Width and height at which a picture is looked at."""
-    height, width = array.shape[:2]
-    most = max(height, width)
-    if most <= LOOKS:
-        return width, height
-    return max(TILE, round(width * LOOKS / most)), max(TILE, round(height * LOOKS / most))
-
-
-def _small(array: Array, size: tuple[int, int] | None = None) -> Array:
-    """A picture in grey at a small size, every pixel of it counted."""
-    from PIL import Image
-
-    image = _image(array)
-    grey = Image.fromarray(_grey(array)) if image is None else image.convert("L")
-    size = size or _looks(array)
-    made = grey if grey.size == size else grey.resize(size, Image.Resampling.BOX)
-    return np.asarray(made, dtype=np.float32)
-
-
-def _whole(grey: Array) -> Array:
-    return np.asarray(grey.round().clip(0, 255).astype(np.uint8))
-
-
-def _reduced(grey: Array, factor: int) -> Array:
-    if factor == 1:
-        return grey
-    height, width = (side // factor * factor for side in grey.shape)
-    tiles = grey[:height, :width].reshape(height // factor, factor, width // factor, factor)
-    return np.asarray(tiles.mean(axis=(1, 3)))
-
-
-def _tiles(grey: Array) -> Array:
-    """Tiles of a picture in grey: rows of tiles, pixel row, columns of tiles, pixel column."""
-    height, width = (max(TILE, side // TILE * TILE) for side in grey.shape)
-    if grey.shape[0] < TILE or grey.shape[1] < TILE:
-        grey = np.resize(grey, (height, width))
-    return grey[:height, :width].reshape(height // TILE, TILE, width // TILE, TILE)
-
-
-def numbers(array: Array) -> Array:
-    """Each pixel as one number."""
-    if array.shape[2] == 1:
-        return array[..., 0]
-    if array.dtype == np.uint8 and array.shape[2] <= 4:
-        values = np.zeros(array.shape[:2], dtype=np.uint32)
-        for channel in range(array.shape[2]):
-            values = values << np.uint32(8) | array[..., channel]
-        return values
-    flat = np.ascontiguousarray(array)
-    return flat.view(np.dtype((np.void, flat.itemsize * flat.shape[2])))[..., 0]
