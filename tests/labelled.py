@@ -3,6 +3,7 @@
 import io
 import json
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,7 @@ def by(command: str, data: bytes, suffix: str, *arguments: str, to: str | None =
         return (target if "OUT" in arguments else source).read_bytes()
 
 
+@lru_cache(maxsize=512)
 def said(command: str, data: bytes, suffix: str, *arguments: str) -> str:
     """What a tool prints about a file, which is the argument IN."""
     with tempfile.TemporaryDirectory() as folder:

@@ -2,20 +2,15 @@
 
 import io
 import json
-import re
 import struct
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pillow_heif
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from tests import labelled
+from tests.images import samples
+from tests.images.samples.boxes import COMPRESSED, DATA, SIZE, from_jpeg, heic, moving, png, suffix
 from tests.labelled import (
     by,
     drawn,
@@ -26,181 +21,45 @@ from tests.labelled import (
     restored,
     said,
     saved,
-    tolerated,
-    warnings,
+    tags,
 )
 
 from xlabel.images import NoRoomError, Parts, boxes, embedding, fingerprint, heif, heif_items, jxl, xmp
-from xlabel.images.payload import Wrapped
 from xlabel.images.splice import Edit, apply
 
-DATA = Path(__file__).with_name("data")
-SIZE = (64, 48)
+every_kind = pytest.mark.parametrize("kind", samples.kinds(*samples.BOXES))
 
 
-def png(mode: str = "RGB") -> bytes:
-    return saved(drawn(mode, SIZE), "PNG")
-
-
-def jpeg(orientation: int = 1) -> bytes:
-    """With all kinds of metadata."""
-    orient = f"-Orientation#={orientation}"
-    return edited(saved(drawn(size=SIZE), "JPEG"), "jpg", "-Artist=me", "-XMP:Title=hello", orient)
-
-
-def moving(**options: Any) -> bytes:
-    return saved(drawn(size=SIZE), "AVIF", save_all=True, append_images=[drawn(size=SIZE, seed=2)], **options)
-
-
-def heic(count: int = 1, **options: Any) -> bytes:
-    file = pillow_heif.from_pillow(drawn(size=SIZE))
-    for seed in range(2, count + 1):
-        file.add_from_pillow(drawn(size=SIZE, seed=seed))
-    out = io.BytesIO()
-    file.save(out, **options)
-    return out.getvalue()
-
-
-def grid() -> bytes:
-    """Two pictures side by side, which an item of its own puts together."""
-    return by("avifenc", saved(drawn(size=(128, 64)), "PNG"), "png", "--grid", "2x1", "IN", "OUT", to="avif")
-
-
-def from_png(command: str, suffix: str, *arguments: str, mode: str = "RGB") -> bytes:
-    return by(command, png(mode), "png", *arguments, to=suffix)
-
-
-def from_jpeg(command: str, suffix: str, *arguments: str) -> bytes:
-    return by(command, jpeg(), "jpg", *arguments, to=suffix)
-
-
-def open_ended(data: bytes) -> bytes:
-    """The same file with a last box that goes on to the end."""
-    last = boxes.listed(memoryview(data))[-1]
-    return data[: last.at] + bytes(4) + data[last.at + 4 :]
-
-
-@cache
 def get(kind: str) -> bytes:
-    return KINDS[kind][1]()
+    return samples.original(suffix(kind), kind)
 
 
-EXIV2 = ("-Mset Exif.Image.Artist Ascii me", "-Mset Xmp.dc.title lang=x-default hello")
-PLAIN: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "AVIF by avifenc": ("avif", lambda: from_png("avifenc", "avif", "IN", "OUT")),
-    "AVIF by Pillow": ("avif", lambda: saved(drawn(size=SIZE), "AVIF")),
-    "AVIF by heif-enc": ("avif", lambda: from_png("heif-enc", "avif", "-A", "IN", "-o", "OUT")),
-    "AVIF, animated": ("avif", moving),
-    "AVIF, transparent": ("avif", lambda: saved(drawn("RGBA", SIZE), "AVIF")),
-    "AVIF, grid": ("avif", grid),
-    "AVIF, open": ("avif", lambda: open_ended(saved(drawn(size=SIZE), "AVIF"))),
-    "HEIC by heif-enc": ("heic", lambda: from_png("heif-enc", "heic", "IN", "-o", "OUT")),
-    "HEIC by pillow-heif": ("heic", heic),
-    "HEIC, pictures": ("heic", lambda: heic(3)),
-    "HEIC, cropped": ("heic", lambda: (DATA / "13x9_in_64x64.heic").read_bytes()),
-    "JXL, boxes": ("jxl", lambda: from_png("cjxl", "jxl", "--container=1", "IN", "OUT")),
-    "JXL of a JPEG": (
-        "jxl",
-        lambda: by("cjxl", saved(drawn(size=SIZE), "JPEG"), "jpg", "IN", "OUT", to="jxl"),
-    ),
-    "JXL in parts": ("jxl", lambda: (DATA / "16x8_orientation_6.jxl").read_bytes()),
-    "JXL, open": ("jxl", lambda: open_ended(from_png("cjxl", "jxl", "--container=1", "IN", "OUT"))),
-    "JP2 by OpenJPEG": ("jp2", lambda: from_png("opj_compress", "jp2", "-i", "IN", "-o", "OUT")),
-    "JP2 by Pillow": ("jp2", lambda: saved(drawn(size=SIZE), "JPEG2000")),
-    "JP2, grey": ("jp2", lambda: from_png("opj_compress", "jp2", "-i", "IN", "-o", "OUT", mode="L")),
-    "JP2, open": ("jp2", lambda: open_ended(saved(drawn(size=SIZE), "JPEG2000"))),
-}
-"""Files without EXIF and XMP."""
-WITH: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "AVIF by avifenc of a JPEG": ("avif", lambda: from_jpeg("avifenc", "avif", "IN", "OUT")),
-    "AVIF by exiftool": (
-        "avif",
-        lambda: edited(get("AVIF by Pillow"), "avif", "-Artist=me", "-XMP:Title=hello"),
-    ),
-    "AVIF, EXIF alone": ("avif", lambda: edited(get("AVIF by avifenc"), "avif", "-EXIF:UserComment=words")),
-    "HEIC by heif-enc of a JPEG": ("heic", lambda: from_jpeg("heif-enc", "heic", "IN", "-o", "OUT")),
-    "HEIC, XMP alone": ("heic", lambda: edited(heic(), "heic", "-XMP:Title=hello")),
-    "JXL by exiftool": ("jxl", lambda: edited(get("JXL, boxes"), "jxl", "-Artist=me", "-XMP:Title=hello")),
-    "JP2 by exiftool": ("jp2", lambda: edited(get("JP2 by Pillow"), "jp2", "-Artist=me", "-XMP:Title=hello")),
-    "JP2 by exiv2": ("jp2", lambda: by("exiv2", get("JP2 by OpenJPEG"), "jp2", *EXIV2, "IN")),
-}
-KINDS: dict[str, tuple[str, Callable[[], bytes]]] = PLAIN | WITH
-COMPRESSED = "JXL in parts"
-"""A JPEG by libjxl, which compresses its EXIF; so it stays as it is, and the labels are in the XMP."""
-
-every_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-@cache
 def with_labels(kind: str) -> bytes:
-    return put(get(kind))[0]
-
-
-def suffix(kind: str) -> str:
-    return KINDS[kind][0]
-
-
-def tags(data: bytes, suffix: str) -> dict[str, Any]:
-    """All that exiftool finds, but where the media data stands; a name that occurs twice has its group."""
-    found = labelled.tags(data, suffix).items()
-    return {re.sub(r"Copy\d+:", "", name): value for name, value in found if "MediaData" not in name}
-
-
-def pixels(data: bytes, kind: str) -> list[Any]:
-    """Every picture as another tool decodes it: libavif, libheif, libjxl or OpenJPEG."""
-    if suffix(kind) == "heic":
-        return [np.asarray(picture) for picture in pillow_heif.open_heif(io.BytesIO(data))]
-    if suffix(kind) == "jxl":
-        with Image.open(io.BytesIO(by("djxl", data, "jxl", "IN", "OUT", to="ppm"))) as image:
-            return [np.asarray(image)]
-    with Image.open(io.BytesIO(data)) as image:
-        frames = []
-        for number in range(getattr(image, "n_frames", 1)):
-            image.seek(number)
-            frames.append(np.asarray(image).copy())
-        return frames
+    return samples.with_labels(suffix(kind), kind)
 
 
 def same(one: bytes, other: bytes, kind: str) -> bool:
-    pairs = zip(pixels(one, kind), pixels(other, kind), strict=True)
-    return all(np.array_equal(*pair) for pair in pairs)
+    return samples.SAME[suffix(kind)](one, other)
 
 
-@every_kind
-def test_the_original_comes_back_byte_for_byte(kind: str) -> None:
-    assert with_labels(kind) != get(kind)
-    assert restored(with_labels(kind)) == get(kind)
-
-
-@every_kind
-def test_no_pixel_changes(kind: str) -> None:
-    assert same(with_labels(kind), get(kind), kind)
-
-
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if suffix(kind) in ("avif", "jp2")])
+@pytest.mark.parametrize("kind", samples.kinds("avif", "jp2"))
 def test_cv2_decodes_the_same(kind: str) -> None:
     assert np.array_equal(matrix(with_labels(kind)), matrix(get(kind)))
 
 
 @every_kind
-def test_exiftool_sees_what_was_there_and_what_is_ours(kind: str) -> None:
-    before, after = tags(get(kind), suffix(kind)), tags(with_labels(kind), suffix(kind))
-    before.pop("ExifIFD:UserComment", None)
-    assert {name: after.get(name) for name in before} == before
-    ours = re.compile(
-        r"XMP-(xlabel|iptcExt|x):|ExifIFD:|File:ExifByteOrder|IFD0:(Software|[XYR]\w+)$|(File|Composite):(Image|Mega)"
-    )
-    assert [name for name in after.keys() - before.keys() if not ours.match(name)] == []
-    assert warnings(with_labels(kind), suffix(kind)) <= warnings(get(kind), suffix(kind))
-    if kind == COMPRESSED:
-        assert "ExifIFD:UserComment" not in after
-        return
-    assert json.loads(after["ExifIFD:UserComment"])["labels"] == labelled.document_of(with_labels(kind))
-    assert json.loads(after["XMP-xlabel:Document"])["labels"] == labelled.document_of(with_labels(kind))
-    assert labelled.shown(after) == labelled.UPRIGHT
+def test_exiftool_finds_the_document_and_the_regions(kind: str) -> None:
+    found = tags(with_labels(kind), suffix(kind))
+    document = labelled.document_of(with_labels(kind))
+    assert json.loads(found["XMP-xlabel:Document"])["labels"] == document
+    if kind == COMPRESSED:  # which is turned, too
+        assert "ExifIFD:UserComment" not in found
+    else:
+        assert labelled.shown(found) == labelled.UPRIGHT
+        assert json.loads(found["ExifIFD:UserComment"])["labels"] == document
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if suffix(kind) in ("avif", "heic")])
+@pytest.mark.parametrize("kind", samples.kinds("avif", "heic"))
 def test_readers_of_items_find_them(kind: str) -> None:
     data = with_labels(kind)
     document = labelled.document_of(data)
@@ -220,35 +79,6 @@ def test_readers_of_items_find_them(kind: str) -> None:
     held = xmp.document(packet)
     assert held is not None
     assert json.loads(held)["labels"] == document
-
-
-@pytest.mark.parametrize("kind", [kind for kind in PLAIN if "open" not in kind])
-def test_all_that_is_ours_can_be_found_without_the_record(kind: str) -> None:
-    assert removed(with_labels(kind)) == get(kind)
-
-
-@pytest.mark.parametrize("kind", WITH)
-def test_metadata_of_others_that_ours_was_merged_into_stays(kind: str) -> None:
-    left = removed(with_labels(kind))
-    assert tags(left, suffix(kind)) == tags(get(kind), suffix(kind))
-    assert same(left, get(kind), kind)
-    assert b"xlabel" not in left
-
-
-@every_kind
-def test_labels_outlive_an_edit_by_exiftool_and_go_without_a_trace(kind: str) -> None:
-    changed = edited(with_labels(kind), suffix(kind), "-EXIF:Artist=someone", "-XMP:Rating=3")
-    assert labelled.document_of(changed) == labelled.document_of(with_labels(kind))
-    assert restored(changed) is None
-    left = removed(changed)
-    assert same(left, get(kind), kind)
-    found = tags(left, suffix(kind))
-    if kind not in (COMPRESSED, "AVIF, animated"):  # which exiftool takes for a film
-        assert found["IFD0:Artist"] == "someone"
-    assert found["XMP-xmp:Rating"] == 3
-    assert found.get("ExifIFD:UserComment") == tags(get(kind), suffix(kind)).get("ExifIFD:UserComment")
-    assert "xlabel" not in json.dumps(found)
-    assert embedding.get(left).copies == []
 
 
 @pytest.mark.parametrize("kind", ["JP2 by OpenJPEG", "JP2 by exiftool", "JP2 by exiv2"])
@@ -455,17 +285,6 @@ def test_labels_of_an_avif_are_found_in_the_beginning_of_the_file() -> None:
     assert embedding.get(data[:16384]).newest == labelled.newest(data)
 
 
-@pytest.mark.parametrize("kind", ["AVIF by Pillow", "HEIC by pillow-heif", "JXL, boxes", "JP2 by Pillow"])
-def test_a_megabyte_of_labels_is_stored_plain(kind: str) -> None:
-    document = b'{"noise":"%b"}' % np.random.default_rng(0).bytes(500_000).hex().encode()
-    done = embedding.put(get(kind), Wrapped(document, 1, labelled.TIME))
-    out = b"".join(done.pieces)
-    assert done.forms == {"exif": "plain", "xmp": "plain"}
-    assert len(tags(out, suffix(kind))["ExifIFD:UserComment"]) > 1_000_000
-    assert same(out, get(kind), kind)
-    assert restored(out) == get(kind)
-
-
 def test_offsets_that_find_no_room_leave_the_xmp_at_the_end() -> None:
     """Offsets of four bytes, and an item just below 4 GiB."""
     plain = get("AVIF by Pillow")
@@ -490,32 +309,3 @@ def test_an_item_to_the_end_of_the_file_lets_nothing_stand_behind_it() -> None:
     data = plain.replace(place, struct.pack(">II", offset, 0))
     with pytest.raises(ValueError, match="item 1 goes on to the end of the file"):
         put(data)
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["AVIF by avifenc of a JPEG", "AVIF, animated", "HEIC, pictures", "JXL by exiftool", "JP2 by exiftool"],
-)
-def test_a_file_that_is_cut_off_anywhere_raises_nothing_but_value_errors(kind: str) -> None:
-    data = with_labels(kind)
-    for length in {*range(0, len(data), max(1, len(data) // 1000)), *range(700)}:
-        tolerated(data[:length])
-
-
-@given(
-    kind=st.sampled_from(
-        ["AVIF by exiftool", "AVIF, animated", "HEIC, pictures", "JXL by exiftool", "JP2, grey"]
-    ),
-    changes=st.lists(
-        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8
-    ),
-    front=st.booleans(),
-)
-@settings(max_examples=400)
-def test_mangled_bytes_raise_nothing_but_value_errors(
-    kind: str, changes: list[tuple[float, int]], front: bool
-) -> None:
-    data = bytearray(with_labels(kind))
-    for share, value in changes:
-        data[int(share * (min(len(data), 900) if front else len(data)))] = value
-    tolerated(bytes(data))

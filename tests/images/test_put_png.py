@@ -2,20 +2,16 @@
 
 import io
 import json
-import re
 import struct
 import zlib
-from collections.abc import Callable
-from functools import cache
-from typing import Any
+from functools import partial
 
-import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 from tests import labelled
+from tests.images import samples
+from tests.images.samples.png import from_jpeg, jpeg, saved, turned
 from tests.labelled import (
     by,
     drawn,
@@ -25,96 +21,13 @@ from tests.labelled import (
     removed,
     restored,
     said,
-    same_picture,
     tags,
-    warnings,
 )
 
 from xlabel.images import embedding, fingerprint
-from xlabel.images.payload import Wrapped
 
-
-def saved(image: Image.Image, **options: Any) -> bytes:
-    return labelled.saved(image, "PNG", **options)
-
-
-def turned(orientation: int) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    exif[0x010F] = "Maker"
-    return saved(drawn(), exif=exif)
-
-
-def deep() -> bytes:
-    noise = np.random.default_rng(2).integers(0, 65536, (16, 32, 3), dtype=np.uint16)
-    return cv2.imencode(".png", noise)[1].tobytes()
-
-
-def moving() -> bytes:
-    return saved(drawn(), save_all=True, append_images=[drawn(seed=2), drawn(seed=3)], duration=40, loop=3)
-
-
-def texts(**more: str) -> bytes:
-    info = PngImagePlugin.PngInfo()
-    info.add_text("Title", "a title")
-    info.add_text("Long", "word " * 400, zip=True)
-    info.add_itxt("Author", "Jos\u00e9", "pt", "Autor")
-    for keyword, text in more.items():
-        info.add_text(keyword, text)
-    return saved(drawn(), pnginfo=info, dpi=(300, 300))
-
-
-def from_jpeg(data: bytes) -> bytes:
-    """By ImageMagick, which writes EXIF and texts behind the pixels and XMP as a profile."""
-    return by("convert", data, "jpg", "IN", "OUT", to="png")
-
-
-def jpeg() -> bytes:
-    data = labelled.saved(drawn(), "JPEG", comment=b"a comment")
-    return edited(data, "jpg", "-Artist=me", "-XMP:Title=hello", "-Orientation#=6")
-
-
-PLAIN: dict[str, Callable[[], bytes]] = {
-    "colours": lambda: saved(drawn()),
-    "a pixel": lambda: saved(drawn(size=(1, 1))),
-    "grey": lambda: saved(drawn("L")),
-    "black and white": lambda: saved(drawn("1")),
-    "palette": lambda: saved(drawn("P"), transparency=3),
-    "transparent": lambda: saved(drawn("RGBA")),
-    "16 bits": deep,
-    "animated": moving,
-    "interlaced": lambda: by("convert", saved(drawn()), "png", "IN", "-interlace", "PNG", "OUT"),
-    "texts": texts,
-    "a text of ours that is none": lambda: texts(xlabel="a note"),
-    "raw profile": lambda: by("exiv2", saved(drawn()), "png", "-Mset Exif.Image.Artist Ascii me", "IN"),
-}
-"""Files without EXIF and XMP in chunks of their own."""
-WITH: dict[str, Callable[[], bytes]] = {
-    "EXIF": lambda: turned(1),
-    "EXIF by exiftool": lambda: edited(saved(drawn()), "png", "-EXIF:Artist=me"),
-    "XMP": lambda: edited(saved(drawn()), "png", "-XMP:Title=hello", "-XMP:Subject=a"),
-    "EXIF and XMP": lambda: edited(turned(6), "png", "-XMP:Title=hello", "-Make=other"),
-    "XMP by exiv2": lambda: by("exiv2", saved(drawn()), "png", "-Mset Xmp.dc.title lang=x-default hi", "IN"),
-    "all behind the pixels": lambda: from_jpeg(jpeg()),
-    "a region of others": lambda: edited(
-        saved(drawn()),
-        "png",
-        "-ImageRegion={RegionBoundary={RbShape=circle,RbX=.5,RbY=.5,RbRx=.1},RId=r}",
-    ),
-}
-KINDS = PLAIN | WITH
-
-every_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-@cache
-def original(kind: str) -> bytes:
-    return KINDS[kind]()
-
-
-@cache
-def with_labels(kind: str) -> bytes:
-    return put(original(kind))[0]
+original, with_labels = partial(samples.original, "png"), partial(samples.with_labels, "png")
+every_kind = pytest.mark.parametrize("kind", samples.kinds("png"))
 
 
 def chunks(data: bytes) -> list[tuple[str, bytes]]:
@@ -130,46 +43,10 @@ def chunks(data: bytes) -> list[tuple[str, bytes]]:
 
 
 @every_kind
-def test_the_original_comes_back_byte_for_byte(kind: str) -> None:
-    assert with_labels(kind) != original(kind)
-    assert restored(with_labels(kind)) == original(kind)
-
-
-@pytest.mark.parametrize("kind", PLAIN)
-def test_all_that_is_ours_can_be_found_without_the_record(kind: str) -> None:
-    assert removed(with_labels(kind)) == original(kind)
-
-
-@pytest.mark.parametrize("kind", WITH)
-def test_metadata_of_others_that_ours_was_merged_into_stays(kind: str) -> None:
-    left = removed(with_labels(kind))
-    assert tags(left, "png") == tags(original(kind), "png")
-    assert b"xlabel" not in left
-
-
-@every_kind
-def test_no_pixel_changes(kind: str) -> None:
-    assert same_picture(with_labels(kind), original(kind))
-
-
-@every_kind
 def test_checkers_find_nothing_wrong(kind: str) -> None:
     said("pngcheck", with_labels(kind), "png", "-q", "IN")
-    assert warnings(with_labels(kind), "png") <= warnings(original(kind), "png")
     by("pngcrush", with_labels(kind), "png", "-q", "IN", "OUT")
     by("optipng", with_labels(kind), "png", "-quiet", "-o0", "IN")
-
-
-@every_kind
-def test_exiftool_sees_what_was_there_and_what_is_ours(kind: str) -> None:
-    before, after = tags(original(kind), "png"), tags(with_labels(kind), "png")
-    regions = before.pop("XMP-iptcExt:ImageRegion", [])
-    assert after.get("XMP-iptcExt:ImageRegion", [])[: len(regions)] == regions
-    assert {name: after.get(name) for name in before} == before
-    ours = re.compile(
-        r"PNG:(Copy\d:)?Xlabel$|XMP-(xlabel|iptcExt|x|rdf):|ExifIFD:|IFD0:|File:ExifByteOrder|Composite:"
-    )
-    assert [name for name in after.keys() - before.keys() if not ours.match(name)] == []
 
 
 @every_kind
@@ -187,19 +64,6 @@ def test_readers_find_the_document_and_the_regions(kind: str) -> None:
         assert comment == b"ASCII\0\0\0" + found["ExifIFD:UserComment"].encode()
     if "EXIF and" not in kind and "behind" not in kind:
         assert labelled.shown(found)[-5:] == labelled.UPRIGHT
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_regions_are_of_the_stored_image_and_the_document_of_the_displayed_one(orientation: int) -> None:
-    data, _ = put(turned(orientation))
-    found = tags(data, "png")
-    width, height = (16, 32) if orientation >= 5 else (32, 16)
-    box = (width // 8, height // 4, width // 8 + width // 2, height // 4 + height // 4)
-    assert labelled.boxed(found, data) == box
-    document = labelled.document_of(data)
-    assert document["annotations"][0]["bbox"] == [box[0], box[1], box[2] - box[0], box[3] - box[1]]
-    assert document["image"].get("orientation", 1) == orientation
-    assert restored(data) == turned(orientation)
 
 
 def test_new_chunks_stand_before_the_palette_and_the_pixels() -> None:
@@ -236,21 +100,6 @@ def test_a_compressed_packet_of_others_is_left_alone() -> None:
     assert done.forms["xmp"] == "the file's XMP is compressed and left alone"
     assert tags(out, "png")["XMP-dc:Title"] == "hello"
     assert restored(out) == data
-
-
-@every_kind
-def test_labels_outlive_an_edit_by_exiftool_and_go_without_a_trace(kind: str) -> None:
-    # -m: exiftool calls the profile that exiv2 wrote a minor error
-    changed = edited(with_labels(kind), "png", "-m", "-EXIF:Artist=someone", "-XMP:Rating=3")
-    assert labelled.document_of(changed) == labelled.document_of(with_labels(kind))
-    assert restored(changed) is None
-    left = removed(changed)
-    assert same_picture(left, original(kind))
-    found = tags(left, "png")
-    assert found["IFD0:Artist"] == "someone"
-    assert found["XMP-xmp:Rating"] == 3
-    assert "xlabel" not in json.dumps(found).replace('"PNG:Xlabel": "a note"', "")
-    assert embedding.get(left).copies == []
 
 
 @pytest.mark.parametrize("kind", ["colours", "palette", "16 bits", "EXIF and XMP"])
@@ -311,40 +160,6 @@ def test_labels_in_a_profile_of_exiv2_are_found_and_go() -> None:
         assert 0x9286 not in image.getexif().get_ifd(0x8769)
 
 
-@pytest.mark.parametrize(
-    ("length", "forms"),
-    [
-        (900_000, {"exif": "plain", "text": "plain"}),
-        (1_200_000, {"exif": "plain", "text": "packed"}),
-        (3_000_000, {"exif": "plain", "text": "a chunk"}),
-        (8_000_000, {"exif": "packed", "text": "a chunk"}),
-    ],
-)
-def test_a_document_is_stored_plain_then_packed_then_not_at_all(length: int, forms: dict[str, str]) -> None:
-    data = saved(drawn())
-    document = b'{"noise":"%b"}' % np.random.default_rng(0).bytes(length // 2).hex().encode()
-    wrapped = Wrapped(document, 1, labelled.TIME)
-    done = embedding.put(data, wrapped)
-    out = b"".join(done.pieces)
-    assert {name: form[: len(forms[name])] for name, form in done.forms.items()} == forms
-    newest = labelled.newest(out)
-    assert newest is not None
-    assert newest.document == document
-    assert same_picture(out, data)
-    said("pngcheck", out, "png", "-q", "IN")
-    assert same_picture(by("pngcrush", out, "png", "-q", "IN", "OUT"), data)
-    assert same_picture(by("convert", out, "png", "IN", "OUT"), data)
-    assert restored(out) == data
-
-
-def test_a_document_that_no_chunk_takes_is_refused_with_its_size() -> None:
-    document = b'{"noise":"%b"}' % np.random.default_rng(0).bytes(6_000_000).hex().encode()
-    with pytest.raises(ValueError, match=r"^the labels are ([0-9,]+) bytes when packed") as caught:
-        embedding.put(saved(drawn()), Wrapped(document, 1, labelled.TIME))
-    assert "7,900,000" in str(caught.value)
-    assert "1,000,000" in str(caught.value)
-
-
 def test_regions_that_do_not_fit_are_left_out() -> None:
     out, done = put(saved(drawn()), count=4000)
     assert done.forms["regions"].endswith("more than the 1,000,000 that readers take")
@@ -377,27 +192,6 @@ def test_the_fingerprint_does_not_see_how_the_data_is_divided() -> None:
     divided = data[: data.index(b"IDAT") - 4] + b"".join(pieces) + data[-12:]
     assert np.array_equal(matrix(divided), matrix(data))
     assert fingerprint.stream(divided) == fingerprint.stream(data)
-
-
-@pytest.mark.parametrize("kind", ["palette", "EXIF and XMP", "texts"])
-def test_a_file_cut_off_anywhere_raises_nothing_but_value_error(kind: str) -> None:
-    for size in range(len(with_labels(kind))):
-        labelled.tolerated(with_labels(kind)[:size])
-
-
-@settings(max_examples=500)
-@given(
-    kind=st.sampled_from(["palette", "animated", "EXIF and XMP", "all behind the pixels", "raw profile"]),
-    labels=st.booleans(),
-    changes=st.lists(st.tuples(st.integers(8, 1 << 16), st.integers(0, 255)), min_size=1, max_size=6),
-)
-def test_mangled_bytes_raise_nothing_but_value_error(
-    kind: str, labels: bool, changes: list[tuple[int, int]]
-) -> None:
-    data = bytearray(with_labels(kind) if labels else original(kind))
-    for at, value in changes:
-        data[at % len(data)] = value
-    labelled.tolerated(bytes(data))
 
 
 def test_a_text_that_unpacks_to_gigabytes_is_let_be() -> None:

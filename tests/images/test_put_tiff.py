@@ -5,18 +5,16 @@ import json
 import mmap
 import re
 import struct
-from collections.abc import Callable
-from functools import cache
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from tests import labelled
+from tests.images import samples
+from tests.images.samples.tiff import PLAIN, arrays, pillow_reads, saved, turned, written
 from tests.labelled import (
     by,
     drawn,
@@ -26,101 +24,13 @@ from tests.labelled import (
     removed,
     restored,
     said,
-    same_picture,
     tags,
-    tolerated,
-    warnings,
 )
 
 from xlabel.images import NoRoomError, Parts, embedding, fingerprint, tiff, xmp
-from xlabel.images.payload import Wrapped
 
-
-def saved(image: Image.Image, **options: Any) -> bytes:
-    return labelled.saved(image, "TIFF", **options)
-
-
-def written(
-    pages: int = 1, subifds: int = 0, *, byteorder: str = "<", big: bool = False, **options: Any
-) -> bytes:
-    """By tifffile, which writes what Pillow does not: each byte order, BigTIFF, tiles, pictures in pages."""
-    file = io.BytesIO()
-    noise = np.random.default_rng(5).integers(0, 65536, (32, 48), dtype=np.uint16)
-    with tifffile.TiffWriter(file, byteorder=byteorder, bigtiff=big) as writer:  # type: ignore[arg-type]
-        for page in range(pages):
-            writer.write(noise + page, subifds=subifds, photometric="minisblack", **options)
-            for step in range(1, subifds + 1):
-                writer.write(noise[::step, ::step], photometric="minisblack", subfiletype=1)
-    return file.getvalue()
-
-
-def turned(orientation: int) -> bytes:
-    return edited(saved(drawn(), tiffinfo={274: 1}), "tif", f"-Orientation#={orientation}")
-
-
-PLAIN: dict[str, Callable[[], bytes]] = {
-    "colours": lambda: saved(drawn()),
-    "a pixel": lambda: saved(drawn(size=(1, 1))),
-    "grey": lambda: saved(drawn("L")),
-    "palette": lambda: saved(drawn("P")),
-    "CMYK": lambda: saved(drawn("CMYK")),
-    "transparent": lambda: saved(drawn("RGBA")),
-    "fax": lambda: saved(drawn("1"), compression="group4"),
-    "LZW": lambda: saved(drawn(), compression="tiff_lzw"),
-    "JPEG": lambda: saved(drawn(), compression="jpeg"),
-    "pages": lambda: saved(drawn(), save_all=True, append_images=[drawn(seed=2), drawn("L", seed=3)]),
-    "an odd end": lambda: saved(drawn()) + b"\0",
-    "strips by ImageMagick": lambda: by("convert", saved(drawn(size=(64, 64))), "tif", "IN", "OUT"),
-    "16 bits": lambda: written(),
-    "Motorola's order": lambda: written(2, byteorder=">"),
-    "tiles": lambda: written(tile=(16, 16), compression="zlib", predictor=True),
-    "pictures in pages": lambda: written(2, 2),
-    "big": lambda: written(3, 1, big=True),
-    "big tiles": lambda: written(2, big=True, byteorder=">", tile=(16, 16), compression="zlib"),
-}
-"""Files without EXIF and XMP."""
-WITH: dict[str, Callable[[], bytes]] = {
-    "EXIF": lambda: edited(saved(drawn()), "tif", "-Artist=me", "-FNumber=2.8", "-UserComment=a comment"),
-    "XMP": lambda: edited(written(2, byteorder=">"), "tif", "-XMP:Title=hello"),
-    "EXIF and XMP": lambda: edited(turned(6), "tif", "-XMP:Title=hello", "-FNumber=2.8", "-GPSLatitude=1"),
-    "a region of others": lambda: edited(
-        saved(drawn()),
-        "tif",
-        "-ImageRegion={RegionBoundary={RbShape=circle,RbX=.5,RbY=.5,RbRx=.1},RId=r}",
-    ),
-    "XMP by exiv2": lambda: by("exiv2", saved(drawn()), "tif", "-Mset Xmp.dc.title lang=x-default hi", "IN"),
-}
-KINDS = PLAIN | WITH
-EDITED = [kind for kind in KINDS if "big" not in kind and kind != "pictures in pages"]
-"""What exiftool 12 writes: no BigTIFF, and not what tifffile makes of pictures in pages."""
-
-BY_TIFFFILE = {"16 bits", "Motorola's order", "tiles", "pictures in pages", "big", "big tiles", "XMP"}
-NOT_PILLOW = "big tiles"
-"""Pillow does not read BigTIFF in Motorola's order."""
-
-every_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-@cache
-def original(kind: str) -> bytes:
-    return KINDS[kind]()
-
-
-@cache
-def with_labels(kind: str) -> bytes:
-    return put(original(kind))[0]
-
-
-def arrays(data: bytes) -> list[Any]:
-    """Every page, and every picture in one, as tifffile decodes it."""
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        return [picture.asarray() for page in file.pages for picture in (page, *(page.pages or ()))]
-
-
-@every_kind
-def test_the_original_comes_back_byte_for_byte(kind: str) -> None:
-    assert with_labels(kind) != original(kind)
-    assert restored(with_labels(kind)) == original(kind)
+original, with_labels = partial(samples.original, "tif"), partial(samples.with_labels, "tif")
+every_kind = pytest.mark.parametrize("kind", samples.kinds("tif"))
 
 
 @every_kind
@@ -129,18 +39,6 @@ def test_all_but_one_offset_stays_and_the_rest_stands_behind(kind: str) -> None:
     first, width = (8, 8) if before[2:4] in (b"+\0", b"\0+") else (4, 4)
     assert after[:first] == before[:first]
     assert after[first + width : len(before)] == before[first + width :]
-
-
-@every_kind
-def test_no_pixel_and_no_page_changes(kind: str) -> None:
-    if kind == NOT_PILLOW:
-        assert np.array_equal(matrix(with_labels(kind)), matrix(original(kind)))
-    else:
-        assert same_picture(with_labels(kind), original(kind))
-    if kind in BY_TIFFFILE:
-        one, other = arrays(with_labels(kind)), arrays(original(kind))
-        assert len(one) == len(other)
-        assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
 
 
 @every_kind
@@ -159,28 +57,14 @@ def test_libtiff_finds_the_same_pages(kind: str) -> None:
 
 
 @every_kind
-def test_exiftool_sees_what_was_there_and_what_is_ours(kind: str) -> None:
-    before, after = tags(original(kind), "tif"), tags(with_labels(kind), "tif")
-    regions = before.pop("XMP-iptcExt:ImageRegion", [])
-    before.pop("ExifIFD:UserComment", None)
-    assert after["XMP-iptcExt:ImageRegion"][: len(regions)] == regions
-    if kind != "EXIF and XMP":  # which is turned
-        assert labelled.shown(after)[len(regions) :] == labelled.UPRIGHT
-    assert {name: after.get(name) for name in before} == before
-    ours = re.compile(
-        r"XMP-(xlabel|iptcExt|x):|IFD0:ApplicationNotes$|(ExifIFD|ExifOffset):(UserComment|ColorSpace|\w+Version)$"
-    )
-    assert [name for name in after.keys() - before.keys() if not ours.match(name)] == []
-    assert warnings(with_labels(kind), "tif") <= warnings(original(kind), "tif")
-
-
-@every_kind
-def test_readers_find_the_document(kind: str) -> None:
+def test_readers_find_the_document_and_the_regions(kind: str) -> None:
     found = tags(with_labels(kind), "tif")
     payload = found.get("ExifIFD:UserComment") or found["ExifOffset:UserComment"]
     assert json.loads(payload)["labels"] == labelled.document_of(with_labels(kind))
     assert json.loads(found["XMP-xlabel:Document"]) == json.loads(payload)
-    if kind == NOT_PILLOW:
+    if kind != "EXIF and XMP":  # which is turned
+        assert labelled.shown(found)[-5:] == labelled.UPRIGHT
+    if not pillow_reads(with_labels(kind)):
         return
     with Image.open(io.BytesIO(with_labels(kind))) as image:
         assert image.getexif().get_ifd(0x8769)[0x9286] == b"ASCII\0\0\0" + payload.encode()
@@ -212,28 +96,6 @@ def test_taking_out_ours_without_the_record_leaves_only_zeros(kind: str) -> None
     assert np.array_equal(matrix(left), matrix(original(kind)))
     assert b"xlabel" not in left
     assert len(left) == len(with_labels(kind))
-
-
-@pytest.mark.parametrize("kind", WITH)
-def test_metadata_of_others_that_ours_was_merged_into_stays(kind: str) -> None:
-    left = removed(with_labels(kind))
-    assert tags(left, "tif") == tags(original(kind), "tif")
-    assert b"xlabel" not in left[len(original(kind)) :]
-
-
-@pytest.mark.parametrize("kind", EDITED)
-def test_labels_outlive_an_edit_by_exiftool_and_go_without_a_trace(kind: str) -> None:
-    changed = edited(with_labels(kind), "tif", "-IFD0:Artist=someone", "-XMP:Rating=3")
-    assert labelled.document_of(changed) == labelled.document_of(with_labels(kind))
-    assert restored(changed) is None
-    left = removed(changed)
-    assert same_picture(left, original(kind))
-    found = tags(left, "tif")
-    assert found["IFD0:Artist"] == "someone"
-    assert found["XMP-xmp:Rating"] == 3
-    assert found.get("ExifIFD:UserComment") == tags(original(kind), "tif").get("ExifIFD:UserComment")
-    assert "xlabel" not in json.dumps(found)
-    assert embedding.get(left).copies == []
 
 
 @pytest.mark.parametrize("kind", ["colours", "LZW", "pages", "Motorola's order", "big", "EXIF and XMP"])
@@ -313,17 +175,6 @@ def test_two_entries_of_one_tag_of_which_readers_take_either_are_left_alone() ->
         put(bytes(data))
 
 
-def test_a_megabyte_of_labels_is_stored_plain() -> None:
-    data = saved(drawn())
-    document = b'{"noise":"%b"}' % np.random.default_rng(0).bytes(500_000).hex().encode()
-    done = embedding.put(data, Wrapped(document, 1, labelled.TIME))
-    out = b"".join(done.pieces)
-    assert done.forms == {"exif": "plain", "xmp": "plain"}
-    assert len(tags(out, "tif")["ExifIFD:UserComment"]) > 1_000_000
-    assert np.array_equal(matrix(out), matrix(data))
-    assert restored(out) == data
-
-
 def test_a_classic_file_does_not_grow_over_four_gigabytes(tmp_path: Path) -> None:
     path = tmp_path / "huge.tif"
     path.write_bytes(saved(drawn()))
@@ -377,29 +228,3 @@ def test_strips_that_are_named_again_and_again_are_refused() -> None:
         form.pack_into(data, sizes.valueoffset, *[len(data) // 2] * count)
     with pytest.raises(ValueError, match="again and again"):
         fingerprint.stream(bytes(data))
-
-
-@pytest.mark.parametrize("kind", ["colours", "Motorola's order", "big tiles", "EXIF and XMP"])
-def test_a_file_that_is_cut_off_anywhere_raises_nothing_but_value_errors(kind: str) -> None:
-    data = with_labels(kind)
-    step = max(1, len(data) // 1500)
-    for length in {*range(0, len(data), step), *range(len(original(kind)), len(data), 5), *range(200)}:
-        tolerated(data[:length])
-
-
-@given(
-    kind=st.sampled_from(["colours", "pages", "pictures in pages", "big tiles", "EXIF and XMP"]),
-    changes=st.lists(
-        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8
-    ),
-    tail=st.booleans(),
-)
-@settings(max_examples=300)
-def test_mangled_bytes_raise_nothing_but_value_errors(
-    kind: str, changes: list[tuple[float, int]], tail: bool
-) -> None:
-    data = bytearray(with_labels(kind))
-    begun = len(original(kind)) if tail else 0
-    for share, value in changes:
-        data[begun + int(share * (len(data) - begun))] = value
-    tolerated(bytes(data))

@@ -32,17 +32,6 @@ BOX = xlabel.Annotation(category=CAR, bbox=(10, 20, 30, 40))
 OTHER = xlabel.Annotation(category=CAR, bbox=(11, 21, 31, 41), score=0.5)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The sample's images, of which one has no labels and one is a negative."""
-    return Path(shutil.copytree(IMAGES, tmp_path / "images"))
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    return Path(shutil.copy(IMAGES / "street/001.jpg", tmp_path / "a.jpg"))
-
-
 def exif(path: Path, *options: str) -> dict[str, Any]:
     """What ExifTool says of a file."""
     found: list[dict[str, Any]] = json.loads(run(tool("exiftool"), "-json", *options, path))

@@ -18,11 +18,6 @@ CAR = xlabel.Category(id=2, name="car")
 BOX = xlabel.Annotation(category=CAR, bbox=(10, 20, 30, 40), score=0.875, author="Ada", time="2026-11-20")
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    return Path(shutil.copy(SAMPLE / "raw_images/street/001.jpg", tmp_path / "a.jpg"))
-
-
 def test_size_copies_and_each_label_are_told(image: Path) -> None:
     xlabel.embed(
         image, [BOX, xlabel.Annotation(category=xlabel.Category(id=3, name="猫"), bbox=(1, 2, 3, 4))]

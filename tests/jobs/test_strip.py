@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,6 @@ from xlabel.errors import InputError
 
 IMAGES, LABELS = SAMPLE / "raw_images", SAMPLE / "raw_labels"
 BOX = xlabel.Annotation(category=xlabel.Category(id=1, name="car"), bbox=(10, 20, 30, 40))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(IMAGES, tmp_path / "images"))
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    return Path(shutil.copy(IMAGES / "street/001.jpg", tmp_path / "a.jpg"))
 
 
 def made(kind: str, **options: Any) -> bytes:
