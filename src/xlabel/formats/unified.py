@@ -8,7 +8,7 @@ in the objects `xlabel` of images and annotations, and of the whole, which is th
 import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
@@ -62,6 +62,32 @@ class Unified(Struct):
     """The file's own object `xlabel`."""
     unmatched: list[Sample]
     """Labels that had no image."""
+    problems: list[Problem]
+
+
+class Top(Struct):
+    """What an annotation file says of the whole."""
+
+    categories: list[Category]
+    by_id: dict[Any, Category]
+    """Categories by the ids that the file's annotations have."""
+    extra: dict[str, Any] | None
+    """Top-level fields of the source."""
+    section: dict[str, Any]
+    """The file's own object `xlabel`."""
+    unmatched: list[Sample]
+    """Labels that had no image."""
+    origin: Origin | None
+    problems: list[Problem]
+
+
+class Described(NamedTuple):
+    """What an annotation file says of one image."""
+
+    sample: Sample
+    frame: Frame | None
+    prints: dict[str, str]
+    """Its fingerprints, by their names."""
     problems: list[Problem]
 
 
@@ -150,34 +176,64 @@ def is_ours(top: object) -> bool:
 
 def read(data: bytes, where: str) -> Unified:
     """The data set in an annotation file; InputError where it is none."""
-    top = parse(data, where)
-    if not isinstance(top, dict) or "xlabel" not in top or "images" not in top:
+    fields = parse(data, where)
+    if not isinstance(fields, dict) or "xlabel" not in fields or "images" not in fields:
         raise InputError(
             f'{where}: expected an annotation file of xlabel, with "images" and "xlabel"; pack again'
         )
-    state, file = Reading(where=where, several=False), File(path=where)
-    section = _section(top["xlabel"], where)
-    lists = {key: _list(top, key, where) for key in LISTS}
-    categories = read_categories(state, file, lists["categories"])
-    samples, frames, prints, index = _images(state, file, lists["images"])
+    top, state = _top(fields, where)
+    file = File(path=where)
+    samples, frames, prints, index = _images(state, file, _list(fields, "images", where))
     groups: list[list[Annotation]] = [[] for _ in samples]
-    _annotations(state, file, lists["annotations"], index, categories, groups)
+    _annotations(state, file, _list(fields, "annotations", where), index, top.by_id, groups)
     samples = [
         replace(sample, annotations=tuple(group)) if group else sample
         for sample, group in zip(samples, groups, strict=True)
     ]
-    extra = {key: _field(raw, key, where) for key, raw in top.items() if key not in (*LISTS, "xlabel")}
+    dataset = Dataset(samples=samples, categories=top.categories, extra=top.extra, origin=top.origin)
+    return Unified(dataset, frames, prints, top.section, top.unmatched, state.problems)
+
+
+def read_top(tail: bytes, where: str) -> Top:
+    """What an annotation file says of the whole, by its text from the end of its annotations on."""
+    fields = parse(b"{" + tail.lstrip(b"],\n"), where)
+    if not isinstance(fields, dict) or "xlabel" not in fields:
+        raise InputError(
+            f'{where}: expected an annotation file of xlabel, with "xlabel" at its end; pack again'
+        )
+    return _top(fields, where)[0]
+
+
+def described(top: Top, image: bytes, annotations: bytes, where: str) -> Described:
+    """One image by its record and those of its annotations, joined as they are in the file."""
+    state, file = Reading(where=where, several=False), File(path=where)
+    samples, frames, prints, index = _images(state, file, [Raw(image)])
+    if not samples:
+        raise CorruptError(f"{where}: {state.problems[0].message}; pack again")
+    group: list[Annotation] = []
+    if annotations:
+        raws = [Raw(line) for line in annotations.split(b",\n")]
+        _annotations(state, file, raws, index, top.by_id, [group])
+    sample = replace(samples[0], annotations=tuple(group)) if group else samples[0]
+    return Described(sample, frames[0] if frames else None, prints[0], state.problems)
+
+
+def _top(fields: Mapping[str, Raw], where: str) -> tuple[Top, Reading]:
+    """What a file says of the whole, and its reading so far."""
+    state, file = Reading(where=where, several=False), File(path=where)
+    section = _section(fields["xlabel"], where)
+    by_id = read_categories(state, file, _list(fields, "categories", where))
+    extra = {key: _field(raw, key, where) for key, raw in fields.items() if key not in (*LISTS, "xlabel")}
     extra |= section.get("extra") or {}
     unmatched = [
         found
         for at, item in enumerate(section.get("unmatched") or ())
-        if (found := _as_sample(state, file, f"xlabel.unmatched[{at}]", item, categories)) is not None
+        if (found := _as_sample(state, file, f"xlabel.unmatched[{at}]", item, by_id)) is not None
     ]
     if unmatched:
         section["unmatched"] = unmatched
     origin = _origin(state, section.get("origin"))
-    dataset = Dataset(samples=samples, categories=state.categories, extra=extra or None, origin=origin)
-    return Unified(dataset, frames, prints, section, unmatched, state.problems)
+    return Top(state.categories, by_id, extra or None, section, unmatched, origin, state.problems), state
 
 
 def _lines(records: Iterable[Any]) -> bytes:

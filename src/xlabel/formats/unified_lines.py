@@ -1,0 +1,152 @@
+"""An annotation file by its lines: the records of one image without reading those of the others.
+
+The file has a record a line, images in frame order, and annotations in the order of their images; see
+docs/dataset_spec.md. Where another tool has written it again, it is put into that order first.
+"""
+
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from xlabel.formats import unified
+from xlabel.images import Buffer
+from xlabel.model.manifest import Frame
+
+_ID = rb'(-?\d+|"(?:[^"\\]|\\.)*+")'
+_IMAGE = re.compile(rb'^\{"id":%b,"file_name":[^\n]*+\n' % _ID, re.MULTILINE)
+_ANNOTATION = re.compile(rb'^\{"id":%b,"image_id":%b,[^\n]*+\n' % (_ID, _ID), re.MULTILINE)
+_HEAD = unified.head()
+_BETWEEN = unified.between()
+_FRAME = re.compile(rb'"frame_index":(\d+),')
+
+
+class Lines:
+    """The lines of an annotation file. `len()` counts images; positions are those in `images`."""
+
+    def __init__(
+        self, data: Buffer, where: str, images: "array[int]", firsts: "array[int]", tail: int
+    ) -> None:
+        """Places of the text: of N images N + 1, the last being where the last record ends.
+
+        `firsts` are those of each image's annotations; `tail` is where the rest of the file begins.
+        """
+        self.where = where
+        self._data = memoryview(data)
+        self._images = images
+        self._firsts = firsts
+        self._tail = tail
+        self._top: unified.Top | None = None
+
+    def __len__(self) -> int:
+        return len(self._images) - 1
+
+    def image(self, position: int) -> bytes:
+        """The record of an image, as it stands in the file."""
+        return _stripped(self._data[self._images[position] : self._images[position + 1]])
+
+    def annotations(self, position: int) -> bytes:
+        """The records of an image's annotations, joined by a comma and a line end; empty without any."""
+        return _stripped(self._data[self._firsts[position] : self._firsts[position + 1]])
+
+    def sample(self, position: int) -> unified.Described:
+        """An image and its labels."""
+        return unified.described(self.top, self.image(position), self.annotations(position), self.where)
+
+    @property
+    def top(self) -> "unified.Top":
+        """What the file says of the whole, and its categories."""
+        if self._top is None:
+            self._top = unified.read_top(bytes(self._data[self._tail :]), self.where)
+        return self._top
+
+    def position(self, frame_index: int) -> int:
+        """The position of the image with a frame number; KeyError where there is none."""
+        found = bisect_left(range(len(self)), frame_index, key=self.frame_index)
+        if found == len(self) or self.frame_index(found) != frame_index:
+            raise KeyError(frame_index)
+        return found
+
+    def frame_index(self, position: int) -> int:
+        """The frame number of an image; KeyError where its record has none."""
+        found = _FRAME.search(self._data, self._images[position], self._images[position + 1])
+        if found is None:
+            raise KeyError(position)
+        return int(found[1])
+
+
+def lines(data: Buffer, where: str) -> Lines:
+    """The lines of an annotation file; errors as those of `unified.read`."""
+    found = _as_written(data, where)
+    if found is None:
+        found = _as_written(_rewritten(bytes(data), where), where)
+        assert found is not None
+    return found
+
+
+def _as_written(data: Buffer, where: str) -> Lines | None:
+    """The lines of a file that is laid out as it was written; None for any other."""
+    at = len(_HEAD)
+    if bytes(memoryview(data)[:at]) != _HEAD:
+        return None
+    images, ids = array("Q", [at]), []
+    for match in _IMAGE.finditer(data, at):
+        if match.start() != at:
+            break
+        at = match.end()
+        images.append(at)
+        ids.append(match[1])
+    at = _skipped(data, at, _BETWEEN, bool(ids))
+    firsts = array("Q", [at])
+    if at < 0:
+        return None
+    position, current = 0, ids[0] if ids else None
+    for match in _ANNOTATION.finditer(data, at):
+        if match.start() != at:
+            break
+        while match[2] != current:
+            position += 1
+            if position == len(ids):
+                return None  # not in the order of the images
+            current = ids[position]
+            firsts.append(at)
+        at = match.end()
+    firsts.extend([at] * (len(ids) + 1 - len(firsts)))
+    tail = _skipped(data, at, b"\n]", at > firsts[0])
+    return Lines(data, where, images, firsts, tail) if tail >= 0 else None
+
+
+def _skipped(data: Buffer, at: int, mark: bytes, some: bool) -> int:
+    """Where what stands behind `mark` begins; -1 where that is not there.
+
+    The line end of the last record, where there are `some`, is a part of it.
+    """
+    start = at - 1 if some else at
+    end = start + len(mark)
+    return end if bytes(memoryview(data)[start:end]) == mark else -1
+
+
+def _rewritten(data: bytes, where: str) -> bytes:
+    """The file as it would have been written: a record a line, in order."""
+    read = unified.read(data, where)
+    images, annotations = [], []
+    next_id = 1 + max(
+        (a.id for s in read.dataset.samples for a in s.annotations if isinstance(a.id, int)), default=0
+    )
+    next_image = 1 + max((s.image.id for s in read.dataset.samples if isinstance(s.image.id, int)), default=0)
+    frames: Sequence[Frame | None] = read.frames or [None] * len(read.dataset.samples)
+    for sample, frame, prints in zip(read.dataset.samples, frames, read.prints, strict=True):
+        image_id = sample.image.id
+        if image_id is None:
+            image_id, next_image = next_image, next_image + 1
+        images.append(unified.image_record(sample, image_id, frame, prints))
+        if sample.annotations:
+            joined, next_id = unified.annotation_records(sample, image_id, next_id)
+            annotations.append(joined)
+    tail = unified.tail(read.dataset.categories, read.dataset.extra, read.section)
+    return b"".join((_HEAD, b",\n".join(images), _BETWEEN, b",\n".join(annotations), tail))
+
+
+def _stripped(record: memoryview) -> bytes:
+    """Records without the comma and line end behind them."""
+    return bytes(record).removesuffix(b"\n").removesuffix(b",")

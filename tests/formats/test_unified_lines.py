@@ -1,0 +1,78 @@
+"""An annotation file by its lines: the same as when it is read at once."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from tests.formats.test_unified import ODD, dataset, packed
+from tests.strategies import datasets
+
+from xlabel.formats import unified
+from xlabel.formats.unified_lines import lines
+from xlabel.model import Dataset, Sample
+
+
+def assert_same(data: bytes) -> None:
+    whole, found = unified.read(data, "x.json"), lines(data, "x.json")
+    assert [found.sample(n).sample for n in range(len(found))] == whole.dataset.samples
+    frames = [found.sample(n).frame for n in range(len(found))]
+    assert (frames if whole.frames else [f for f in frames if f]) == (whole.frames or [])
+    assert (found.top.categories, found.top.section) == (whole.dataset.categories, whole.section)
+
+
+@given(data=datasets())
+def test_each_image_and_its_labels_are_those_of_the_whole_file(data: Dataset) -> None:
+    assert_same(packed(data))
+    assert_same(packed(data, framed=False))
+
+
+def test_odd_ids_and_odd_records_are_found_as_well() -> None:
+    assert_same(packed(dataset({"a.json": json.dumps(ODD).encode()})))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_file_that_another_tool_has_written_again_says_the_same(indent: int | None) -> None:
+    data = packed(dataset({"a.json": json.dumps(ODD).encode()}))
+    document = json.loads(data)
+    document["annotations"].reverse()
+    again = json.dumps(document, indent=indent, sort_keys=True).encode()
+    whole = unified.read(again, "x.json").dataset.samples
+    found = lines(again, "x.json")
+    assert [found.sample(n).sample for n in range(len(found))] == whole
+
+
+def test_an_image_is_found_by_its_frame_number() -> None:
+    found = lines(packed(dataset({"a.json": json.dumps(ODD).encode()})), "x.json")
+    assert [found.position(number) for number in range(3)] == [0, 1, 2]
+    with pytest.raises(KeyError):
+        found.position(3)
+
+
+def test_records_are_the_bytes_of_the_file(tmp_path: Path) -> None:
+    data = packed(dataset({"a.json": json.dumps(ODD).encode()}))
+    found = lines(data, "x.json")
+    document = json.loads(data)
+    assert [json.loads(found.image(n)) for n in range(3)] == document["images"]
+    kept = [json.loads(b"[%b]" % found.annotations(n)) for n in range(3)]
+    assert [record for records in kept for record in records] == document["annotations"]
+
+
+def test_a_file_without_images_has_no_lines() -> None:
+    assert len(lines(packed(Dataset(samples=[])), "x.json")) == 0
+    assert (
+        len(
+            lines(
+                packed(
+                    Dataset(
+                        samples=[
+                            Sample(image=s.image)
+                            for s in dataset({"a.json": json.dumps(ODD).encode()}).samples
+                        ]
+                    )
+                ),
+                "x",
+            )
+        )
+        == 3
+    )
