@@ -161,6 +161,8 @@ def forged(kind_name: str, names: list[bytes], files: list[bytes]) -> bytes:
         offsets.append(len(data) + len(prefix))
         data += prefix + file + bytes(kind.padding(len(file)))
     directory = bundles.Directory(
+        numbers=range(len(files)),
+        count=len(files),
         offsets=offsets,
         sizes=array("Q", map(len, files)),
         tracks=bytearray(len(files)),
@@ -386,8 +388,8 @@ def test_json_that_is_no_such_document_is_an_error_that_names_the_file(
 
 
 def at(data: bytes, kind: bytes, skip: int = 0) -> int:
-    """Where a box begins, counted from the index on."""
-    place = data.rindex(b"moov") - 4
+    """Where a box begins, counted from the keys on."""
+    place = data.rindex(b"uuid") - 4
     for _ in range(skip + 1):
         place = data.index(kind, place + 1)
     return place - 4
@@ -406,7 +408,7 @@ def patched(kind: bytes, into: int, number: str, value: int) -> Callable[[bytes]
 
 def nested(data: bytes) -> bytes:
     """The index as a thousand boxes in each other."""
-    start, end = at(data, b"moov"), at(data, b"uuid")
+    start, end = at(data, b"moov"), at(data, b"free")
     room = (end - start) // 8
     boxes = b"".join(struct.pack(">I4s", end - start - 8 * n, b"moov") for n in range(room))
     return data[:start] + boxes.ljust(end - start, b"\0") + data[end:]

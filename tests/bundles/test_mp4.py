@@ -156,7 +156,7 @@ def test_ffmpeg_decodes_the_same_pixels_as_pillow(tmp_path: Path) -> None:
 def test_the_boxes_fill_the_file_and_the_index_stands_last(media: Path) -> None:
     data = media.read_bytes()
     kinds = [kind for kind, _, _ in boxes(data)]
-    assert kinds == [b"ftyp", b"mdat", b"moov", b"uuid", b"free"]
+    assert kinds == [b"ftyp", b"mdat", b"uuid", b"moov", b"free"]
     (start, end) = next((start, end) for kind, start, end in boxes(data) if kind == b"mdat")
     with xlabel.open_bundle(media) as bundle:
         assert start <= min(bundle.offsets) and max(bundle.offsets + bundle.sizes) <= end
@@ -178,6 +178,8 @@ def test_offsets_beyond_4_gib_are_read_by_pyav(tmp_path: Path) -> None:
     offsets = [len(mp4.HEAD), (1 << 32) + 7, (1 << 33) + 99]
     names = b"0.jpg\0001.jpg\0002.jpg\0"
     directory = Directory(
+        numbers=range(3),
+        count=3,
         offsets=array("Q", offsets),
         sizes=array("Q", map(len, files)),
         tracks=bytearray(3),

@@ -72,6 +72,8 @@ def directory(names: list[bytes], files: list[bytes], offsets: list[int]) -> Dir
     records = b"".join(zipped.record(name, len(data), crc32(data), at) for name, data, at in triples)
     starts = [at + len(zipped.prefix(n, len(d))) for n, d, at in zip(names, files, offsets, strict=True)]
     return Directory(
+        numbers=range(len(files)),
+        count=len(files),
         offsets=array("Q", starts),
         sizes=array("Q", map(len, files)),
         tracks=bytearray(len(names)),

@@ -35,8 +35,14 @@ ReadAt = Callable[[int, int], memoryview]
 
 
 class Directory(msgspec.Struct, kw_only=True):
-    """What a bundle's index is made of: one entry a frame, in frame order."""
+    """What a bundle's index is made of: one entry a live frame, in frame order."""
 
+    numbers: range | array[int]
+    """The frames' numbers: all below `count`, but for those of deleted frames."""
+    count: int
+    """Frame numbers that have been given."""
+    start: int = 0
+    """Where what this generation adds begins in the media file: 0, or behind the one before."""
     offsets: array[int]
     sizes: array[int]
     tracks: bytearray
@@ -45,7 +51,7 @@ class Directory(msgspec.Struct, kw_only=True):
     extents: list[tuple[int, int]]
     """Width and height of the flattest image, for each of `mimes`; see `flatter`."""
     names: Callable[[], Iterable[bytes]]
-    """The keys, each followed by a NUL, in pieces."""
+    """The keys of the frames that this generation adds, each followed by a NUL, in pieces."""
     names_size: int
     records: Callable[[], Iterable[bytes]]
     """What `Kind.record` gave for each entry, in pieces."""
@@ -89,19 +95,24 @@ class Trailer(msgspec.Struct, frozen=True):
     kind: str
     pack_id: str
     frames: int
+    """Live ones."""
     index: int
     names: int
+    count: int
+    """Frame numbers that have been given."""
 
     def line(self) -> bytes:
         text = (
             f"xlabel 1 {self.kind} pack {self.pack_id} frames {self.frames} "
             f"index {self.index} names {self.names}"
         )
+        if self.count != self.frames:
+            text += f" of {self.count}"
         return text.encode("ascii").ljust(TRAILER - 1) + b"\n"
 
 
 class Index(msgspec.Struct, kw_only=True):
-    """Where the frames are: numpy arrays of N offsets and sizes (bytes, unsigned), in frame order."""
+    """Where the live frames are: numpy arrays of N offsets and sizes (bytes, unsigned), in frame order."""
 
     kind: str
     pack_id: str | None
@@ -109,6 +120,8 @@ class Index(msgspec.Struct, kw_only=True):
     sizes: Any
     names: Callable[[], list[bytes]]
     """Reads the files' names, which need not be UTF-8, in frame order."""
+    numbers: Any = None
+    """The frames' numbers, a numpy array; None where they are 0 to N - 1."""
 
 
 def flatter(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
@@ -138,24 +151,38 @@ def kind_of(path: str) -> str:
 
 
 def read_trailer(read: ReadAt, size: int, where: str) -> Trailer:
-    """The last line of a bundle; CorruptError where it is not one of ours."""
+    """The last line of a bundle of that size; CorruptError where it is not one of ours."""
     words = bytes(read(max(0, size - TRAILER), TRAILER)).split()
     try:
         if words[:2] != [b"xlabel", b"1"] or words[2].decode() not in KINDS:
             raise ValueError
-        numbers = [int(words[n]) for n in (6, 8, 10)]
-        pack_id = words[4].decode("ascii")
-        if len(pack_id) != 32 or words[3::2] != [b"pack", b"frames", b"index", b"names"]:
+        said = {words[n]: words[n + 1] for n in range(3, len(words), 2)}
+        pack_id = said.pop(b"pack").decode("ascii")
+        frames, index, names = (int(said.pop(word)) for word in (b"frames", b"index", b"names"))
+        count = int(said.pop(b"of", frames))
+        if len(pack_id) != 32 or said:
             raise ValueError
-        trailer = Trailer(words[2].decode(), pack_id, *numbers)
-    except (IndexError, ValueError):
+    except (IndexError, KeyError, ValueError):
         raise CorruptError(
             f"{where}: expected the last line of an xlabel bundle, found something else; "
             "is it cut off, or was it written by another tool?"
         ) from None
-    if not (0 <= trailer.index < size and 0 <= trailer.names < size and 0 <= trailer.frames <= size):
+    if not (0 <= index < size and 0 <= names < size and 0 <= frames <= count <= size):
         raise CorruptError(f"{where}: its last line points outside the file; it is damaged")
-    return trailer
+    return Trailer(words[2].decode(), pack_id, frames, index, names, count)
+
+
+def settled(read: ReadAt, size: int, where: str) -> int:
+    """Bytes of a media file up to the end of its newest whole generation, by the file alone.
+
+    What stands behind is of an update that was cut off. CorruptError where there is no whole one.
+    """
+    from xlabel.bundles import mp4
+
+    if bytes(read(4, 4)) == b"ftyp":
+        return mp4.settled(read, size, where)
+    read_trailer(read, size, where)
+    return size
 
 
 def open_index(read: ReadAt, size: int, where: str) -> Index:

@@ -1,8 +1,10 @@
 """MP4: ISO/IEC 14496-12 (boxes) and -14 (mp4v). Image files are the samples, as they are.
 
-    ftyp | mdat: ([local header] image)* | moov | uuid: keys | free: [ZIP directory] trailer
+    ftyp | mdat: ([local header] image)* | uuid: keys | moov | free: [ZIP directory] trailer
 
 Without the ZIP face the gaps and the directory are absent. A sample's presentation time is its frame number.
+An update writes all but `ftyp` once more behind the end, for what is new, with a `moov` of all live frames,
+which takes effect when the type of the old one becomes `free`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from xlabel.bundles.tar import big_endian
 NAME = "mp4"
 MAX_SIZE = 0xFFFF_FFFF  # sample sizes have 32 bits
 NAMES_UUID = bytes.fromhex("786c6162 656c 4b6579 73c2 a9f0017e5b".replace(" ", ""))
+MORE_NAMES_UUID = bytes.fromhex("786c6162 656c 4b6579 73c2 a9f0017e5c".replace(" ", ""))
+"""Of keys that an update adds; a u64 before them is where that update begins in the file."""
 
 UNITY = pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 UNDETERMINED = 0x55C4  # the language code "und"
@@ -41,7 +45,8 @@ def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
 
 
 FTYP = box(b"ftyp", b"isom", pack(">I", 512), b"isomiso2mp41")
-HEAD = FTYP + pack(">I4sQ", 1, b"mdat", 16)
+MDAT = pack(">I4sQ", 1, b"mdat", 16)
+HEAD = FTYP + MDAT
 
 
 def prefix(name: bytes, size: int, face: bool) -> bytes:
@@ -61,16 +66,19 @@ def record(name: bytes, size: int, crc: int, offset: int) -> bytes:
 
 
 def finish(end: int, directory: Directory, face: bool) -> Iterator[tuple[int, bytes]]:
-    """The index, the keys and the ZIP directory; last the length of mdat, which closes the file."""
-    moov = movie(directory)
-    yield end, moov
-    at = names = end + len(moov)
-    yield at, _long_head(b"uuid", directory.names_size + 16) + NAMES_UUID
-    at += 16 + 16
+    """The keys, the index and the ZIP directory; last the length of mdat, which closes the file."""
+    at = names = end
+    start = directory.start or len(FTYP)
+    head = names_head(directory.start, directory.names_size)
+    yield at, head
+    at += len(head)
     for piece in directory.names():
         yield at, piece
         at += len(piece)
-    trailer = Trailer(NAME, directory.pack_id, len(directory.offsets), end, names)
+    moov = movie(directory)
+    yield at, moov
+    trailer = Trailer(NAME, directory.pack_id, len(directory.offsets), at, names, directory.count)
+    at += len(moov)
     if face:
         size = zipped.ending_size(at + 16, directory, trailer)
         yield at, _long_head(b"free", size)
@@ -80,18 +88,23 @@ def finish(end: int, directory: Directory, face: bool) -> Iterator[tuple[int, by
             at += len(piece)
     else:
         yield at, box(b"free", trailer.line())
-    yield len(FTYP) + 8, pack(">Q", end - len(FTYP))
+    yield start + 8, pack(">Q", end - start)
+
+
+def names_head(start: int, size: int) -> bytes:
+    """What stands before `size` bytes of keys, of a generation that begins at `start`."""
+    identity = MORE_NAMES_UUID + pack(">Q", start) if start else NAMES_UUID
+    return _long_head(b"uuid", size + len(identity)) + identity
 
 
 def movie(directory: Directory) -> bytes:
     """The moov box: one track for each media type, the ones that players know first."""
-    count = len(directory.offsets)
     unit, scale = directory.fps.denominator, directory.fps.numerator
     tracks = []
     for number, position in enumerate(_track_order(directory.mimes), start=1):
         mask = directory.tracks.translate(bytes(position == value for value in range(256)))
         only = len(directory.mimes) == 1
-        frames = range(count) if only else array("Q", compress(range(count), mask))
+        frames = directory.numbers if only else array("Q", compress(directory.numbers, mask))
         sizes = directory.sizes if only else _picked(directory.sizes, mask)
         offsets = directory.offsets if only else _picked(directory.offsets, mask)
         tracks.append(
@@ -108,7 +121,7 @@ def movie(directory: Directory) -> bytes:
         b"mvhd",
         1,
         0,
-        pack(">QQIQ", 0, 0, scale, count * unit),
+        pack(">QQIQ", 0, 0, scale, directory.count * unit),
         pack(">IH10x", 0x10000, 0x100),
         UNITY,
         pack(">24xI", len(tracks) + 1),
@@ -120,6 +133,12 @@ def index(read: ReadAt, size: int, trailer: Trailer) -> Index:
     from xlabel.bundles.mp4_index import read_index
 
     return read_index(read, size, trailer)
+
+
+def settled(read: ReadAt, size: int, where: str) -> int:
+    from xlabel.bundles.mp4_index import settled as found
+
+    return found(read, size, where)
 
 
 def _track_order(mimes: list[str]) -> list[int]:

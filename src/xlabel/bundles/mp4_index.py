@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from xlabel.bundles import Index, ReadAt, Trailer
+from xlabel.bundles import Index, ReadAt, Trailer, read_trailer
+from xlabel.bundles.mp4 import MORE_NAMES_UUID, NAMES_UUID
 from xlabel.bundles.tar import split_names
 from xlabel.errors import CorruptError
 
@@ -25,25 +26,81 @@ Array = Any
 
 
 def read_index(read: ReadAt, size: int, trailer: Trailer) -> Index:
-    """The index that a trailer points to."""
+    """The index that a trailer points to; that of an older generation is a `free` box by now."""
     try:
         kind, start, end = next(_boxes(read, trailer.index, size))
-        if kind != b"moov":
+        if kind not in (b"moov", b"free"):
             raise CorruptError(f"expected the index (moov) at byte {trailer.index}, found {kind!r}")
         tables = [_tables(read, *place) for name, *place in _boxes(read, start, end) if name == b"trak"]
-        offsets, sizes = _merged(tables, trailer.frames)
-        kind, start, end = next(_boxes(read, trailer.names, size))
+        offsets, sizes, numbers = _merged(tables, trailer)
+        _names_box(read, size, trailer)
     except (StructError, StopIteration):
         raise CorruptError("the index breaks off; the file is damaged") from None
     except OverflowError:
         raise CorruptError("the index has times beyond all numbers; the file is damaged") from None
-    if kind != b"uuid":
-        raise CorruptError(f"expected the keys at byte {trailer.names}, found {kind!r}")
 
     def names() -> list[bytes]:
-        return split_names(read(start + 16, end - start - 16), trailer.frames)
+        every = _names(read, size, trailer)
+        return every if numbers is None else [every[number] for number in numbers]
 
-    return Index(kind="mp4", pack_id=trailer.pack_id, offsets=offsets, sizes=sizes, names=names)
+    return Index(
+        kind="mp4",
+        pack_id=trailer.pack_id,
+        offsets=offsets,
+        sizes=sizes,
+        names=names,
+        numbers=numbers,
+    )
+
+
+def generations(read: ReadAt, size: int, where: str) -> Iterator[tuple[int, Trailer]]:
+    """Bytes of the media file up to the end of each generation, and its last line; the newest comes first."""
+    while size:
+        trailer = read_trailer(read, size, where)
+        yield size, trailer
+        try:
+            before = _names_box(read, size, trailer)[2]
+        except (StructError, StopIteration):
+            raise CorruptError(f"{where}: the keys break off; the file is damaged") from None
+        if not 0 <= before < size:
+            raise CorruptError(f"{where}: its keys point outside the file; it is damaged")
+        size = before
+
+
+def settled(read: ReadAt, size: int, where: str) -> int:
+    """Bytes of the file up to the end of the generation whose index is not yet a `free` box."""
+    try:
+        ends = list(generations(read, size, where))
+    except CorruptError as error:
+        try:  # an update was cut off: the first index and the box behind it are of the last whole generation
+            boxes = _boxes(read, 0, size)
+            next(end for kind, _, end in boxes if kind == b"moov")
+            _, _, end = next(boxes)
+            read_trailer(read, end, where)
+        except (CorruptError, StructError, StopIteration):
+            raise error from None
+        return end
+    return next((end for end, line in reversed(ends) if bytes(read(line.index + 4, 4)) == b"moov"), size)
+
+
+def _names_box(read: ReadAt, size: int, trailer: Trailer) -> tuple[int, int, int]:
+    """Where the keys of a generation begin and end, and where the generation itself begins: 0 the first."""
+    kind, start, end = next(_boxes(read, trailer.names, size))
+    if kind == b"uuid" and bytes(read(start, 16)) == NAMES_UUID:
+        return start + 16, end, 0
+    if kind == b"uuid" and bytes(read(start, 16)) == MORE_NAMES_UUID:
+        return start + 24, end, LONG.unpack(read(start + 16, 8))[0]
+    raise CorruptError(f"expected the keys at byte {trailer.names}, found {kind!r}")
+
+
+def _names(read: ReadAt, size: int, trailer: Trailer) -> list[bytes]:
+    """The keys of all frames that ever were, by their numbers."""
+    parts: list[list[bytes]] = []
+    every = list(generations(read, size, "the media file"))
+    for (end, line), (_, before) in zip(every, [*every[1:], (0, None)], strict=True):
+        start, stop, _ = _names_box(read, end, line)
+        parts.append(split_names(read(start, stop - start), line.count - (before.count if before else 0)))
+    return [name for part in reversed(parts) for name in part]
 
 
 def _boxes(read: ReadAt, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -160,15 +217,13 @@ def _table(read: ReadAt, place: tuple[int, int], kind: bytes, number: str, colum
     return np.frombuffer(read(found[0] + 8, size), number, count * columns).reshape(count, columns)
 
 
-def _merged(tracks: list[_Track], frames: int) -> tuple[Array, Array]:
-    """Offsets and sizes in frame order."""
-    total = sum(track.count for track in tracks)
-    if total != frames:
-        raise CorruptError(f"the last line says {frames} frames, the tracks hold {total}")
-    if not tracks:
-        return np.empty(0, "u8"), np.empty(0, "u8")
-    if len(tracks) == 1 and tracks[0].steady:
-        return tracks[0].offsets, tracks[0].sizes
+def _merged(tracks: list[_Track], trailer: Trailer) -> tuple[Array, Array, Array | None]:
+    """Offsets and sizes in frame order, and the frames' numbers where some have been deleted."""
+    total, frames = sum(track.count for track in tracks), trailer.count
+    if total != trailer.frames:
+        raise CorruptError(f"the last line says {trailer.frames} frames, the tracks hold {total}")
+    if len(tracks) == 1 and tracks[0].steady and total == frames:
+        return tracks[0].offsets, tracks[0].sizes, None
     offsets, sizes = np.zeros(frames, "u8"), np.zeros(frames, "u4")
     for track in tracks:
         for start, numbers in track.pieces():
@@ -177,6 +232,9 @@ def _merged(tracks: list[_Track], frames: int) -> tuple[Array, Array]:
             stop = start + len(numbers)
             offsets[numbers] = track.offsets[start:stop]
             sizes[numbers] = track.sizes[start:stop]
-    if not offsets.all():
+    numbers = np.flatnonzero(offsets)
+    if len(numbers) != total:
         raise CorruptError("two samples have the same frame number; the file is damaged")
-    return offsets, sizes
+    if total == frames:
+        return offsets, sizes, None
+    return offsets[numbers], sizes[numbers], numbers

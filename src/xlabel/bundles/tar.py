@@ -51,7 +51,7 @@ def finish(end: int, directory: Directory, face: bool = False) -> Iterator[tuple
     for piece in directory.names():
         yield at, piece
         at += len(piece)
-    line = Trailer(NAME, directory.pack_id, frames, start, names).line()
+    line = Trailer(NAME, directory.pack_id, frames, start, names, frames).line()
     gap = padding(at - end + len(line))
     yield at, bytes(gap) + line
 

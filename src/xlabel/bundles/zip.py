@@ -81,7 +81,8 @@ def record(name: bytes, size: int, crc: int, offset: int) -> bytes:
 
 def finish(end: int, directory: Directory, face: bool = True) -> Iterator[tuple[int, bytes]]:
     """The central directory behind the last file."""
-    trailer = Trailer(NAME, directory.pack_id, len(directory.offsets), end, end)
+    frames = len(directory.offsets)
+    trailer = Trailer(NAME, directory.pack_id, frames, end, end, frames)
     at = end
     for piece in ending(end, directory, trailer):
         yield at, piece
@@ -145,6 +146,14 @@ def index(read: ReadAt, size: int, trailer: Trailer) -> Index:
         sizes=sizes,
         names=lambda: names,
     )
+
+
+def name_at(read: ReadAt, at: int) -> bytes:
+    """The name in the local file header at an offset; ValueError where there is none."""
+    head = bytes(read(at, LOCAL.size))
+    if len(head) < LOCAL.size or head[:4] != b"PK\x03\x04":
+        raise ValueError(f"expected a local file header at {at:,}")
+    return bytes(read(at + LOCAL.size, LOCAL.unpack(head)[9]))
 
 
 def _widened(size: int, offset: int, extra: bytes) -> tuple[int, int]:

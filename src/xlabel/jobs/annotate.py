@@ -67,7 +67,7 @@ def annotate(
     skip_missing_images = skip_missing_images or pattern is not None
     report = Report(job="annotate")
     report.problems += scanned.problems
-    keys = scanned.keys if manifest is None else [frame.key for frame in manifest.frames]
+    keys = scanned.keys if manifest is None else [frame.key for frame in manifest.live]
     if found is not None:
         found.labels.bind(keys)
     with Transaction(target.parent) as work, told(target):
@@ -95,7 +95,7 @@ def find_manifest(place: str | None, *, required: bool) -> Manifest | None:
 
 def _check_pattern(manifest: Manifest, pattern: str) -> None:
     fits = matcher(pattern)
-    outside = [frame.key for frame in manifest.frames if not fits(os.fsencode(frame.key))]
+    outside = [frame.key for frame in manifest.live if not fits(os.fsencode(frame.key))]
     if outside:
         raise InputError(
             f"{outside[0]}: expected frames that fit {pattern!r}, which {counted(len(outside), 'frames')} "
@@ -132,6 +132,10 @@ def _write(
         section["sha256"] = "0" * 64
         if manifest is not None:
             section = {"version": VERSION, "kind": manifest.kind, "fps": manifest.fps} | section
+            if manifest.generation > 1:
+                section["generation"] = manifest.generation
+            if manifest.media_size is not None:
+                section["media_size"] = manifest.media_size
             section |= {"bundle": manifest.bundle, "pack_id": manifest.pack_id}
             section |= empty_fields(empty_names(manifest.empty, manifest.empty_bytes))
         categories = labels.categories if labels is not None else []
@@ -151,7 +155,7 @@ def _pictures(
     if manifest is not None:
         there = set(scanned.keys)
         looked = bool(there)
-        for frame in manifest.frames:
+        for frame in manifest.live:
             if looked and frame.key not in there:
                 where = f"{scanned.root}/{frame.key}"
                 report.problems.append(

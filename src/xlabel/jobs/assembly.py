@@ -3,13 +3,14 @@
 import hashlib
 import os
 from array import array
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from xlabel.bundles import Directory, Kind, flatter
+from xlabel.bundles import Directory, Kind, flatter, mp4
 from xlabel.errors import InputError
 from xlabel.formats.labels import Ref
 from xlabel.jobs.frames import Ask, Described, Grant, Making
@@ -62,6 +63,23 @@ class Counted(msgspec.Struct):
     """Of the image files, before equal ones were joined."""
 
 
+class Base(msgspec.Struct, frozen=True):
+    """The bundle that an update adds to; an .mp4."""
+
+    size: int
+    """Bytes of the media file: what is new goes behind them."""
+    count: int
+    """Frame numbers that have been given."""
+    first_ids: tuple[int, int]
+    """Of images and of annotations, above all that are taken."""
+    category_ids: dict[int, int] = msgspec.field(default_factory=dict)
+    """The ids that categories have in the file, by those that the labels give them."""
+    shared: dict[bytes, int] = msgspec.field(default_factory=dict)
+    """sha256 of each image file -> its offset."""
+    empty: dict[bytes, bytes] = msgspec.field(default_factory=dict)
+    """Name of each file of 0 bytes -> its record in the directory."""
+
+
 class Assembly:
     """Writes manifest and annotations while batches come in, and the media's index at the end."""
 
@@ -74,10 +92,11 @@ class Assembly:
         annotations: AnnotationFile | None,
         categories: list[Category],
         first_ids: tuple[int, int],
+        base: Base | None = None,
     ) -> None:
         """`work` is where keys and ZIP records wait until the images are written.
 
-        `first_ids`: of images and of annotations that have none of their own.
+        `first_ids`: of images and of annotations that have none of their own. `base` is for an update.
         """
         self._kind = making.kind
         self._face = making.face
@@ -88,14 +107,17 @@ class Assembly:
         self.categories = Categories(categories)
         self.counted = Counted()
         self.problems: list[Problem] = []
-        self._end = len(making.kind.HEAD)
-        self._index = 0
+        self._start = base.size if base else 0
+        self._end = self._start + len(mp4.MDAT) if base else len(making.kind.HEAD)
+        self._index = self._next = base.count if base else 0
+        self._empty = base.empty if base else {}
+        self._numbers = array("Q")
         self._offsets = array("Q")
         self._sizes = array("Q")
         self._tracks = bytearray()
         self._mimes: list[str] = []
         self._extents: list[tuple[int, int]] = []
-        self._shared: dict[bytes, int] = {}
+        self._shared: dict[bytes, int] = dict(base.shared) if base else {}
         self._hash = pack_hash(making.kind.NAME, making.face, fps)
         self._keys = Lines(work.staged("spool-keys"), joint=b"")
         self._records = Lines(work.staged("spool-records"), joint=b"")
@@ -117,21 +139,32 @@ class Assembly:
         self._annotation_id += ask.annotation_ids
         return grant
 
+    def add_frames(self, lines: bytes) -> None:
+        """Add records of frames, joined, to the manifest."""
+        if lines:
+            self._hash.update(lines.replace(b",\n{", b"\n{") + b"\n")
+        if self._manifest is not None:
+            self._manifest.add(lines)
+
     def accept(self, batch: Described) -> None:
         """Take in what a batch, the next in order, says of itself."""
+        self.keep(batch, range(self._next, self._next + len(batch.offsets)))
+        self._next += len(batch.offsets)
+        self._keys.add(batch.names)
+
+    def keep(self, batch: Described, numbers: Sequence[int]) -> None:
+        """Take in a batch of frames whose numbers are given, and whose keys are in the bundle already."""
+        self.add_frames(batch.frames)
         if batch.offsets:
-            self._hash.update(batch.frames.replace(b",\n{", b"\n{") + b"\n")
+            self._numbers.extend(numbers)
             self._offsets.extend(batch.offsets)
             self._sizes.extend(batch.sizes)
             self._tracks += bytes(map(self._track, batch.mimes))
             for mime, extent in batch.extents.items():
                 track = self._track(mime)
                 self._extents[track] = flatter(self._extents[track], extent)
-        if self._manifest is not None:
-            self._manifest.add(batch.frames)
         if self._annotations is not None:
             self._annotations.add(batch.images, batch.annotations)
-        self._keys.add(batch.names)
         self._records.add(batch.records)
         self.problems += batch.problems
         self.counted.frames += len(batch.offsets)
@@ -153,12 +186,18 @@ class Assembly:
             entries = len(self._offsets)
             for name in empty:
                 prefix = self._kind.prefix(name, 0, self._face)
-                if prefix:
+                if name in self._empty:
+                    self._records.add(self._empty[name])
+                    entries += 1
+                elif prefix:
                     self._records.add(self._kind.record(name, 0, 0, self._end))
                     _pwrite_all(out.fileno(), prefix, self._end)
                     self._end += len(prefix)
                     entries += 1
             directory = Directory(
+                numbers=self._numbers if len(self._numbers) != self._next else range(self._next),
+                count=self._next,
+                start=self._start,
                 offsets=self._offsets,
                 sizes=self._sizes,
                 tracks=self._tracks,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -30,7 +30,18 @@ from xlabel.stores.transaction import recover
 
 T = TypeVar("T")
 
-_END = re.compile(rb'"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\}\s*\}\s*$')
+_END = re.compile(
+    rb'(?:"media_size":(\d{1,20}),)?"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\}\s*\}\s*$'
+)
+
+
+class _Named(NamedTuple):
+    """What an annotation file says of the media that it is of."""
+
+    bundle: str
+    pack_id: str
+    size: int | None
+    """Bytes of the media file, which may have grown since."""
 
 
 class Bundle:
@@ -40,17 +51,37 @@ class Bundle:
     that were there when it was opened, also after they have been replaced.
     """
 
-    def __init__(self, media: Kept, annotations: Kept | None, manifest: Kept | None) -> None:
+    def __init__(
+        self, media: Kept, annotations: Kept | None, manifest: Kept | None, size: int | None = None
+    ) -> None:
+        """`size`: of the media, where it may have grown since by an update that is not wanted."""
         self.media = media.path
         self.annotation_file = annotations
         self.manifest_file = manifest
         self._file = media
-        self.size = media.size
-        self._index = bundles.open_index(self._reader(), self.size, str(self.media))
+        read = self._reader()
+        where = str(self.media)
+        self.size = bundles.settled(read, media.size, where) if size is None else size
+        if self.size > media.size:
+            raise CorruptError(
+                f"{where}: expected {self.size:,} bytes, the file ends at {media.size:,}; it is cut off, "
+                "fetch it again"
+            )
+        self._index = bundles.open_index(read, self.size, where)
         self._manifest: Manifest | None = None
         self._keys: list[str] | None = None
         self._numbers: dict[str, int] | None = None
         self._unified: unified.Unified | None = None
+
+    @property
+    def media_bytes(self) -> int:
+        """Bytes of the media file as it is now; more than `size` where an update has begun."""
+        return self._file.size
+
+    @property
+    def newest(self) -> int:
+        """Bytes of the media file up to the end of its newest whole generation; `size` in most cases."""
+        return bundles.settled(self._reader(), self._file.size, str(self.media))
 
     @property
     def kind(self) -> str:
@@ -71,6 +102,13 @@ class Bundle:
     def sizes(self) -> Any:
         """Bytes of each image: N unsigned integers, a numpy array."""
         return self._index.sizes
+
+    @property
+    def numbers(self) -> Any:
+        """The frame number of each image: N integers, a numpy array. Those of deleted frames are left out."""
+        import numpy as np
+
+        return np.arange(len(self)) if self._index.numbers is None else self._index.numbers
 
     @property
     def keys(self) -> list[str]:
@@ -237,9 +275,10 @@ class Bundle:
         return number
 
     def _reader(self) -> bundles.ReadAt:
-        if not self.size:
+        size = self._file.size
+        if not size:
             return lambda offset, size: memoryview(b"")
-        mapped = memoryview(mmap.mmap(self._file.fileno(), self.size, prot=mmap.PROT_READ))
+        mapped = memoryview(mmap.mmap(self._file.fileno(), size, prot=mmap.PROT_READ))
         return lambda offset, size: mapped[offset : offset + size]
 
 
@@ -285,47 +324,58 @@ def _files(place: Path, given: Path | None, closing: ExitStack) -> _Files:
     media = place
     if place.is_dir():
         name = _named(annotations)
-        media = folder / name[0] if name else _only_media(folder)
+        media = folder / name.bundle if name else _only_media(folder)
     return opened(media), annotations, opened(folder / MANIFEST)
 
 
 def _bundle(media: Kept, annotations: Kept, manifest: Kept, *, alone: bool) -> Bundle:
     """A bundle of files of one moment; `alone`: no annotation file that names another bundle is of it."""
     name = _named(annotations)
-    if alone and name is not None and name[0] != media.path.name:
+    if alone and name is not None and name.bundle != media.path.name:
         name = None
     if name is None:
         annotations.close()
-    bundle = Bundle(media, annotations if name else None, manifest if manifest.there else None)
-    if name and name[1] != bundle.pack_id:
+    files = media, annotations if name else None, manifest if manifest.there else None
+    try:
+        bundle = Bundle(*files, name.size if name else None)
+    except CorruptError:  # of the media that the annotation file is of
+        bundle = Bundle(*files)
+        if name is None or name.pack_id == bundle.pack_id:
+            raise
+    if name and name.pack_id != bundle.pack_id:
         raise CorruptError(
-            f"{media.path} is of pack {bundle.pack_id}, {annotations.path.name} of pack {name[1]}: "
+            f"{media.path} is of pack {bundle.pack_id}, {annotations.path.name} of pack {name.pack_id}: "
             "they do not belong together; put the right one back, or pack again"
         )
     return bundle
 
 
-def _named(annotations: Kept) -> tuple[str, str] | None:
-    """Name of the media file and pack id, out of the end of an annotation file; None where it has none."""
+def _named(annotations: Kept) -> _Named | None:
+    """Which media an annotation file is of, out of its end; None where it does not say."""
     if not annotations.there:
         return None
-    name, pack_id = _at_end(annotations) or (None, None)
-    if name is None:  # another tool has written the file again
+    named = _at_end(annotations)
+    if named is None:  # another tool has written the file again
         section = unified.read(annotations.whole(), str(annotations.path)).section
-        name, pack_id = section.get("bundle"), section.get("pack_id")
-    if not isinstance(name, str) or not isinstance(pack_id, str):
-        return None
+        try:
+            named = msgspec.convert([section.get(key) for key in ("bundle", "pack_id", "media_size")], _Named)
+        except msgspec.ValidationError:
+            return None
+    name = named.bundle
     if name != os.path.basename(name) or name in ("", ".", "..") or "\0" in name:
         raise CorruptError(f"{annotations.path}: names a bundle outside its folder: {name!r}")
-    return name, pack_id
+    return named
 
 
-def _at_end(annotations: Kept) -> tuple[str, str] | None:
+def _at_end(annotations: Kept) -> _Named | None:
     found = _END.search(annotations.read(max(0, annotations.size - 4096), 4096))
+    if found is None:
+        return None
     try:
-        return (msgspec.json.decode(found[1], type=str), found[2].decode()) if found else None
+        name = msgspec.json.decode(found[2], type=str)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptError(f"{annotations.path}: the name of its bundle is damaged: {error}") from None
+    return _Named(name, found[3].decode(), int(found[1]) if found[1] else None)
 
 
 def _only_media(folder: Path) -> Path:

@@ -104,10 +104,12 @@ def write(
         _run(packer, images, assembly, how.workers, progress)
         report, section = _reported(assembly, images, found, files, how)
         assembly.finish_media(media, images.empty)
+        section["media_size"] = media.stat().st_size
         if manifest is not None:
             roots = (images.root, found.root if found else images.root)
             tail = empty_fields(images.empty) | {"problems": _below(report.problems, *roots)}
-            manifest.end(manifest_tail(tail | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
+            tail |= {"media_size": section["media_size"], "sha256": "0" * 64, "pack_id": assembly.pack_id}
+            manifest.end(manifest_tail(tail))
         if annotations is not None:
             extra = found.labels.extra if found else None
             annotations.finish(assembly.categories.all, extra, section)
@@ -181,7 +183,8 @@ def _reported(
     if section["kind"] == "tar":
         notes.note_webdataset(images.keys, report)
     report.problems.sort()
-    return report, section | {"sha256": "0" * 64, "bundle": files.media.name, "pack_id": assembly.pack_id}
+    section |= {"sha256": "0" * 64, "media_size": 0, "bundle": files.media.name}
+    return report, section | {"pack_id": assembly.pack_id}
 
 
 def _publish(works: dict[Path, Transaction], report: Report, files: Files) -> None:

@@ -85,7 +85,7 @@ def _frames(bundle: Bundle, report: Report) -> list[Frame]:
         report.problems.append(Problem(str(folder / ANNOTATIONS), "no-places", message))
     manifest = bundle.manifest
     if manifest is not None and manifest.pack_id == bundle.pack_id:
-        return manifest.frames
+        return manifest.live
     report.notes.append(f"neither {ANNOTATIONS} nor {MANIFEST} tell its frames: hashes cannot be checked")
     return bundle.bare_frames()
 

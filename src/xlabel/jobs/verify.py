@@ -18,10 +18,10 @@ from xlabel import bundles
 from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, InputError
 from xlabel.jobs import notes
+from xlabel.jobs.around import around
 from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.model import Problem, Report
-from xlabel.model.geometry import turned_size
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest
 from xlabel.model.report import Progress
 from xlabel.stores.snapshot import Kept
@@ -45,7 +45,8 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
         manifest = bundle.manifest
         frames = _expected(bundle, folder, Path(path), report)
         _compare_index(bundle, frames, report)
-        hashed = bool(frames) and frames[0].sha256 != ""
+        _check_end(bundle, report)
+        hashed = bool(frames) and frames[0].sha256 != "" and frames[-1].index == len(frames) - 1
         face = has_face(bundle)
         rate = _rate(bundle, manifest)
         if hashed and rate is not None and frames_id(bundle.kind, face, rate, frames) != bundle.pack_id:
@@ -60,8 +61,8 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
             if progress and number % 64 == 0:
                 progress(report.bytes, bundle.size)
         if hashed and rate is not None and not report.problems:  # those would only be found once more
-            _check_rest(bundle, frames, crcs, bundle.empty_names(), face, rate, report)
-        report.done = {"images": len(frames)}
+            _check_rest(bundle, frames, crcs, face, rate, report)
+        report.done = {"images": len(bundle)}
         if bundle.described:
             report.problems += bundle.unified.problems
             report.done["annotations"] = bundle.unified.dataset.counts()["annotations"]
@@ -77,8 +78,8 @@ def _expected(bundle: Bundle, folder: Path, named: Path, report: Report) -> list
     if bundle.annotation_file is not None:
         described = bundle.unified.frames
         section = bundle.unified.section
-        end = [_json.encode(section.get(name)) for name in ("bundle", "pack_id")]
-        after = b',"bundle":%b,"pack_id":%b}}\n' % tuple(end)
+        last = {name: section[name] for name in ("media_size", "bundle", "pack_id") if name in section}
+        after = b"," + _json.encode(last)[1:] + b"}\n"
         _check_seal(bundle.annotation_file, section.get("sha256"), after, "annotations-changed", report)
         if described is None:
             message = "does not say where each image is; pack again"
@@ -99,15 +100,16 @@ def _expected(bundle: Bundle, folder: Path, named: Path, report: Report) -> list
         _check_seal(bundle.manifest_file, manifest.sha256, after, "manifest-changed", report)
     if manifest is None or described is None:
         return manifest.frames if manifest is not None else described or []
-    if len(manifest.frames) != len(described):
+    live = manifest.live
+    if len(live) != len(described):
         report.problems.append(
             Problem(
                 str(folder / MANIFEST),
                 "order",
-                f"has {len(manifest.frames)} frames, {ANNOTATIONS} {len(described)} images",
+                f"has {len(live)} frames, {ANNOTATIONS} {len(described)} images",
             )
         )
-    for ours, theirs in zip(manifest.frames, described, strict=False):
+    for ours, theirs in zip(live, described, strict=False):
         if _place(ours) != _place(theirs):
             report.problems.append(
                 Problem(
@@ -167,25 +169,41 @@ def _check_seal(file: Kept, seal: Any, after: bytes, code: str, report: Report) 
         )
 
 
-def _compare_index(bundle: Bundle, frames: list[Frame], report: Report) -> None:
-    """The media's own index against the frames."""
+def _compare_index(bundle: Bundle, every: list[Frame], report: Report) -> None:
+    """The media's own index against the frames that are not deleted."""
     where = str(bundle.media)
+    frames = [frame for frame in every if not frame.deleted]
     if frames and len(bundle) != len(frames):
         report.problems.append(
             Problem(where, "index", f"its own index has {len(bundle)} frames, expected {len(frames)}")
         )
     keys = bundle.keys
-    for number, frame in enumerate(frames[: len(bundle)]):
-        found = (int(bundle.offsets[number]), int(bundle.sizes[number]), keys[number])
-        if found != (frame.offset, frame.size, frame.key):
+    numbers = bundle.numbers
+    for at, frame in enumerate(frames[: len(bundle)]):
+        found = (int(bundle.offsets[at]), int(bundle.sizes[at]), keys[at], int(numbers[at]))
+        if found != (frame.offset, frame.size, frame.key, frame.index):
             report.problems.append(
                 Problem(
                     where,
                     "index",
-                    f"frame {number}: expected {frame.key}, {frame.size} bytes at {frame.offset}; "
-                    f"its own index has {found[2]}, {found[1]} bytes at {found[0]}",
+                    f"frame {frame.index}: expected {frame.key}, {frame.size} bytes at {frame.offset}; "
+                    f"its own index has {found[2]}, {found[1]} bytes at {found[0]}, as frame {found[3]}",
                 )
             )
+
+
+def _check_end(bundle: Bundle, report: Report) -> None:
+    """What stands behind the media's end: a later generation, or bytes that are nothing."""
+    behind = bundle.media_bytes - bundle.size
+    try:
+        newer = bundle.newest > bundle.size
+    except CorruptError:
+        newer = False
+    if newer:
+        report.notes.append(f"its last {behind:,} bytes are of a later generation than {ANNOTATIONS}")
+    elif behind:
+        message = f"{behind:,} bytes behind its end, of an update that was cut off or of somebody else"
+        report.problems.append(Problem(str(bundle.media), "bytes-behind", message))
 
 
 def _check_frame(bundle: Bundle, frame: Frame, face: bool, report: Report) -> int:
@@ -222,88 +240,16 @@ def _check_rest(
     bundle: Bundle,
     frames: list[Frame],
     crcs: array[int],
-    empty: list[bytes],
     face: bool,
     rate: Fraction,
     report: Report,
 ) -> None:
     """Compare all that is no image with what its writer makes of the frames, so that no byte is left out."""
     where = str(bundle.media)
-    kind = bundles.kind(bundle.kind)
-    head = bytearray(kind.HEAD)
     try:
-        end, pieces = rebuilt(kind, frames, crcs, empty, face, rate, str(bundle.pack_id))
-        for offset, data in pieces:
-            if offset < len(head):
-                head[offset : offset + len(data)] = data
-            elif bundle.read(offset, len(data)) != data:
+        for offset, data in around(bundle, frames, crcs, face, rate):
+            if bundle.read(offset, len(data)) != data:
                 message = f"bytes {offset:,} to {offset + len(data):,} are not what its frames make of them"
                 report.problems.append(Problem(where, "index-damaged", f"{message}; pack again"))
-            end = max(end, offset + len(data))
-    except (ValueError, OverflowError, StructError, TypeError, AttributeError) as error:
+    except (ValueError, OverflowError, StructError, TypeError, AttributeError, LookupError) as error:
         report.problems.append(Problem(where, "index-damaged", f"cannot be compared: {error}; pack again"))
-        return
-    if bundle.read(0, len(head)) != head or end != bundle.size:
-        report.problems.append(
-            Problem(where, "index-damaged", "its first bytes or its length are not as packed; pack again")
-        )
-
-
-def rebuilt(
-    kind: bundles.Kind,
-    frames: list[Frame],
-    crcs: array[int],
-    empty: list[bytes],
-    face: bool,
-    rate: Fraction,
-    pack_id: str,
-) -> tuple[int, list[tuple[int, bytes]]]:
-    """Where the images end, and what a bundle's writer puts between and behind them: (offset, bytes)."""
-    pieces: list[tuple[int, bytes]] = []
-    mimes: dict[str, int] = {}
-    extents: list[tuple[int, int]] = []
-    tracks, names, records = bytearray(), bytearray(), bytearray()
-    end = len(kind.HEAD)
-    recorded = kind.crc_at(face) is not None
-    for frame, crc in zip(frames, crcs, strict=True):
-        name = frame.raw_name
-        prefix = len(kind.prefix(name, frame.size, face))
-        padding = kind.padding(frame.size)
-        if frame.offset == end + prefix:
-            end += prefix + frame.size + padding
-            pieces += [(end - padding, bytes(padding))] if padding else []
-        elif frame.offset > end or prefix:  # an equal file is stored once where nothing stands before it
-            raise ValueError(f"frame {frame.index} begins at {frame.offset}, expected {end + prefix}")
-        track = mimes.setdefault(frame.mime, len(mimes))
-        if track == len(extents):
-            extents.append((0, 0))
-        if frame.width and frame.height:
-            size = turned_size(frame.width, frame.height, frame.orientation)
-            extents[track] = bundles.flatter(extents[track], size)
-        tracks.append(track)
-        names += name + b"\0"
-        if recorded:
-            records += kind.record(name, frame.size, crc, frame.offset - prefix)
-    entries = len(frames)
-    for name in empty:
-        text = kind.prefix(name, 0, face)
-        if text:
-            records += kind.record(name, 0, 0, end)
-            pieces.append((end, text))
-            end += len(text)
-            entries += 1
-    directory = bundles.Directory(
-        offsets=array("Q", (frame.offset for frame in frames)),
-        sizes=array("Q", (frame.size for frame in frames)),
-        tracks=tracks,
-        mimes=list(mimes),
-        extents=extents,
-        names=lambda: [bytes(names)],
-        names_size=len(names),
-        records=lambda: [bytes(records)],
-        records_size=len(records),
-        entries=entries,
-        fps=rate,
-        pack_id=pack_id,
-    )
-    return end, pieces + list(kind.finish(end, directory, face))

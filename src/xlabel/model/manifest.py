@@ -32,6 +32,8 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fa
     sha256: str
     mime: str
     orientation: int = 1
+    deleted: bool = False
+    """The image is not in the data set any more; the frame keeps its number and its bytes."""
     placeholder: bool = False
     """The image was missing: a grey picture of the labels' size stands in for it."""
     name_bytes: str | None = None
@@ -92,10 +94,19 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     empty_bytes: dict[str, str] = msgspec.field(default_factory=dict)
     """Names in base64 of those that are not UTF-8, by their keys."""
     problems: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    generation: int = 1
+    """How often the pack was updated, and 1."""
+    media_size: int | None = None
+    """Bytes of the media file; what stands behind them is of a later generation."""
     sha256: str | None = None
     """Of all that stands before `"sha256":` at the end of the file."""
     pack_id: str
     """The same in all three files of one pack: 32 hexadecimal digits that follow from the frames."""
+
+    @property
+    def live(self) -> list[Frame]:
+        """The frames that are not deleted."""
+        return [frame for frame in self.frames if not frame.deleted]
 
 
 def parse(data: bytes, where: str) -> Manifest:

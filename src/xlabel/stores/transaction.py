@@ -57,8 +57,8 @@ class Transaction:
             raise InputError(f"{self.folder / name}: this name is xlabel's own; choose another")
         return self.folder / STAGING / name
 
-    def commit(self, names: list[str], stale: list[str] | None = None) -> None:
-        """Publish the staged files of these names at once, and remove the `stale` ones."""
+    def commit(self, names: list[str], stale: list[str] | None = None, hide: "Hidden | None" = None) -> None:
+        """Publish the staged files of these names at once, remove the `stale` ones, and hide a box."""
         for name in (*names, *(stale or [])):
             if not _is_name(name):
                 raise InputError(f"{name!r}: expected the name of a file in {self.folder}")
@@ -66,7 +66,7 @@ class Transaction:
                 raise InputError(f"{self.folder / name}: expected a file, found a folder; move it away")
         journal = self.folder / STAGING / JOURNAL
         draft = self.folder / STAGING / (JOURNAL + ".new")
-        draft.write_bytes(msgspec.json.encode(_Journal(names, stale or [])))
+        draft.write_bytes(msgspec.json.encode(_Journal(names, stale or [], hide)))
         draft.replace(journal)
         self._made = []
         _finish(self.folder)
@@ -137,9 +137,19 @@ def told(target: Path) -> Iterator[None]:
         raise InputError(f"{target}: cannot be written: {error.strerror}; nothing was changed") from None
 
 
-class _Journal(msgspec.Struct, frozen=True):
+class Hidden(msgspec.Struct, frozen=True):
+    """An index of an .mp4 that a later one takes the place of: its type becomes `free`."""
+
+    name: str
+    """Of the file in the folder."""
+    offset: int
+    """Where the box begins."""
+
+
+class _Journal(msgspec.Struct, frozen=True, omit_defaults=True):
     publish: list[str]
     remove: list[str]
+    hide: Hidden | None = None
 
 
 def _finish(folder: Path) -> None:
@@ -151,9 +161,12 @@ def _finish(folder: Path) -> None:
         return
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptError(f"{staging / JOURNAL}: not a journal: {error}; remove {staging}") from None
-    for name in (*journal.publish, *journal.remove):
+    hidden = [journal.hide] if journal.hide else []
+    for name in (*journal.publish, *journal.remove, *(hide.name for hide in hidden)):
         if not _is_name(name):
             raise CorruptError(f"{staging / JOURNAL}: names {name!r}, outside its folder; remove {staging}")
+    for hide in hidden:
+        _hide(folder / hide.name, hide.offset)
     for name in journal.publish:
         if (staging / name).exists():
             (staging / name).replace(folder / name)
@@ -161,6 +174,14 @@ def _finish(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     (staging / JOURNAL).unlink()
     shutil.rmtree(staging, ignore_errors=True)
+
+
+def _hide(path: Path, offset: int) -> None:
+    """Make a `moov` box of a file a `free` box: the index behind it counts from now on."""
+    with open(path, "r+b", buffering=0) as file:
+        if os.pread(file.fileno(), 4, offset + 4) == b"moov":
+            os.pwrite(file.fileno(), b"free", offset + 4)
+            os.fsync(file.fileno())
 
 
 def _is_name(name: str) -> bool:
