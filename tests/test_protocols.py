@@ -13,6 +13,8 @@ from xlabel import bundles, formats, images
 from xlabel.bundles import Kind, mp4, tar, zip
 from xlabel.formats import Format, coco, csv, embedded, labelme, native, voc, yolo
 from xlabel.images import Carrying, Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
+from xlabel.stores import file, s3, transport
+from xlabel.stores.transport import Store
 
 
 def as_format(module: Format) -> str:
@@ -28,6 +30,10 @@ def as_carrying(module: Carrying) -> str:
 
 
 def as_kind(module: Kind) -> str:
+    return cast(ModuleType, module).__name__
+
+
+def as_store(module: Store) -> str:
     return cast(ModuleType, module).__name__
 
 
@@ -63,6 +69,7 @@ NAMES = {
         as_carrying(jp2),
     ],
     "kinds of bundles": [as_kind(mp4), as_kind(tar), as_kind(zip)],
+    "stores": [as_store(file), as_store(s3)],
 }
 CONTAINERS = [f"xlabel.images.{name}" for name in images.SIGNATURES]
 TABLES = {
@@ -70,6 +77,7 @@ TABLES = {
     "containers": CONTAINERS,
     "containers that take labels": [name for name in CONTAINERS if hasattr(import_module(name), "edits")],
     "kinds of bundles": list(bundles.KINDS.values()),
+    "stores": list(transport.STORES.values()),
 }
 
 

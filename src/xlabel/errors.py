@@ -1,5 +1,7 @@
 """The error tree. A message says where, what was expected, what was found and what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -38,10 +40,31 @@ class StoreError(XlabelError):
     exit_code = 4
 
 
+class ConflictError(StoreError):
+    """Somebody else was faster: what was to be replaced is no longer what it was. Nothing was written."""
+
+
+class MissingError(StoreError):
+    """The bucket, the object or the unfinished upload is not there."""
+
+
 class MissingExtraError(XlabelError):
     """A job needs an optional dependency; the message names the extra to install."""
 
     exit_code = 5
+
+
+@contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Import the libraries of an extra in here; where one is missing, the error says what is to be installed.
+
+    `what` is what needs it, as a sentence begins: "s3:// URLs".
+    """
+    try:
+        yield
+    except ImportError as error:
+        library = error.name.partition(".")[0] if error.name else error
+        raise MissingExtraError(f"{what} need {library}; pip install 'xlabel[{name}]'") from None
 
 
 def why(error: XlabelError, path: str) -> str:

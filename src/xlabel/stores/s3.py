@@ -1,0 +1,521 @@
+"""S3, and stores that speak like it: `s3://BUCKET/PREFIX`.
+
+Credentials, region and endpoint are found as by every AWS tool: environment, `~/.aws`, roles; a server of
+your own by AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3. Rules: the Amazon S3 API reference. By the low-level
+client alone: the transfer manager over it can neither go on with an upload, nor copy a range, nor set a
+condition.
+"""
+
+import hashlib
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from threading import Lock
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from xlabel.errors import ConflictError, InputError, MissingError, StoreError, extra
+from xlabel.images import Buffer
+from xlabel.stores import crc64
+from xlabel.stores.transport import Part, Stat, Upload
+
+T = TypeVar("T")
+
+THREADS = 16
+"""Ranges that one call reads at once."""
+CONNECTIONS = 32
+ATTEMPTS = 8
+"""Of each request, with waiting times that double up to 20 s."""
+TIMEOUT = 60
+"""Seconds without a byte after which a connection is given up; a Complete that takes minutes sends spaces."""
+PROBE = ".xlabel-probe-"
+"""Beginning of the names of our own objects by which a server is asked what it can do."""
+
+_ABILITIES: dict[tuple[str, str], tuple[bool, bool]] = {}
+"""Endpoint and bucket -> whether conditions are honoured, and ranges copied; once for a process."""
+_ASKING = Lock()
+
+_LACKING = {"NotImplemented", "MethodNotAllowed", "501", "405"}
+_GONE = {"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "404", "NotFound"}
+_REFUSED = {"PreconditionFailed", "412"}
+_BUSY = {"ConditionalRequestConflict", "409", "OperationAborted"}
+_ADVICE = {
+    "NoSuchBucket": "make the bucket, or correct the URL or the endpoint",
+    "NoSuchUpload": "it was completed or aborted; begin again",
+    "NoSuchKey": "it was deleted, or never there",
+    "InvalidAccessKeyId": "is it the right account? AWS_ACCESS_KEY_ID, AWS_PROFILE and the endpoint decide",
+    "SignatureDoesNotMatch": "the secret key is not that of the access key; set AWS_SECRET_ACCESS_KEY",
+    "ExpiredToken": "log in again",
+    "RequestTimeTooSkewed": "set this machine's clock",
+    "BadDigest": "the bytes that arrived are not those that were sent; upload them again",
+    "InvalidPart": "a part is not the one that was written; list the parts, and upload it again",
+    "EntityTooSmall": "each part but the last must have 5 MiB",
+    "SlowDown": "the server is too busy; try again later, with fewer connections",
+    "ServiceUnavailable": "the server is not available; try again later",
+    "503": "the server is not available; try again later",
+}
+_FORBIDDEN = "the account may not do this; ask for the right to it (a missing object may be told so, too)"
+
+
+def connect(url: str) -> "Bucket":
+    """The bucket and prefix of an `s3://` URL."""
+    split = urlsplit(url)
+    if split.scheme != "s3" or not split.netloc or split.query or split.fragment:
+        raise InputError(f"{url}: expected s3://BUCKET/PREFIX")
+    if "@" in split.netloc:
+        raise InputError("s3:// URL: expected no credentials in it; set AWS_PROFILE or AWS_ACCESS_KEY_ID")
+    with extra("s3", "s3:// URLs"):
+        import awscrt  # noqa: F401
+        from boto3.session import Session
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+    config = Config(
+        connect_timeout=10,
+        read_timeout=TIMEOUT,
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        # Checksums are stated by us where they are: as a trailer, which is botocore's way, many servers fail.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    try:
+        client = Session().client("s3", config=config)
+    except BotoCoreError as error:  # a profile that is not there
+        raise StoreError(f"{url}: {error}; see ~/.aws/config, AWS_PROFILE and AWS_REGION") from None
+    except ValueError as error:  # an endpoint that is no URL
+        raise StoreError(f"{url}: {error}; see AWS_ENDPOINT_URL") from None
+    return Bucket(client, split.netloc, unquote(split.path).strip("/"))
+
+
+class Bucket:
+    """A bucket, and the beginning of the names in it."""
+
+    part_min = 5 << 20
+    part_max = 5 << 30
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        self.url = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
+        self._client = client
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._bucket_is_there = False
+
+    @property
+    def conditional(self) -> bool:
+        return self._abilities()[0]
+
+    @property
+    def copies_ranges(self) -> bool:
+        return self._abilities()[1]
+
+    @property
+    def parts_max(self) -> int:
+        # OpenStack Swift takes 1,000 where it is not told otherwise, and knows no conditions.
+        return 10_000 if self.conditional else 1_000
+
+    def head(self, name: str) -> Stat | None:
+        try:
+            with self._told(name, "HeadObject"):
+                found = self._client.head_object(**self._at(name), ChecksumMode="ENABLED")
+        except MissingError:
+            self._ask_for_the_bucket()
+            return None
+        except StoreError:
+            # An answer to HEAD has no text, and so does not say why.
+            with suppress(MissingError, _BeyondError), self._told(name, "GetObject"):
+                self._client.get_object(**self._at(name), Range="bytes=0-0")
+            raise
+        return _stat(found, found["ContentLength"])
+
+    def get_ranges(
+        self, name: str, ranges: Sequence[tuple[int, int]], if_match: str | None = None
+    ) -> list[bytes]:
+        def get(which: tuple[int, int]) -> bytes:
+            return self._get(name, *which, if_match)
+
+        return [get(ranges[0])] if len(ranges) == 1 else list(self._threads.map(get, ranges))
+
+    def put(self, name: str, data: Buffer, *, if_match: str | None = None, absent: bool = False) -> Stat:
+        body = bytes(data)
+        crc = crc64.text(crc64.checksum(body))
+        md5 = hashlib.md5(body, usedforsecurity=False).digest()
+
+        def send() -> Stat:
+            with self._told(name, "PutObject"):
+                done = self._client.put_object(
+                    **self._at(name), Body=body, ChecksumCRC64NVME=crc, **_condition(if_match, absent)
+                )
+            return _stat(done, len(body))
+
+        try:
+            return _until_free(send)
+        except _UnsureError:
+            there = self.head(name)
+            if there is None or (there.crc64nvme != crc and there.md5 != md5):
+                raise
+            return there
+
+    def create(self, name: str) -> str:
+        with self._told(name, "CreateMultipartUpload"):
+            made = self._client.create_multipart_upload(
+                **self._at(name), ChecksumAlgorithm="CRC64NVME", ChecksumType="FULL_OBJECT"
+            )
+        return str(made["UploadId"])
+
+    def uploads(self, name: str) -> list[Upload]:
+        key = self._prefix + name
+        with self._told(name, "ListMultipartUploads"):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=key
+            )
+            found = [
+                Upload(name=name, id=upload["UploadId"], begun=upload["Initiated"].timestamp())
+                for page in pages
+                for upload in page.get("Uploads", [])
+                if upload["Key"] == key
+            ]
+        return sorted(found, key=lambda upload: upload.begun)
+
+    def parts(self, name: str, upload: str) -> list[Part]:
+        with self._told(name, "ListParts"):
+            pages = self._client.get_paginator("list_parts").paginate(**self._at(name), UploadId=upload)
+            return [
+                _part(part["PartNumber"], part["Size"], part) for p in pages for part in p.get("Parts", [])
+            ]
+
+    def put_part(self, name: str, upload: str, number: int, data: Buffer) -> Part:
+        body = bytes(data)
+        with self._told(name, "UploadPart"):
+            done = self._client.upload_part(
+                **self._at(name),
+                UploadId=upload,
+                PartNumber=number,
+                Body=body,
+                ChecksumCRC64NVME=crc64.text(crc64.checksum(body)),
+            )
+        return _part(number, len(body), done)
+
+    def copy_part(
+        self, name: str, upload: str, number: int, source: str, offset: int, size: int, if_match: str
+    ) -> Part:
+        with self._told(source, "UploadPartCopy"):
+            done = self._client.upload_part_copy(
+                **self._at(name),
+                UploadId=upload,
+                PartNumber=number,
+                CopySource={"Bucket": self._bucket, "Key": self._prefix + source},
+                CopySourceRange=f"bytes={offset}-{offset + size - 1}",
+                CopySourceIfMatch=if_match,
+            )
+        return _part(number, size, done["CopyPartResult"])
+
+    def complete(
+        self,
+        name: str,
+        upload: str,
+        parts: Sequence[Part],
+        *,
+        if_match: str | None = None,
+        absent: bool = False,
+        crc64nvme: str | None = None,
+    ) -> Stat:
+        listed = [_listed(part) for part in parts]
+        whole = {"ChecksumType": "FULL_OBJECT", "ChecksumCRC64NVME": crc64nvme} if crc64nvme else {}
+
+        def send() -> None:
+            with self._told(name, "CompleteMultipartUpload"):
+                self._client.complete_multipart_upload(
+                    **self._at(name),
+                    UploadId=upload,
+                    MultipartUpload={"Parts": listed},
+                    **whole,
+                    **_condition(if_match, absent),
+                )
+
+        try:
+            _until_free(send)
+        except (_UnsureError, MissingError):
+            there = self.head(name)
+            if there is None or not _is_of(there, parts, crc64nvme):
+                raise
+            return there
+        there = self.head(name)
+        if there is None:
+            raise MissingError(f"{self._where(name)}: was written, and is gone; somebody else deletes here")
+        return there
+
+    def abort(self, name: str, upload: str) -> None:
+        with suppress(MissingError), self._told(name, "AbortMultipartUpload"):
+            self._client.abort_multipart_upload(**self._at(name), UploadId=upload)
+
+    def delete(self, name: str) -> None:
+        with self._told(name, "DeleteObject"):
+            self._client.delete_object(**self._at(name))
+
+    def names(self, prefix: str = "") -> list[str]:
+        with self._told(prefix, "ListObjectsV2"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            return sorted(o["Key"][len(self._prefix) :] for page in pages for o in page.get("Contents", []))
+
+    def close(self) -> None:
+        if "_threads" in self.__dict__:
+            self._threads.shutdown(cancel_futures=True)
+        self._client.close()
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(THREADS, "s3")
+
+    def _at(self, name: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + name}
+
+    def _where(self, name: str) -> str:
+        return f"s3://{self._bucket}/{self._prefix}{name}"
+
+    def _ask_for_the_bucket(self) -> None:
+        """MissingError where it is not there; whoever may not list it may still have objects in it."""
+        if not self._bucket_is_there:
+            with self._told("", "ListObjectsV2"):
+                try:
+                    self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+                except self._client.exceptions.ClientError as error:
+                    if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
+                        raise
+            self._bucket_is_there = True
+
+    def _get(self, name: str, offset: int, size: int, if_match: str | None) -> bytes:
+        """One range. A connection that breaks while the bytes come is tried again, behind those that came."""
+        from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
+
+        got = bytearray()
+        condition = {"IfMatch": if_match} if if_match else {}
+        for attempt in range(ATTEMPTS):
+            if len(got) >= size:
+                break
+            span = f"bytes={offset + len(got)}-{offset + size - 1}"
+            try:
+                with self._told(name, "GetObject"):
+                    answer = self._client.get_object(**self._at(name), Range=span, **condition)
+            except _BeyondError:
+                break
+            if "ContentRange" not in answer:
+                raise StoreError(f"{self._where(name)}: asked for a range, and the server sent all of it")
+            end = int(answer["ContentRange"].rpartition("/")[2])
+            # Ranges of one call are of one object, also where it is replaced in between.
+            condition = {"IfMatch": answer["ETag"]}
+            try:
+                for piece in answer["Body"].iter_chunks(1 << 20):
+                    got += piece
+            except (HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
+                if attempt == ATTEMPTS - 1:
+                    raise self._failed(name, "GetObject", error) from None
+                time.sleep(_pause(attempt))
+            else:
+                if offset + len(got) >= end:
+                    break
+        return bytes(got)
+
+    def _abilities(self) -> tuple[bool, bool]:
+        endpoint = str(self._client.meta.endpoint_url)
+        if re.search(r"\.amazonaws\.com(\.cn)?$", urlsplit(endpoint).netloc):
+            return True, True
+        with _ASKING:
+            key = (endpoint, self._bucket)
+            if key not in _ABILITIES:
+                _ABILITIES[key] = self._asked()
+            return _ABILITIES[key]
+
+    def _asked(self) -> tuple[bool, bool]:
+        """What the server does with small objects of ours, which are taken away again."""
+        name = PROBE + uuid.uuid4().hex
+        try:
+            tag = self.put(name, b"0123456789").tag
+            copies = self._asked_copying(name, tag)
+            return self._asked_conditions(name, tag), copies
+        finally:
+            self.delete(name)
+
+    def _asked_conditions(self, name: str, tag: str) -> bool:
+        other = '"' + "0" * 32 + '"'
+        upload = self.create(name)
+        try:
+            part = self.put_part(name, upload, 1, b"0123456789")
+            return (
+                self._refuses(lambda: self.put(name, b"", absent=True))
+                and self._refuses(lambda: self.put(name, b"", if_match=other))
+                and self._refuses(lambda: self.complete(name, upload, [part], if_match=other))
+                and self._takes(lambda: self.put(name, b"0123456789", if_match=tag))
+            )
+        finally:
+            self.abort(name, upload)
+
+    def _asked_copying(self, name: str, tag: str) -> bool:
+        upload = self.create(name)
+        try:
+            if not self._takes(lambda: self.copy_part(name, upload, 1, name, 2, 4, tag)):
+                return False
+            return [part.size for part in self.parts(name, upload)] == [4]
+        finally:
+            self.abort(name, upload)
+
+    def _refuses(self, write: Callable[[], object]) -> bool:
+        """Whether a condition that does not hold is found out; some servers write all the same, or say so."""
+        try:
+            write()
+        except ConflictError:
+            return True
+        except _LackingError:
+            return False
+        return False
+
+    def _takes(self, write: Callable[[], object]) -> bool:
+        try:
+            write()
+        except (_LackingError, ConflictError):
+            return False
+        return True
+
+    @contextmanager
+    def _told(self, name: str, asked: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            raise self._answered(name, asked, error) from None
+        except BotoCoreError as error:
+            raise self._failed(name, asked, error) from None
+
+    def _answered(self, name: str, asked: str, error: Any) -> StoreError:
+        """What an answer of the server means."""
+        said = error.response.get("Error", {})
+        meta = error.response.get("ResponseMetadata", {})
+        code, status = str(said.get("Code", "")), str(meta.get("HTTPStatusCode", ""))
+        if code in ("416", "InvalidRange"):
+            return _BeyondError()
+        where = self._where(name) if code != "NoSuchBucket" else f"s3://{self._bucket}"
+        message = str(said.get("Message") or code).rstrip(".")
+        if code in _ADVICE:
+            advice = _ADVICE[code]
+        elif status in ("401", "403"):
+            advice = _FORBIDDEN
+        elif status in _ADVICE:
+            advice = _ADVICE[status]
+        else:
+            advice = "see the server's own log for more"
+        kind: type[StoreError] = StoreError
+        if code in _REFUSED or status == "412":
+            kind = _UnsureError if meta.get("RetryAttempts") else ConflictError
+            advice = "somebody else was faster; read it and try again"
+        elif code in _BUSY:
+            kind, advice = _BusyError, "somebody else writes it at this moment; try again"
+        elif code in _GONE or status == "404":
+            kind = MissingError
+        elif code in _LACKING or status in _LACKING:
+            kind, advice = _LackingError, "this server cannot do it"
+        return kind(f"{where}: {asked} was refused: {message} ({code}); {advice}")
+
+    def _failed(self, name: str, asked: str, error: Exception) -> StoreError:
+        """What it means that there was no answer."""
+        from botocore.exceptions import (
+            ConnectionError,
+            HTTPClientError,
+            NoCredentialsError,
+            PartialCredentialsError,
+        )
+
+        if isinstance(error, NoCredentialsError | PartialCredentialsError):
+            advice = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        elif isinstance(error, ConnectionError | HTTPClientError):
+            advice = f"tried {ATTEMPTS} times; is the network there, and AWS_ENDPOINT_URL right?"
+        else:
+            advice = "see ~/.aws/config and the variables AWS_*"
+        return StoreError(f"{self._where(name)}: {asked} failed: {str(error).rstrip('.')}; {advice}")
+
+
+class _BusyError(ConflictError):
+    """Two writers at one moment: to be tried again."""
+
+
+class _UnsureError(ConflictError):
+    """A condition did not hold at another try: the answer to the first was lost, and may have been a yes."""
+
+
+class _LackingError(StoreError):
+    """The server does not know this kind of request."""
+
+
+class _BeyondError(StoreError):
+    """The range begins behind the end."""
+
+
+def _stat(answer: dict[str, Any], size: int) -> Stat:
+    return Stat(
+        size=size,
+        tag=str(answer["ETag"]),
+        crc64nvme=answer.get("ChecksumCRC64NVME") if answer.get("ChecksumType") != "COMPOSITE" else None,
+        md5=_md5(answer),
+    )
+
+
+def _part(number: int, size: int, answer: dict[str, Any]) -> Part:
+    return Part(
+        number=number,
+        size=size,
+        tag='"{}"'.format(answer["ETag"].strip('"')),  # some servers quote only some of them
+        crc64nvme=answer.get("ChecksumCRC64NVME"),
+        md5=_md5(answer),
+    )
+
+
+def _md5(answer: dict[str, Any]) -> bytes | None:
+    """The MD5 that an ETag is, but of what was written in parts, or encrypted with a key of KMS."""
+    if answer.get("SSECustomerAlgorithm") or "kms" in str(answer.get("ServerSideEncryption")):
+        return None
+    found = re.fullmatch(r'"?([0-9a-f]{32})"?', str(answer["ETag"]))
+    return bytes.fromhex(found[1]) if found else None
+
+
+def _listed(part: Part) -> dict[str, Any]:
+    checksum = {"ChecksumCRC64NVME": part.crc64nvme} if part.crc64nvme else {}
+    return {"PartNumber": part.number, "ETag": part.tag, **checksum}
+
+
+def _is_of(there: Stat, parts: Sequence[Part], crc64nvme: str | None) -> bool:
+    """Whether an object is what these parts make."""
+    if there.size != sum(part.size for part in parts):
+        return False
+    if crc64nvme and there.crc64nvme:
+        return there.crc64nvme == crc64nvme
+    known = [part.md5 for part in parts if part.md5]
+    tag = hashlib.md5(b"".join(known), usedforsecurity=False).hexdigest()
+    return len(known) == len(parts) and there.tag.strip('"') == f"{tag}-{len(parts)}"
+
+
+def _condition(if_match: str | None, absent: bool) -> dict[str, str]:
+    if absent:
+        return {"IfNoneMatch": "*"}
+    return {"IfMatch": if_match} if if_match is not None else {}
+
+
+def _until_free(write: Callable[[], T]) -> T:
+    """Try again while the server says that another writer is at work; a ConflictError if it goes on."""
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return write()
+        except _BusyError:
+            time.sleep(_pause(attempt))
+    return write()
+
+
+def _pause(attempt: int) -> float:
+    """Seconds until another attempt: at random up to 1, 2, 4, ... 20, so that not all come back at once."""
+    return random.uniform(0.1, min(20.0, 2.0**attempt))
