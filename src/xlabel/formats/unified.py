@@ -34,7 +34,7 @@ from xlabel.formats.coco_state import Reading
 from xlabel.model import Annotation, Category, Dataset, Image, OrientedBox, Problem, Sample
 from xlabel.model.dataset import Origin
 from xlabel.model.geometry import bbox_of
-from xlabel.model.manifest import VERSION, Frame
+from xlabel.model.manifest import VERSION, Frame, Seen
 
 PLACED = ("frame_index", "offset", "size", "sha256")
 """What an image's record says of its place in the bundle."""
@@ -58,6 +58,8 @@ class Unified(Struct):
     """Where each image lies in the bundle; None where the file does not say it of all of them."""
     prints: list[dict[str, str]]
     """The fingerprints of each image, by their names, as far as the file has them."""
+    seen: list[Seen | None]
+    """What each image file is now, where it differs from its frame in embedded labels."""
     section: dict[str, Any]
     """The file's own object `xlabel`."""
     unmatched: list[Sample]
@@ -88,6 +90,7 @@ class Described(NamedTuple):
     frame: Frame | None
     prints: dict[str, str]
     """Its fingerprints, by their names."""
+    seen: Seen | None
     problems: list[Problem]
 
 
@@ -134,10 +137,14 @@ def tail(
 
 
 def image_record(
-    sample: Sample, image_id: int | str, frame: Frame | None, prints: Mapping[str, str] | None = None
+    sample: Sample,
+    image_id: int | str,
+    frame: Frame | None,
+    prints: Mapping[str, str] | None = None,
+    seen: Seen | None = None,
 ) -> bytes:
     """The record of an image, with its place in the bundle and its fingerprints where it has some."""
-    return _encoder.encode(_image_record(sample, image_id, frame, prints))
+    return _encoder.encode(_image_record(sample, image_id, frame, prints, seen))
 
 
 def annotation_records(
@@ -183,7 +190,7 @@ def read(data: bytes, where: str) -> Unified:
         )
     top, state = _top(fields, where)
     file = File(path=where)
-    samples, frames, prints, index = _images(state, file, _list(fields, "images", where))
+    samples, frames, prints, seen, index = _images(state, file, _list(fields, "images", where))
     groups: list[list[Annotation]] = [[] for _ in samples]
     _annotations(state, file, _list(fields, "annotations", where), index, top.by_id, groups)
     samples = [
@@ -191,7 +198,7 @@ def read(data: bytes, where: str) -> Unified:
         for sample, group in zip(samples, groups, strict=True)
     ]
     dataset = Dataset(samples=samples, categories=top.categories, extra=top.extra, origin=top.origin)
-    return Unified(dataset, frames, prints, top.section, top.unmatched, state.problems)
+    return Unified(dataset, frames, prints, seen, top.section, top.unmatched, state.problems)
 
 
 def read_top(tail: bytes, where: str) -> Top:
@@ -207,7 +214,7 @@ def read_top(tail: bytes, where: str) -> Top:
 def described(top: Top, image: bytes, annotations: bytes, where: str) -> Described:
     """One image by its record and those of its annotations, joined as they are in the file."""
     state, file = Reading(where=where, several=False), File(path=where)
-    samples, frames, prints, index = _images(state, file, [Raw(image)])
+    samples, frames, prints, seen, index = _images(state, file, [Raw(image)])
     if not samples:
         raise CorruptError(f"{where}: {state.problems[0].message}; pack again")
     group: list[Annotation] = []
@@ -215,7 +222,7 @@ def described(top: Top, image: bytes, annotations: bytes, where: str) -> Describ
         raws = [Raw(line) for line in annotations.split(b",\n")]
         _annotations(state, file, raws, index, top.by_id, [group])
     sample = replace(samples[0], annotations=tuple(group)) if group else samples[0]
-    return Described(sample, frames[0] if frames else None, prints[0], state.problems)
+    return Described(sample, frames[0] if frames else None, prints[0], seen[0], state.problems)
 
 
 def _top(fields: Mapping[str, Raw], where: str) -> tuple[Top, Reading]:
@@ -242,7 +249,11 @@ def _lines(records: Iterable[Any]) -> bytes:
 
 
 def _image_record(
-    sample: Sample, image_id: Any, frame: Frame | None, prints: Mapping[str, str] | None = None
+    sample: Sample,
+    image_id: Any,
+    frame: Frame | None,
+    prints: Mapping[str, str] | None = None,
+    seen: Seen | None = None,
 ) -> dict[str, Any]:
     image = sample.image
     record: dict[str, Any] = {"id": image_id, "file_name": image.key}
@@ -265,6 +276,8 @@ def _image_record(
         if frame.placeholder:
             said["placeholder"] = True
     said |= prints or {}
+    if seen is not None:
+        said["file"] = seen
     if image.orientation != 1:
         said["orientation"] = image.orientation
     if image.id is None:
@@ -344,11 +357,12 @@ def _list(top: Mapping[str, Raw], key: str, where: str) -> list[Raw]:
 
 def _images(
     state: Reading, file: File, raws: list[Raw]
-) -> tuple[list[Sample], list[Frame] | None, list[dict[str, str]], dict[Any, int]]:
-    """The images, their frames and fingerprints, and their positions by the ids that the file gives them."""
+) -> tuple[list[Sample], list[Frame] | None, list[dict[str, str]], list[Seen | None], dict[Any, int]]:
+    """What the file says of the images, and their positions by the ids that it gives them."""
     samples: list[Sample] = []
     frames: list[Frame | None] = []
     prints: list[dict[str, str]] = []
+    seen: list[Seen | None] = []
     index: dict[Any, int] = {}
     for at, raw in enumerate(raws):
         found = object_at(state, file, "images", at, raw)
@@ -362,8 +376,9 @@ def _images(
         samples.append(sample)
         frames.append(_frame(found, sample.image))
         prints.append(_prints(found))
+        seen.append(_seen(found))
     every = [frame for frame in frames if frame is not None]
-    return samples, every if every and len(every) == len(frames) else None, prints, index
+    return samples, every if every and len(every) == len(frames) else None, prints, seen, index
 
 
 def _prints(found: dict[str, Any]) -> dict[str, str]:
@@ -374,6 +389,16 @@ def _prints(found: dict[str, Any]) -> dict[str, str]:
         for name, digits in _DIGITS.items()
         if isinstance(text := given.get(name), str) and re.fullmatch(f"[0-9a-f]{{{digits}}}", text)
     }
+
+
+def _seen(found: dict[str, Any]) -> Seen | None:
+    said = found.get("xlabel")
+    if not isinstance(said, dict) or "file" not in said:
+        return None
+    try:
+        return msgspec.convert(said["file"], Seen)
+    except msgspec.ValidationError:
+        return None
 
 
 def _sample(found: dict[str, Any]) -> tuple[Sample, list[tuple[str, str]]]:

@@ -9,6 +9,8 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 
+import msgspec
+
 from xlabel.formats import unified
 from xlabel.images import Buffer
 from xlabel.model.manifest import Frame
@@ -54,11 +56,37 @@ class Lines:
         return unified.described(self.top, self.image(position), self.annotations(position), self.where)
 
     @property
+    def tail(self) -> bytes:
+        """What stands behind the annotations' list, for `unified.read_top`."""
+        return bytes(self._data[self._tail :])
+
+    @property
     def top(self) -> "unified.Top":
         """What the file says of the whole, and its categories."""
         if self._top is None:
-            self._top = unified.read_top(bytes(self._data[self._tail :]), self.where)
+            self._top = unified.read_top(self.tail, self.where)
         return self._top
+
+    def ids(self, position: int) -> tuple[int | str, list[int | str]]:
+        """The ids of an image and of its annotations."""
+        image = _IMAGE.match(self._data, self._images[position])
+        start, end = self._firsts[position], self._firsts[position + 1]
+        assert image is not None
+        found = _ANNOTATION.finditer(self._data, start, end)
+        return _id(image[1]), [_id(match[1]) for match in found]
+
+    def next_ids(self) -> tuple[int, int]:
+        """Ids of images and annotations above all that are taken."""
+        top = [0, 0]
+        for place, pattern, start, end in (
+            (0, _IMAGE, self._images[0], self._images[-1]),
+            (1, _ANNOTATION, self._firsts[0], self._firsts[-1]),
+        ):
+            numbers = (
+                int(match[1]) for match in pattern.finditer(self._data, start, end) if match[1][:1] != b'"'
+            )
+            top[place] = max(numbers, default=0)
+        return top[0] + 1, top[1] + 1
 
     def position(self, frame_index: int) -> int:
         """The position of the image with a frame number; KeyError where there is none."""
@@ -135,16 +163,21 @@ def _rewritten(data: bytes, where: str) -> bytes:
     )
     next_image = 1 + max((s.image.id for s in read.dataset.samples if isinstance(s.image.id, int)), default=0)
     frames: Sequence[Frame | None] = read.frames or [None] * len(read.dataset.samples)
-    for sample, frame, prints in zip(read.dataset.samples, frames, read.prints, strict=True):
+    for sample, frame, prints, seen in zip(read.dataset.samples, frames, read.prints, read.seen, strict=True):
         image_id = sample.image.id
         if image_id is None:
             image_id, next_image = next_image, next_image + 1
-        images.append(unified.image_record(sample, image_id, frame, prints))
+        images.append(unified.image_record(sample, image_id, frame, prints, seen))
         if sample.annotations:
             joined, next_id = unified.annotation_records(sample, image_id, next_id)
             annotations.append(joined)
     tail = unified.tail(read.dataset.categories, read.dataset.extra, read.section)
     return b"".join((_HEAD, b",\n".join(images), _BETWEEN, b",\n".join(annotations), tail))
+
+
+def _id(text: bytes) -> int | str:
+    found: int | str = msgspec.json.decode(text)
+    return found
 
 
 def _stripped(record: memoryview) -> bytes:

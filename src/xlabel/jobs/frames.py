@@ -143,8 +143,15 @@ class Making(NamedTuple):
 class Packer:
     """Prepares and writes batches; see the module."""
 
-    def __init__(self, scan: Scan, found: Found | None, making: Making, media: str) -> None:
-        """`media` is where the bundle is written."""
+    def __init__(
+        self,
+        scan: Scan,
+        found: Found | None,
+        making: Making,
+        media: str,
+        category_ids: Mapping[int, int] | None = None,
+    ) -> None:
+        """`media` is where the bundle is written; `category_ids` of categories that are known."""
         self._root = os.fsencode(scan.root) + b"/"
         self._scan = scan
         self._labels = labels = found.labels if found else None
@@ -165,7 +172,7 @@ class Packer:
         self._used = 0
         self._unread: list[Ref] = []
         self._known = len(labels.categories) if labels else 0
-        self._category_ids: dict[int, int] = {}
+        self._category_ids = dict(category_ids or {})
         self._grant = Grant(0, 0, 0, 0, {}, [])
 
     def prepare(self, start: int, stop: int) -> Ask:

@@ -52,12 +52,12 @@ def embedded(
     if before is not None and before.stream == shown.stream and shown.pixels is None:
         shown = msgspec.structs.replace(shown, pixels=before.pixels, perceptual=before.perceptual)
     document = documents.encode(documents.document(sample, shown))
-    projected, faces = _projected(sample, mwg)
+    shapes, faces = projected(sample, mwg)
     same = newest is not None and newest.document == document and not found.faults()
     if same and foreign is None and bool(faces) <= (xmp.MWG.encode() in (found.carriers.xmp or b"")):
         return None
     wrapped = Wrapped(document, newest.revision + 1 if newest else 1, now())
-    done = embedding.put(clean, wrapped, regions=projected, faces=faces)
+    done = embedding.put(clean, wrapped, regions=shapes, faces=faces)
     if pixels and shown.pixels is None:
         done.forms["fingerprint of the pixels"] = "they cannot be decoded"
     return done
@@ -76,10 +76,10 @@ def beneath(data: Buffer, change: Callable[[Buffer], list[Buffer]]) -> list[Buff
     if newest is None or restored is None:
         return change(data)
     sample = documents.sample(documents.decode(newest.document), "")
-    projected, faces = _projected(sample, xmp.MWG.encode() in (found.carriers.xmp or b""))
+    shapes, faces = projected(sample, xmp.MWG.encode() in (found.carriers.xmp or b""))
     wrapped = Wrapped(newest.document, newest.revision, newest.time)
     changed = b"".join(change(b"".join(restored)))
-    return embedding.put(changed, wrapped, regions=projected, faces=faces).pieces
+    return embedding.put(changed, wrapped, regions=shapes, faces=faces).pieces
 
 
 def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
@@ -92,7 +92,7 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _projected(sample: Sample, mwg: bool) -> tuple[bytes, bytes]:
+def projected(sample: Sample, mwg: bool) -> tuple[bytes, bytes]:
     """What photo software shows of the labels: IPTC's regions and, where they are wanted, MWG's faces."""
     image = sample.image
     if not image.width or not image.height:

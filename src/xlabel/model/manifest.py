@@ -50,6 +50,22 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fa
         return name
 
 
+class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An image file that differs from its frame only in embedded labels, as it was last seen.
+
+    Where `revision` is None it has none, and what is embedded in the frame is to be taken out.
+    """
+
+    sha256: str
+    size: int
+    revision: int | None = None
+    time: str | None = None
+    faces: bool = False
+    """People are MWG face regions besides."""
+    pixels: str | None = None
+    perceptual: str | None = None
+
+
 def name_bytes(name: bytes) -> str | None:
     """A file's name in base64 where it is not UTF-8, else None."""
     try:

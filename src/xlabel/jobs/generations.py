@@ -1,0 +1,186 @@
+"""The generations of a pack: what each update has changed, and the annotation file as it was before.
+
+`generation_log.jsonl` grows at its end: for each update a line about the whole, then a line a change, with
+the records as they were and as they are. So a generation is read by undoing the changes since, the newest
+first. A generation above that of the annotation file was cut off while it was written; the next update writes
+over it.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from xlabel.errors import CorruptError, InputError
+from xlabel.formats import unified
+from xlabel.formats.unified_lines import Lines
+
+LOG = "generation_log.jsonl"
+
+_json = msgspec.json.Encoder()
+
+
+class Generation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is known of an update."""
+
+    generation: int
+    time: str
+    """ISO 8601, UTC."""
+    message: str = ""
+    changes: dict[str, int]
+    """Images added, changed, removed, renamed and relabelled."""
+    pack_id: str
+    media_size: int
+    """Bytes of the media file then; those of the one before stand in the log's record of the whole."""
+    size: int
+    """Bytes of the lines of its changes, which follow its own."""
+
+
+class Records(NamedTuple):
+    """The records of an image and of its annotations, as they stand in an annotation file."""
+
+    image: bytes
+    annotations: bytes = b""
+    """Joined by commas and line ends."""
+
+
+class Changes:
+    """The lines of an update while they are made; they wait in a file."""
+
+    def __init__(self, spool: Path, whole: bytes) -> None:
+        """`whole`: the annotation file that was, from the end of its annotations on."""
+        self._file = open(spool, "w+b")  # noqa: SIM115
+        self._file.write(b'{"was":{' + whole.lstrip(b"],\n").rstrip(b"\n").replace(b"\n", b"") + b"}\n")
+        self.counts: dict[str, int] = {}
+
+    def add(self, kind: str, was: Records | None, now: Records | None) -> None:
+        """Note a change: `kind` is added, changed, removed, renamed or relabelled."""
+        parts = [
+            b'"%b":{"image":%b,"annotations":[%b]}'
+            % (name, records.image, records.annotations.replace(b"\n", b""))
+            for name, records in ((b"was", was), (b"is", now))
+            if records is not None
+        ]
+        self._file.write(b"{" + b",".join(parts) + b"}\n")
+        self.count(kind)
+
+    def count(self, kind: str) -> None:
+        """Count a change."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+
+    def append(self, log: Path, before: int, line: Generation) -> None:
+        """Append all to the log, behind generation `before`."""
+        self._file.flush()
+        line = msgspec.structs.replace(line, size=self._file.tell())
+        end = max((at + known.size for known, at in entries(log) if known.generation <= before), default=0)
+        with open(log, "r+b" if log.exists() else "w+b") as out:
+            out.truncate(end)
+            out.seek(end)
+            out.write(_json.encode(line) + b"\n")
+            self._file.seek(0)
+            while piece := self._file.read(1 << 20):
+                out.write(piece)
+            out.flush()
+            os.fsync(out.fileno())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def entries(log: Path) -> list[tuple[Generation, int]]:
+    """The updates in a log, the oldest first, and where the lines of the changes of each begin."""
+    found: list[tuple[Generation, int]] = []
+    try:
+        with open(log, "rb") as file:
+            while line := file.readline():
+                known = msgspec.json.decode(line, type=Generation)
+                found.append((known, file.tell()))
+                file.seek(known.size, os.SEEK_CUR)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{log}: cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass  # what was cut off while it was written
+    return found
+
+
+def as_of(lines: Lines, folder: Path, current: int, wanted: int) -> Iterator[bytes]:
+    """The annotation file of generation `wanted`, by that of generation `current` and the log beside it."""
+    log = folder / LOG
+    known = {line.generation: (line, at) for line, at in entries(log)}
+    if (
+        wanted > current
+        or wanted < 1
+        or any(number not in known for number in range(wanted + 1, current + 1))
+    ):
+        there = [1, *known] if 2 in known else [number - 1 for number in known]
+        have = ", ".join(str(number) for number in sorted({*there, current}) if number <= current)
+        raise InputError(
+            f"{folder}: expected one of the generations {have}, got {wanted}; see xlabel log {folder}"
+        )
+    changed: dict[int, Records | None] = {}
+    whole: Any = None
+    for number in range(current, wanted, -1):
+        line, at = known[number]
+        whole, undone = _undone(log, line, at)
+        changed |= undone
+    numbers = {lines.frame_index(position): position for position in range(len(lines))}
+    order = sorted(number for number in {*numbers, *changed} if changed.get(number, True) is not None)
+
+    def records(number: int) -> Records:
+        return changed.get(number) or Records(
+            lines.image(numbers[number]), lines.annotations(numbers[number])
+        )
+
+    yield unified.head()
+    for position, number in enumerate(order):
+        yield (b",\n" if position else b"") + records(number).image
+    yield unified.between()
+    some = False
+    for number in order:
+        if annotations := records(number).annotations:
+            yield (b",\n" if some else b"") + annotations
+            some = True
+    top = lines.top if whole is None else unified.read_top(whole, str(log))
+    yield unified.tail(top.categories, top.extra, top.section)
+
+
+class _Side(msgspec.Struct):
+    image: msgspec.Raw
+    annotations: list[msgspec.Raw]
+
+
+class _Change(msgspec.Struct):
+    was: _Side | None = None
+    is_: _Side | None = msgspec.field(default=None, name="is")
+
+
+class _Placed(msgspec.Struct):
+    frame_index: int
+
+
+def _undone(log: Path, line: Generation, at: int) -> tuple[bytes, dict[int, Records | None]]:
+    """The whole before an update, and the records of the images that it has changed; None: not there."""
+    records: dict[int, Records | None] = {}
+    try:
+        with open(log, "rb") as file:
+            file.seek(at)
+            whole = bytes(msgspec.json.decode(file.readline(), type=dict[str, msgspec.Raw])["was"])[1:]
+            end = at + line.size
+            while file.tell() < end:
+                change = msgspec.json.decode(file.readline(), type=_Change)
+                for side, stays in ((change.is_, False), (change.was, True)):
+                    if side is not None:
+                        number = msgspec.json.decode(side.image, type=_Placed).frame_index
+                        annotations = b",\n".join(map(bytes, side.annotations))
+                        records[number] = Records(bytes(side.image), annotations) if stays else None
+    except (OSError, LookupError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptError(
+            f"{log}: the changes of generation {line.generation} cannot be read: {error}; only the newest "
+            "generation is whole"
+        ) from None
+    return whole, records

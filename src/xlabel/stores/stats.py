@@ -1,0 +1,61 @@
+"""Which files are as they were when they were last read: by size, time and inode, as rsync and git know them.
+
+A file beside a pack, for this machine alone. It is no more than a hint: where it is missing, or of another
+pack, files are known by their content.
+"""
+
+import os
+import time
+from array import array
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+NAME = ".xlabel-stats"
+MAGIC = b"xlabel stats 1\n"
+FRESH = 2_000_000_000
+"""Nanoseconds in which a file may change twice without another time."""
+
+
+class Stats:
+    """Size, time and inode of files by number; 0 where nothing is known."""
+
+    def __init__(self, count: int) -> None:
+        self._numbers = array("Q", bytes(24 * count))
+
+    def same(self, number: int, found: os.stat_result) -> bool:
+        """Whether a file is known to be as it was."""
+        at = 3 * number
+        return (*self._numbers[at : at + 3],) == _told(found)
+
+    def note(self, number: int, found: os.stat_result) -> None:
+        """Note a file that was read. One that has just been written may change again, and is left out."""
+        if time.time_ns() - found.st_mtime_ns > FRESH:
+            at = 3 * number
+            self._numbers[at : at + 3] = array("Q", _told(found))
+
+    def grow(self, count: int) -> None:
+        """Have room for so many files."""
+        self._numbers.frombytes(bytes(24 * count - 8 * len(self._numbers)))
+
+    def write(self, folder: Path, of: bytes) -> None:
+        """Write them beside a pack; `of` names what they are of."""
+        draft = folder / (NAME + ".new")
+        with suppress(OSError):
+            draft.write_bytes(MAGIC + sha256(of).digest() + self._numbers.tobytes())
+            draft.replace(folder / NAME)
+
+
+def read(folder: Path, of: bytes, count: int) -> Stats:
+    """Those of a pack; none where they are missing, or of something else."""
+    stats = Stats(count)
+    with suppress(OSError):
+        data = (folder / NAME).read_bytes()
+        head = MAGIC + sha256(of).digest()
+        if data.startswith(head) and len(data) == len(head) + 24 * count:
+            stats._numbers = array("Q", data[len(head) :])
+    return stats
+
+
+def _told(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns & 0xFFFF_FFFF_FFFF_FFFF, found.st_ino
