@@ -4,7 +4,7 @@
 
 Without the ZIP face the gaps and the directory are absent. A sample's presentation time is its frame number.
 An update writes all but `ftyp` once more behind the end, for what is new, with a `moov` of all live frames,
-which takes effect when the type of the old one becomes `free`.
+which takes effect when the type of the old one becomes `skip`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from itertools import chain, compress, groupby, pairwise
-from struct import pack
+from struct import pack, unpack
 
 from xlabel.bundles import Directory, Index, ReadAt, Trailer
 from xlabel.bundles import zip as zipped
@@ -39,11 +39,20 @@ def box(kind: bytes, *parts: bytes) -> bytes:
     return b"".join((head, *parts))
 
 
+def box_size(head: bytes) -> int:
+    """Bytes of the box that begins with these 16, its head included."""
+    short, _, long = unpack(">I4sQ", head)
+    return int(long if short == 1 else short)
+
+
 def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
     """A box with a version and flags."""
     return box(kind, pack(">I", version << 24 | flags), *parts)
 
 
+HIDDEN = b"skip"
+"""What the type of an index becomes that another one takes the place of. It means the same as `free`, in which
+ffmpeg would still find it (libavformat/mov.c, mov_read_default)."""
 FTYP = box(b"ftyp", b"isom", pack(">I", 512), b"isomiso2mp41")
 MDAT = pack(">I4sQ", 1, b"mdat", 16)
 HEAD = FTYP + MDAT
@@ -66,7 +75,7 @@ def record(name: bytes, size: int, crc: int, offset: int) -> bytes:
 
 
 def finish(end: int, directory: Directory, face: bool) -> Iterator[tuple[int, bytes]]:
-    """The keys, the index and the ZIP directory; last the length of mdat, which closes the file."""
+    """The keys, the index and the ZIP directory; last the head of mdat, which closes the file."""
     at = names = end
     start = directory.start or len(FTYP)
     head = names_head(directory.start, directory.names_size)
@@ -88,7 +97,7 @@ def finish(end: int, directory: Directory, face: bool) -> Iterator[tuple[int, by
             at += len(piece)
     else:
         yield at, box(b"free", trailer.line())
-    yield start + 8, pack(">Q", end - start)
+    yield start, pack(">I4sQ", 1, b"mdat", end - start)
 
 
 def names_head(start: int, size: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xlabel.bundles import Index, ReadAt, Trailer, read_trailer
-from xlabel.bundles.mp4 import MORE_NAMES_UUID, NAMES_UUID
+from xlabel.bundles.mp4 import HIDDEN, MORE_NAMES_UUID, NAMES_UUID
 from xlabel.bundles.tar import split_names
 from xlabel.errors import CorruptError
 
@@ -26,10 +26,10 @@ Array = Any
 
 
 def read_index(read: ReadAt, size: int, trailer: Trailer) -> Index:
-    """The index that a trailer points to; that of an older generation is a `free` box by now."""
+    """The index that a trailer points to; that of an older generation is hidden by now."""
     try:
         kind, start, end = next(_boxes(read, trailer.index, size))
-        if kind not in (b"moov", b"free"):
+        if kind not in (b"moov", HIDDEN):
             raise CorruptError(f"expected the index (moov) at byte {trailer.index}, found {kind!r}")
         tables = [_tables(read, *place) for name, *place in _boxes(read, start, end) if name == b"trak"]
         offsets, sizes, numbers = _merged(tables, trailer)
@@ -68,7 +68,7 @@ def generations(read: ReadAt, size: int, where: str) -> Iterator[tuple[int, Trai
 
 
 def settled(read: ReadAt, size: int, where: str) -> int:
-    """Bytes of the file up to the end of the generation whose index is not yet a `free` box."""
+    """Bytes of the file up to the end of the generation whose index is not hidden yet."""
     try:
         ends = list(generations(read, size, where))
     except CorruptError as error:

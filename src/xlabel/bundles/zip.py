@@ -148,6 +148,16 @@ def index(read: ReadAt, size: int, trailer: Trailer) -> Index:
     )
 
 
+def directory_records(read: ReadAt, at: int) -> Iterator[tuple[bytes, int, bytes]]:
+    """Name, CRC-32 and record of each file in the central directory that begins at an offset."""
+    while bytes(read(at, 4)) == b"PK\x01\x02":
+        fields = CENTRAL.unpack(read(at, CENTRAL.size))
+        size = CENTRAL.size + fields[10] + fields[11] + fields[12]
+        record = bytes(read(at, size))
+        yield record[CENTRAL.size : CENTRAL.size + fields[10]], fields[7], record
+        at += size
+
+
 def name_at(read: ReadAt, at: int) -> bytes:
     """The name in the local file header at an offset; ValueError where there is none."""
     head = bytes(read(at, LOCAL.size))

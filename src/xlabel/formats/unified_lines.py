@@ -13,7 +13,7 @@ import msgspec
 
 from xlabel.formats import unified
 from xlabel.images import Buffer
-from xlabel.model.manifest import Frame
+from xlabel.model.manifest import Frame, Seen
 
 _ID = rb'(-?\d+|"(?:[^"\\]|\\.)*+")'
 _IMAGE = re.compile(rb'^\{"id":%b,"file_name":[^\n]*+\n' % _ID, re.MULTILINE)
@@ -88,6 +88,14 @@ class Lines:
             top[place] = max(numbers, default=0)
         return top[0] + 1, top[1] + 1
 
+    def seen(self, position: int) -> Seen | None:
+        """How the file of an image differs from its frame, where it does."""
+        return self.sample(position).seen if b'"file":{' in self.image(position) else None
+
+    def close(self) -> None:
+        """Let go of the file's bytes."""
+        self._data.release()
+
     def position(self, frame_index: int) -> int:
         """The position of the image with a frame number; KeyError where there is none."""
         found = bisect_left(range(len(self)), frame_index, key=self.frame_index)
@@ -110,6 +118,13 @@ def lines(data: Buffer, where: str) -> Lines:
         found = _as_written(_rewritten(bytes(data), where), where)
         assert found is not None
     return found
+
+
+def grouped(images: bytes, annotations: bytes) -> list[tuple[bytes, bytes]]:
+    """The record of each image and those of its annotations, out of joined records as they are written."""
+    found = _as_written(b"".join((_HEAD, images, _BETWEEN, annotations, b"\n]")), "")
+    assert found is not None
+    return [(found.image(at), found.annotations(at)) for at in range(len(found))]
 
 
 def _as_written(data: Buffer, where: str) -> Lines | None:

@@ -47,9 +47,9 @@ def around(
         if part.end == bundle.size:
             break
         start = part.start or len(mp4.FTYP)
-        yield start + 8, pack(">Q", end - start)
+        yield start, pack(">I4sQ", 1, b"mdat", end - start)
         yield end, mp4.names_head(part.start, len(keys)) + keys
-        yield part.line.index + 4, b"free"
+        yield part.line.index + 4, mp4.HIDDEN
     directory = _directory(bundle, kind, frames, crcs, face, rate)
     directory.start, directory.names, directory.names_size = part.start, lambda: [keys], len(keys)
     records = [kind.record(name, 0, 0, empty[name][0]) for name in bundle.empty_names() if name in empty]
@@ -63,6 +63,14 @@ def around(
         last = max(last, offset + len(data))
     if last != bundle.size:
         raise ValueError(f"expected {last:,} bytes, found {bundle.size:,}")
+
+
+def holders(frames: list[Frame]) -> dict[int, Frame]:
+    """By offset, the frame that the bytes there were written for; renamed or equal ones have them too."""
+    first: dict[int, Frame] = {}
+    for frame in frames:
+        first.setdefault(frame.offset, frame)
+    return first
 
 
 def _parts(bundle: Bundle) -> list[_Part]:
@@ -117,6 +125,7 @@ def _directory(
     tracks, records = bytearray(), bytearray()
     live = [frame for frame in frames if not frame.deleted]
     recorded = kind.crc_at(face) is not None
+    first = holders(frames)
     for frame in live:
         track = mimes.setdefault(frame.mime, len(mimes))
         if track == len(extents):
@@ -126,9 +135,8 @@ def _directory(
             extents[track] = flatter(extents[track], size)
         tracks.append(track)
         if recorded:
-            name = frame.raw_name
-            prefix = len(kind.prefix(name, frame.size, face))
-            records += kind.record(name, frame.size, crcs[frame.index], frame.offset - prefix)
+            prefix = len(kind.prefix(first[frame.offset].raw_name, frame.size, face))
+            records += kind.record(frame.raw_name, frame.size, crcs[frame.index], frame.offset - prefix)
     return bundles.Directory(
         numbers=array("Q", (frame.index for frame in live)) if len(live) < len(frames) else range(len(live)),
         count=len(frames),

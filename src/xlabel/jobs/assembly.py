@@ -70,14 +70,8 @@ class Base(msgspec.Struct, frozen=True):
     """Bytes of the media file: what is new goes behind them."""
     count: int
     """Frame numbers that have been given."""
-    first_ids: tuple[int, int]
-    """Of images and of annotations, above all that are taken."""
-    category_ids: dict[int, int] = msgspec.field(default_factory=dict)
-    """The ids that categories have in the file, by those that the labels give them."""
     shared: dict[bytes, int] = msgspec.field(default_factory=dict)
     """sha256 of each image file -> its offset."""
-    empty: dict[bytes, bytes] = msgspec.field(default_factory=dict)
-    """Name of each file of 0 bytes -> its record in the directory."""
 
 
 class Assembly:
@@ -110,7 +104,8 @@ class Assembly:
         self._start = base.size if base else 0
         self._end = self._start + len(mp4.MDAT) if base else len(making.kind.HEAD)
         self._index = self._next = base.count if base else 0
-        self._empty = base.empty if base else {}
+        self.empty: dict[bytes, bytes] = {}
+        """Name of each file of 0 bytes that the bundle has already -> its record in the directory."""
         self._numbers = array("Q")
         self._offsets = array("Q")
         self._sizes = array("Q")
@@ -121,6 +116,15 @@ class Assembly:
         self._hash = pack_hash(making.kind.NAME, making.face, fps)
         self._keys = Lines(work.staged("spool-keys"), joint=b"")
         self._records = Lines(work.staged("spool-records"), joint=b"")
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next frame."""
+        return self._next
+
+    def number_from(self, image_id: int, annotation_id: int) -> None:
+        """Say which ids are free from now on."""
+        self._image_id, self._annotation_id = image_id, annotation_id
 
     def grant(self, ask: Ask) -> Grant:
         """The next batch's place."""
@@ -186,8 +190,8 @@ class Assembly:
             entries = len(self._offsets)
             for name in empty:
                 prefix = self._kind.prefix(name, 0, self._face)
-                if name in self._empty:
-                    self._records.add(self._empty[name])
+                if name in self.empty:
+                    self._records.add(self.empty[name])
                     entries += 1
                 elif prefix:
                     self._records.add(self._kind.record(name, 0, 0, self._end))

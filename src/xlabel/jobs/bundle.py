@@ -14,6 +14,7 @@ import msgspec
 from xlabel import bundles
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats import unified
+from xlabel.formats.unified_lines import Lines, lines
 from xlabel.model import Annotation, Image, Sample
 from xlabel.model.manifest import (
     ANNOTATIONS,
@@ -82,6 +83,12 @@ class Bundle:
     def newest(self) -> int:
         """Bytes of the media file up to the end of its newest whole generation; `size` in most cases."""
         return bundles.settled(self._reader(), self._file.size, str(self.media))
+
+    @property
+    def has_face(self) -> bool:
+        """Whether an .mp4 is a ZIP besides."""
+        tail = bytes(self.read(self.size - bundles.TRAILER - 22, 22))
+        return self.kind == "mp4" and tail[:4] == b"PK\x05\x06"
 
     @property
     def kind(self) -> str:
@@ -303,6 +310,19 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
                 bundle = _bundle(*files, alone=place.is_file() and given is None)
                 closing.pop_all()
                 return bundle
+
+
+def read_lines(bundle: Bundle, closing: ExitStack) -> Lines:
+    """The annotation file of a bundle by its lines; its bytes are there until `closing` is done."""
+    file = bundle.annotation_file
+    if file is None:
+        raise InputError(f"{bundle.media}: no {ANNOTATIONS} of its pack beside it, so no labels to read")
+    mapped = closing.enter_context(mmap.mmap(file.fileno(), file.size, prot=mmap.PROT_READ))
+    view = memoryview(mapped)
+    closing.callback(view.release)
+    found = lines(view, str(file.path))
+    closing.callback(found.close)
+    return found
 
 
 _Files = tuple[Kept, Kept, Kept]

@@ -34,6 +34,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     pack_id: str
     media_size: int
     """Bytes of the media file then; those of the one before stand in the log's record of the whole."""
+    anew: bool = False
+    """The media was written anew, so that no generation before can be read."""
     size: int
     """Bytes of the lines of its changes, which follow its own."""
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from xlabel.jobs import frames, notes, workers
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import FPS, Assembly, fps_number, frame_rate, manifest_file, manifest_tail
 from xlabel.jobs.labels import Found
-from xlabel.jobs.records import AnnotationFile
+from xlabel.jobs.records import AnnotationFile, Lines
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, VERSION, empty_fields
 from xlabel.model.report import Progress
 from xlabel.stores.local import Scan
-from xlabel.stores.transaction import Transaction, told
+from xlabel.stores.transaction import Hidden, Transaction, told
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class How(msgspec.Struct, frozen=True):
     pixels: bool = False
     """The fingerprints that need decoding are taken too."""
     workers: int | None = None
+    generation: int = 1
 
 
 def write(
@@ -87,7 +89,7 @@ def write(
         _refuse_full(work.folder, sum(images.sizes))
         media = work.staged(files.media.name)
         media.write_bytes(kind.HEAD)
-        early = _bound(found, images)
+        early = bound(found, images)
         manifest = annotations = None
         if files.manifest is not None:
             place = works[files.manifest.parent].staged(files.manifest.name)
@@ -101,24 +103,17 @@ def write(
         assembly.problems += early
         packer = frames.Packer(images, found, making, str(media))
         leaving.callback(packer.close)
-        _run(packer, images, assembly, how.workers, progress)
-        report, section = _reported(assembly, images, found, files, how)
+        run_packer(packer, images, assembly, how.workers, progress)
+        report, section = reported(assembly, images, found, files, how)
         assembly.finish_media(media, images.empty)
         section["media_size"] = media.stat().st_size
-        if manifest is not None:
-            roots = (images.root, found.root if found else images.root)
-            tail = empty_fields(images.empty) | {"problems": _below(report.problems, *roots)}
-            tail |= {"media_size": section["media_size"], "sha256": "0" * 64, "pack_id": assembly.pack_id}
-            manifest.end(manifest_tail(tail))
-        if annotations is not None:
-            extra = found.labels.extra if found else None
-            annotations.finish(assembly.categories.all, extra, section)
-        _publish(works, report, files)
+        end_json(manifest, annotations, assembly, images, found, report, section)
+        publish(works, report, files)
         report.seconds = time.perf_counter() - began
     return report
 
 
-def _bound(found: Found | None, images: Scan) -> list[Problem]:
+def bound(found: Found | None, images: Scan) -> list[Problem]:
     """Say to the labels which images there are; gives the problems so far, which else each process would."""
     problems: list[Problem] = []
     for labels in (found.labels, found.inside) if found else ():
@@ -129,17 +124,21 @@ def _bound(found: Found | None, images: Scan) -> list[Problem]:
     return problems
 
 
-def _run(
+def run_packer(
     packer: frames.Packer,
     images: Scan,
     assembly: Assembly,
     processes: int | None,
     progress: Progress | None,
+    accepted: Callable[[frames.Described], None] | None = None,
 ) -> None:
+    """Pack all images; `accepted` is called with each batch that has gone into the files."""
     total = sum(images.sizes)
 
     def accept(batch: frames.Described) -> None:
         assembly.accept(batch)
+        if accepted:
+            accepted(batch)
         if progress:
             progress(assembly.counted.bytes, total)
 
@@ -149,7 +148,7 @@ def _run(
     workers.run(packer, lambda: frames.batches(images.sizes), assembly.grant, accept, processes)
 
 
-def _reported(
+def reported(
     assembly: Assembly, images: Scan, found: Found | None, files: Files, how: How
 ) -> tuple[Report, dict[str, Any]]:
     """The report, and the annotation file's own section."""
@@ -183,13 +182,44 @@ def _reported(
     if section["kind"] == "tar":
         notes.note_webdataset(images.keys, report)
     report.problems.sort()
+    if how.generation > 1:
+        section["generation"] = how.generation
     section |= {"sha256": "0" * 64, "media_size": 0, "bundle": files.media.name}
     return report, section | {"pack_id": assembly.pack_id}
 
 
-def _publish(works: dict[Path, Transaction], report: Report, files: Files) -> None:
+def end_json(
+    manifest: Lines | None,
+    annotations: AnnotationFile | None,
+    assembly: Assembly,
+    images: Scan,
+    found: Found | None,
+    report: Report,
+    section: dict[str, Any],
+) -> None:
+    """Write what stands behind the frames of the manifest, and behind the labels of the annotation file."""
+    if manifest is not None:
+        roots = (images.root, found.root if found else images.root)
+        tail = empty_fields(images.empty) | {"problems": below(report.problems, *roots)}
+        tail |= {name: section[name] for name in ("generation", "media_size") if name in section}
+        manifest.end(manifest_tail(tail | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
+    if annotations is not None:
+        extra = found.labels.extra if found else None
+        annotations.finish(assembly.categories.all, extra, section)
+
+
+def publish(
+    works: dict[Path, Transaction],
+    report: Report,
+    files: Files,
+    hide: Hidden | None = None,
+    *,
+    in_place: bool = False,
+) -> None:
+    """Put the new files in place at once; the media is there already where it was changed `in_place`."""
     home = files.media.parent
-    written = {folder: [path.name for path in files.wanted if path.parent == folder] for folder in works}
+    wanted = [path for path in files.wanted if not in_place or path != files.media]
+    written = {folder: [path.name for path in wanted if path.parent == folder] for folder in works}
     stale = []
     if report.problems:
         text = msgspec.json.format(msgspec.json.encode({"problems": report.problems}), indent=1)
@@ -204,10 +234,10 @@ def _publish(works: dict[Path, Transaction], report: Report, files: Files) -> No
     for folder, names in written.items():
         work = works[folder]
         report.files |= {str(folder / name): work.staged(name).stat().st_size for name in names}
-        work.commit(names, stale if folder == home else None)
+        work.commit(names, stale if folder == home else None, hide)
 
 
-def _below(problems: list[Problem], *roots: str) -> list[Problem]:
+def below(problems: list[Problem], *roots: str) -> list[Problem]:
     """Problems with paths below the folders that were given: a manifest does not say where it was made."""
     prefixes = "|".join(re.escape(root + "/") for root in sorted(roots, key=len, reverse=True))
     root = re.compile(rf"""(?<![^\s'"(])(?:{prefixes})""")

@@ -18,7 +18,7 @@ from xlabel import bundles
 from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, InputError
 from xlabel.jobs import notes
-from xlabel.jobs.around import around
+from xlabel.jobs.around import around, holders
 from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.model import Problem, Report
@@ -47,7 +47,7 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
         _compare_index(bundle, frames, report)
         _check_end(bundle, report)
         hashed = bool(frames) and frames[0].sha256 != "" and frames[-1].index == len(frames) - 1
-        face = has_face(bundle)
+        face = bundle.has_face
         rate = _rate(bundle, manifest)
         if hashed and rate is not None and frames_id(bundle.kind, face, rate, frames) != bundle.pack_id:
             where = str(folder / (MANIFEST if manifest is not None else ANNOTATIONS))
@@ -55,8 +55,9 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
                 Problem(where, "manifest-changed", "its frames are not those of its pack id; pack again")
             )
         crcs = array("I")
+        first = holders(frames)
         for number, frame in enumerate(frames):
-            crcs.append(_check_frame(bundle, frame, face, report))
+            crcs.append(_check_frame(bundle, frame, first[frame.offset], face, report))
             report.bytes += frame.size
             if progress and number % 64 == 0:
                 progress(report.bytes, bundle.size)
@@ -127,12 +128,6 @@ def frames_id(kind: str, face: bool, rate: Fraction, frames: list[Frame]) -> str
     for start in range(0, len(frames), 1000):
         digest.update(b"\n".join(map(_json.encode, frames[start : start + 1000])) + b"\n")
     return digest.hexdigest()[:32]
-
-
-def has_face(bundle: Bundle) -> bool:
-    """Whether an .mp4 bundle is a ZIP besides."""
-    tail = bytes(bundle.read(bundle.size - bundles.TRAILER - 22, 22))
-    return bundle.kind == "mp4" and tail[:4] == b"PK\x05\x06"
 
 
 def _place(frame: Frame) -> tuple[Any, ...]:
@@ -206,8 +201,11 @@ def _check_end(bundle: Bundle, report: Report) -> None:
         report.problems.append(Problem(str(bundle.media), "bytes-behind", message))
 
 
-def _check_frame(bundle: Bundle, frame: Frame, face: bool, report: Report) -> int:
-    """Check a frame's bytes and the header before them; gives the CRC-32 of what was found."""
+def _check_frame(bundle: Bundle, frame: Frame, holder: Frame, face: bool, report: Report) -> int:
+    """Check a frame's bytes and the header before them; gives the CRC-32 of what was found.
+
+    `holder` is the frame that the bytes were written for, under the name that it had.
+    """
     where = f"{bundle.media}: {frame.key}"
     digest, crc, total = hashlib.sha256(), 0, 0
     for piece in bundle.pieces(frame.offset, frame.size):
@@ -222,7 +220,7 @@ def _check_frame(bundle: Bundle, frame: Frame, face: bool, report: Report) -> in
         return crc
     kind = bundles.kind(bundle.kind)
     try:
-        prefix = bytearray(kind.prefix(frame.raw_name, frame.size, face))
+        prefix = bytearray(kind.prefix(holder.raw_name, frame.size, face))
     except (ValueError, StructError) as error:
         report.problems.append(Problem(where, "bad-name", f"{error}; pack again"))
         return crc

@@ -11,7 +11,8 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-NAME = ".xlabel-stats"
+IMAGES = ".xlabel-stats-images"
+LABELS = ".xlabel-stats-labels"
 MAGIC = b"xlabel stats 1\n"
 FRESH = 2_000_000_000
 """Nanoseconds in which a file may change twice without another time."""
@@ -23,14 +24,14 @@ class Stats:
     def __init__(self, count: int) -> None:
         self._numbers = array("Q", bytes(24 * count))
 
-    def same(self, number: int, found: os.stat_result) -> bool:
-        """Whether a file is known to be as it was."""
+    def same(self, number: int, found: os.stat_result | None) -> bool:
+        """Whether a file is known to be as it was, or known to be missing still."""
         at = 3 * number
         return (*self._numbers[at : at + 3],) == _told(found)
 
-    def note(self, number: int, found: os.stat_result) -> None:
+    def note(self, number: int, found: os.stat_result | None) -> None:
         """Note a file that was read. One that has just been written may change again, and is left out."""
-        if time.time_ns() - found.st_mtime_ns > FRESH:
+        if found is None or time.time_ns() - found.st_mtime_ns > FRESH:
             at = 3 * number
             self._numbers[at : at + 3] = array("Q", _told(found))
 
@@ -38,24 +39,26 @@ class Stats:
         """Have room for so many files."""
         self._numbers.frombytes(bytes(24 * count - 8 * len(self._numbers)))
 
-    def write(self, folder: Path, of: bytes) -> None:
-        """Write them beside a pack; `of` names what they are of."""
-        draft = folder / (NAME + ".new")
+    def write(self, path: Path, of: bytes) -> None:
+        """Write them to a file; `of` names what they are of."""
+        draft = path.with_name(path.name + ".new")
         with suppress(OSError):
             draft.write_bytes(MAGIC + sha256(of).digest() + self._numbers.tobytes())
-            draft.replace(folder / NAME)
+            draft.replace(path)
 
 
-def read(folder: Path, of: bytes, count: int) -> Stats:
-    """Those of a pack; none where they are missing, or of something else."""
+def read(path: Path, of: bytes, count: int) -> Stats:
+    """Those in a file; none where it is missing, or of something else."""
     stats = Stats(count)
     with suppress(OSError):
-        data = (folder / NAME).read_bytes()
+        data = path.read_bytes()
         head = MAGIC + sha256(of).digest()
         if data.startswith(head) and len(data) == len(head) + 24 * count:
             stats._numbers = array("Q", data[len(head) :])
     return stats
 
 
-def _told(found: os.stat_result) -> tuple[int, int, int]:
+def _told(found: os.stat_result | None) -> tuple[int, int, int]:
+    if found is None:
+        return 0, 0, 1
     return found.st_size, found.st_mtime_ns & 0xFFFF_FFFF_FFFF_FFFF, found.st_ino

@@ -138,7 +138,7 @@ def told(target: Path) -> Iterator[None]:
 
 
 class Hidden(msgspec.Struct, frozen=True):
-    """An index of an .mp4 that a later one takes the place of: its type becomes `free`."""
+    """An index of an .mp4 that a later one takes the place of: its type becomes `skip`."""
 
     name: str
     """Of the file in the folder."""
@@ -177,10 +177,10 @@ def _finish(folder: Path) -> None:
 
 
 def _hide(path: Path, offset: int) -> None:
-    """Make a `moov` box of a file a `free` box: the index behind it counts from now on."""
+    """Make a `moov` box of a file a `skip` box: the index behind it counts from now on."""
     with open(path, "r+b", buffering=0) as file:
         if os.pread(file.fileno(), 4, offset + 4) == b"moov":
-            os.pwrite(file.fileno(), b"free", offset + 4)
+            os.pwrite(file.fileno(), b"skip", offset + 4)
             os.fsync(file.fileno())
 
 

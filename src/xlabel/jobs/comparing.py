@@ -1,0 +1,69 @@
+"""What has changed between two states of a data set, image by image."""
+
+import msgspec
+
+from xlabel.formats.unified_lines import Lines
+
+KINDS = ("added", "changed", "removed", "renamed", "relabelled")
+
+
+class Changed(msgspec.Struct):
+    """The keys of the images that differ, by how: one of `KINDS`."""
+
+    keys: dict[str, list[str]] = msgspec.field(default_factory=lambda: {kind: [] for kind in KINDS})
+    """A renamed image is under its new key."""
+    before: dict[str, str] = msgspec.field(default_factory=dict)
+    """The old key of each renamed image."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are of each kind that occurs."""
+        return {kind: len(keys) for kind, keys in self.keys.items() if keys}
+
+
+def compared(old: Lines, new: Lines) -> Changed:
+    """How the images of two annotation files differ, and their labels but for the ids that xlabel gave."""
+    made = Changed()
+    before = _by_key(old)
+    left = dict(before)
+    added: list[tuple[str, int, str | None]] = []
+    for key, (at, digest) in _by_key(new).items():
+        known = left.pop(key, None)
+        if known is None:
+            added.append((key, at, digest))
+        elif known[1] != digest:
+            made.keys["changed"].append(key)
+        elif _labels(old, known[0]) != _labels(new, at):
+            made.keys["relabelled"].append(key)
+    gone: dict[str | None, list[str]] = {}
+    for key, (_, digest) in left.items():
+        gone.setdefault(digest, []).append(key)
+    for key, _, digest in added:
+        if digest is not None and gone.get(digest):
+            made.before[key] = gone[digest].pop(0)
+            made.keys["renamed"].append(key)
+        else:
+            made.keys["added"].append(key)
+    made.keys["removed"] = sorted(key for keys in gone.values() for key in keys)
+    return made
+
+
+class _Image(msgspec.Struct):
+    file_name: str
+    sha256: str | None = None
+
+
+def _by_key(lines: Lines) -> dict[str, tuple[int, str | None]]:
+    """Position and hash of each image by its key."""
+    found = {}
+    for at in range(len(lines)):
+        image = msgspec.json.decode(lines.image(at), type=_Image)
+        seen = lines.seen(at)
+        found[image.file_name] = at, seen.sha256 if seen else image.sha256
+    return found
+
+
+def _labels(lines: Lines, at: int) -> object:
+    """What the file says of an image's labels, equal for equal ones."""
+    sample = lines.sample(at).sample
+    return sample.annotations, sample.split, sample.image.extra

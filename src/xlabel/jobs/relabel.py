@@ -1,0 +1,139 @@
+"""The labels of the frames that an update keeps: those that there are, or new ones where they differ."""
+
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from xlabel.formats import unified
+from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
+from xlabel.formats.labels import DocumentLabels, FileLabels, Ref
+from xlabel.formats.unified_lines import Lines
+from xlabel.jobs import labels as labelling
+from xlabel.jobs.assembly import Categories
+from xlabel.jobs.generations import Records
+from xlabel.jobs.labels import Found
+from xlabel.model import Image, Problem, Sample
+from xlabel.model.manifest import Frame, Seen
+from xlabel.stores.stats import Stats
+
+
+class Labelled(NamedTuple):
+    """The records of a frame, as they are to stand in the annotation file."""
+
+    records: Records
+    sample: Sample | None
+    """What they are of; None where nothing has changed, and nothing was looked at."""
+    changed: bool
+
+
+class Relabel:
+    """Finds new records for kept frames, with the ids that they have, or with new ones that nobody had."""
+
+    def __init__(self, lines: Lines, found: Found | None, root: str, known: Stats) -> None:
+        """`known` tells which label files are as they were; `root` is the folder of the images."""
+        self._lines = lines
+        self._found = found
+        self._labels = found.labels if found else None
+        self._root = os.fsencode(root) + b"/"
+        self._known = known
+        top = lines.top
+        given = self._labels.categories if self._labels else []
+        agreed = top.categories[: len(given)] == given
+        self._copies = agreed and not isinstance(self._labels, DocumentLabels)
+        self.categories = Categories(top.categories if agreed else list(given))
+        self.category_ids: dict[int, int] = {}
+        self._read = len(given)
+        self.image_id, self.annotation_id = (
+            max(pair) for pair in zip(lines.next_ids(), labelling.first_ids(self._labels), strict=True)
+        )
+        self._taken = (
+            _ids(self._labels.samples) if isinstance(self._labels, DocumentLabels) else (set(), set())
+        )
+        self.used = 0
+        self.unread: list[Ref] = []
+        self.problems: list[Problem] = []
+
+    def kept(self, at: int, frame: Frame, seen: Seen | None, *, same: bool) -> Labelled:
+        """The records of the frame at a position of the old file; `same`: its image file has not changed."""
+        old = Records(self._lines.image(at), self._lines.annotations(at))
+        file = self._label_file(frame)
+        if same and self._copies and self._known.same(frame.index, file):
+            self.used += b'"origin":' in old.image
+            return Labelled(old, None, changed=False)
+        sample = self._load(frame, file)
+        before = self._lines.sample(at)
+        new = self._records(sample, frame, at, before.prints, seen)
+        return Labelled(new, sample, changed=new != old)
+
+    def moved(self, at: int, frame: Frame) -> Labelled:
+        """The records of a frame that has the bytes and the ids of the one at a position of the old file."""
+        sample = self._load(frame, self._label_file(frame))
+        return Labelled(self._records(sample, frame, at, self._lines.sample(at).prints, None), sample, True)
+
+    def _load(self, frame: Frame, file: os.stat_result | None) -> Sample:
+        image = Image(key=frame.key, width=frame.width, height=frame.height, orientation=frame.orientation)
+        labels = self._labels
+        if labels is None:
+            return Sample(image=image)
+        sample, unread = labelling.load(labels, image)
+        if unread is not None:
+            self.unread.append(unread)
+        self.used += sample.origin is not None
+        if labels.problems:
+            self.problems += labels.problems
+            labels.problems.clear()
+        else:
+            self._known.note(frame.index, file)
+        self.category_ids |= self.categories.numbered(labels.categories[self._read :])
+        self._read = len(labels.categories)
+        return sample
+
+    def _records(
+        self, sample: Sample, frame: Frame, at: int, prints: dict[str, str], seen: Seen | None
+    ) -> Records:
+        old_id, old_ids = self._lines.ids(at)
+        image_id = sample.image.id
+        if image_id is None:
+            image_id = old_id
+            if old_id in self._taken[0]:
+                image_id, self.image_id = self.image_id, self.image_id + 1
+        annotations = b""
+        if sample.annotations:
+            wanted = sum(a.id is None for a in sample.annotations)
+            first = self._free(old_ids, wanted)
+            annotations, _ = unified.annotation_records(sample, image_id, first, self.category_ids or None)
+        return Records(unified.image_record(sample, image_id, frame, prints, seen), annotations)
+
+    def _free(self, old: list[int | str], wanted: int) -> int:
+        """The first of `wanted` ids in a row: those that the image had, or new ones."""
+        first = next((one for one in old if isinstance(one, int) and one not in self._taken[1]), None)
+        if first is not None and {*range(first, first + wanted)} <= {*old} - self._taken[1]:
+            return first
+        first, self.annotation_id = self.annotation_id, self.annotation_id + wanted
+        return first
+
+    def _label_file(self, frame: Frame) -> os.stat_result | None:
+        """The file that holds a frame's labels, or may hold them beside the image; None: there is none."""
+        labels = self._labels
+        if isinstance(labels, FileLabels):
+            ref = labels.find(frame.key)
+            path = None if ref is None else os.path.join(os.fsencode(labels.tree.root), os.fsencode(ref))
+        elif isinstance(labels, EmbeddedLabels):
+            path = self._root + frame.raw_name + SIDECAR.encode()
+        else:
+            return None
+        try:
+            return os.stat(path) if path is not None else None
+        except OSError:
+            return None
+
+
+def _ids(samples: Iterable[Sample]) -> tuple[set[int | str], set[int | str]]:
+    """The ids that a document gives to images and to annotations."""
+    images: set[int | str] = set()
+    annotations: set[int | str] = set()
+    for sample in samples:
+        if sample.image.id is not None:
+            images.add(sample.image.id)
+        annotations.update(a.id for a in sample.annotations if a.id is not None)
+    return images, annotations

@@ -1,0 +1,468 @@
+"""Update: a pack brought up to date with its images and labels, at the cost of what has changed."""
+
+import os
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xlabel import bundles
+from xlabel.bundles import flatter, mp4
+from xlabel.bundles import zip as zipped
+from xlabel.errors import InputError
+from xlabel.formats import unified
+from xlabel.formats.unified_lines import grouped
+from xlabel.jobs import labels as labelling
+from xlabel.jobs.around import holders
+from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file
+from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
+from xlabel.jobs.comparing import compared
+from xlabel.jobs.frames import Ask, Described, Making, Packer
+from xlabel.jobs.generations import LOG, Changes, Generation, Records
+from xlabel.jobs.labels import Found
+from xlabel.jobs.packing import How, bound, end_json, in_folder, publish, reported, run_packer, write
+from xlabel.jobs.planning import Plan, plan
+from xlabel.jobs.putting import now
+from xlabel.jobs.records import AnnotationFile
+from xlabel.jobs.relabel import Labelled, Relabel
+from xlabel.jobs.seen import seen
+from xlabel.jobs.selection import wants_pixels
+from xlabel.model import Problem, Report, Sample
+from xlabel.model.geometry import turned_size
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, Seen, name_bytes
+from xlabel.model.report import Progress, counted, size_text
+from xlabel.stores import stats
+from xlabel.stores.local import Scan, no_images, scan
+from xlabel.stores.paths import Paths, key_of
+from xlabel.stores.transaction import Hidden, Transaction, told
+
+DEAD = 0.25
+"""Share of a media file that no image needs, from which on compacting is advised."""
+BATCH = 500
+_OF_IMAGES = frozenset({"cut-off", "undecodable", "name-not-utf8", "control-character"})
+"""Problems of an image file that are there as long as it does not change."""
+_FOLLOWS = frozenset({"sha256", "media_size", "generation", "pack_id"})
+"""Fields of an annotation file's section that follow from the frames and the labels."""
+_ASK = Ask(frames=1, size=0, image_ids=0, annotation_ids=0, categories=[], contents=[])
+
+_json = msgspec.json.Encoder()
+
+
+def update(
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] = "output",
+    *,
+    format: str | None = None,
+    pattern: str | None = None,
+    skip_missing_images: bool = False,
+    fingerprint: str | None = None,
+    verify: bool = False,
+    message: str = "",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Bring the pack in `output` up to date with a folder of images and their labels; gives a report.
+
+    New and changed images are appended to the media, removed ones are marked as deleted, renamed ones move no
+    byte, and changed labels touch only the annotation file. Frames keep their numbers and places. Images are
+    known to be unchanged by size, time and inode where they were seen before, else by content; `verify` looks
+    at the content of all. `message` stands in the log of generations. A .tar or .zip is written anew.
+
+    Raises InputError where there is no pack, or it cannot be updated; nothing was changed then.
+
+    >>> report = xlabel.update("sample/raw_images", "sample/raw_labels", "output")
+    >>> report.done["images"], report.exit_code
+    (24, 0)
+    """
+    began = time.perf_counter()
+    folder = Path(output)
+    scanned = scan(images, pattern)
+    if not len(scanned.keys):
+        raise InputError(no_images(scanned, pattern))
+    found = labelling.find(scanned, Path(labels) if labels is not None else None, format)
+    how = How(
+        overwrite=True,
+        skip_missing_images=skip_missing_images or pattern is not None,
+        pixels=wants_pixels(fingerprint),
+        workers=workers,
+    )
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a pack to update, found nothing there; pack first")
+    with ExitStack() as leaving, told(folder):
+        bundle = leaving.enter_context(open_bundle(folder))
+        manifest = _manifest(bundle)
+        if bundle.kind == mp4.NAME:
+            work = leaving.enter_context(Transaction(folder))
+            job = _Update(bundle, manifest, scanned, found, how, work, leaving, verify)
+            report = job.run(message, progress)
+        else:
+            report = _anew(bundle, manifest, scanned, found, how, message, progress)
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def _manifest(bundle: Bundle) -> Manifest:
+    """The manifest of a pack that can be updated; InputError where it cannot."""
+    manifest = bundle.manifest
+    if not bundle.described or manifest is None or manifest.pack_id != bundle.pack_id:
+        raise InputError(
+            f"{bundle.media.parent}: expected a pack with manifest and annotation file, found not both; "
+            "pack again"
+        )
+    if bundle.kind == mp4.NAME and bundle.newest > bundle.size:
+        raise InputError(
+            f"{bundle.media}: is of a later generation than the files beside it; put those of the same "
+            "generation back, or choose another --output"
+        )
+    return manifest
+
+
+class _Update:
+    """One update of an .mp4."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        manifest: Manifest,
+        images: Scan,
+        found: Found | None,
+        how: How,
+        work: Transaction,
+        leaving: ExitStack,
+        verify: bool,
+    ) -> None:
+        self.bundle, self.old, self.images, self.found = bundle, manifest, images, found
+        self.work, self.leaving = work, leaving
+        self.folder = bundle.media.parent
+        self.names = list(images.keys.names())
+        self.root = os.fsencode(images.root) + b"/"
+        self.lines = read_lines(bundle, leaving)
+        self.places = {self.lines.frame_index(at): at for at in range(len(self.lines))}
+        self.before = int(self.lines.top.section.get("generation", 1))
+        self.how = msgspec.structs.replace(how, generation=self.before + 1)
+        self.problems = bound(found, images)
+        marks = self._mark(stats.IMAGES), self._mark(stats.LABELS)
+        count = 0 if verify else len(manifest.frames)
+        self.image_stats, self.label_stats = (
+            stats.read(self.folder / name, mark, count)
+            for name, mark in zip((stats.IMAGES, stats.LABELS), marks, strict=True)
+        )
+        for known in (self.image_stats, self.label_stats):
+            known.grow(len(manifest.frames) + len(self.names))
+        self.relabel = Relabel(self.lines, found, images.root, self.label_stats)
+        self.making = Making(bundles.kind(bundle.kind), bundle.has_face, noted=True, pixels=how.pixels)
+        self.changes = Changes(work.staged("spool-log"), self.lines.tail)
+        leaving.callback(self.changes.close)
+        self.crcs: dict[int, int] = {}
+        """CRC-32 of the frames that are deleted, where the ZIP face has them."""
+
+    def run(self, message: str, progress: Progress | None) -> Report:
+        """Bring the pack up to date."""
+        bundle, media = self.bundle, self.bundle.media
+        index = bundles.read_trailer(bundle.read, bundle.size, str(media)).index
+        noted = {number: found for number, at in self.places.items() if (found := self.lines.seen(at))}
+        live = {frame.raw_name: frame for frame in self.old.live}
+        made = plan(self.images, live, noted, self.image_stats, self._differs, self.how.workers, progress)
+        self.leaving.callback(_cut, media, bundle.size, index)  # does nothing once that index is hidden
+        _cut(media, bundle.size, index)
+        rate = frame_rate(self.old.fps or FPS)
+        manifest = manifest_file(self.work.staged(MANIFEST), media.name, self.making.kind, rate)
+        annotations = AnnotationFile(self.work, ANNOTATIONS)
+        frames = self.old.frames
+        shared = {bytes.fromhex(frame.sha256): frame.offset for frame in frames} if self.making.shared else {}
+        base = Base(size=bundle.size, count=len(frames), shared=shared)
+        assembly = Assembly(self.work, self.making, rate, manifest, annotations, [], (1, 1), base)
+        self.leaving.callback(assembly.close)
+        assembly.categories = self.relabel.categories
+        assembly.problems += self.problems
+        self._keep(made, noted, assembly)
+        self._move(made, assembly)
+        appended = self._append(made, assembly, progress)
+        self._remove(made)
+        report, section = reported(
+            assembly, self.images, self.found, in_folder(self.folder, media.name), self.how
+        )
+        if not self.changes.counts and self._whole(section) == self._whole(self.lines.top.section):
+            self._write_stats(self._mark)
+            report.bytes = 0
+            report.notes.append(f"nothing has changed since generation {self.before}; no file was written")
+            return report
+        moved = bool(made.added or made.renamed or made.gone) or self._empty_ones_changed()
+        if moved:
+            assembly.finish_media(media, self.images.empty)
+            with open(media, "rb") as file:
+                os.fsync(file.fileno())
+        size = section["media_size"] = media.stat().st_size if moved else bundle.size
+        end_json(manifest, annotations, assembly, self.images, self.found, report, section)
+        line = Generation(
+            generation=self.before + 1,
+            time=now(),
+            message=message,
+            changes=self.changes.counts,
+            pack_id=assembly.pack_id,
+            media_size=size,
+            size=0,
+        )
+        self.changes.append(self.folder / LOG, self.before, line)
+        hide = Hidden(media.name, index) if moved else None
+        publish({self.folder: self.work}, report, in_folder(self.folder, media.name), hide, in_place=True)
+        report.files = {str(media): size} | report.files
+        self._write_stats(lambda name: self._mark(name, assembly.pack_id, self.before + 1))
+        report.bytes = appended
+        report.done |= self.changes.counts
+        report.notes.append(
+            f"generation {self.before + 1}: {size_text(size - bundle.size)} more in {media.name}"
+        )
+        self._note_dead(report, made, size)
+        return report
+
+    def _keep(self, made: Plan, noted: dict[int, Seen], assembly: Assembly) -> None:
+        """Go through the frames that there are: mark those that are deleted, and renew labels."""
+        records = _directory(self.bundle) if self.making.face else iter(())
+        gone = set(made.gone.values())
+        batch = _Batch()
+        for frame in self.old.frames:
+            if frame.deleted:
+                batch.frames.append(frame)
+                continue
+            _, crc, record = next(records, (b"", 0, b""))
+            if frame.index in gone:
+                batch.frames.append(msgspec.structs.replace(frame, deleted=True))
+                self.crcs[frame.index] = crc
+                continue
+            differs = made.seen.get(frame.index, noted.get(frame.index))
+            same = frame.index not in made.seen
+            labelled = self.relabel.kept(self.places[frame.index], frame, differs, same=same)
+            if labelled.changed:
+                self.changes.add("relabelled", self._was(frame.index), labelled.records)
+            batch.frames.append(frame)
+            batch.add(frame, labelled, record)
+            if len(batch.frames) >= BATCH:
+                assembly.keep(batch.described(), batch.numbers)
+                batch = _Batch()
+        assembly.keep(batch.described(), batch.numbers)
+        assembly.empty = {name: record for name, _, record in records}
+        self._tell_again(made, assembly)
+
+    def _move(self, made: Plan, assembly: Assembly) -> None:
+        """Give the bytes of deleted frames to the images that have them under another name."""
+        kind, face = self.making.kind, self.making.face
+        written = holders(self.old.frames)
+        batch = _Batch()
+        for position, number in made.renamed.items():
+            name, old = self.names[position], self.old.frames[number]
+            index = assembly.grant(_ASK).index
+            frame = msgspec.structs.replace(old, index=index, key=key_of(name), name_bytes=name_bytes(name))
+            labelled = self.relabel.moved(self.places[number], frame)
+            self.changes.add("renamed", self._was(number), labelled.records)
+            head = len(kind.prefix(written[old.offset].raw_name, old.size, face))
+            record = kind.record(name, old.size, self.crcs[number], old.offset - head) if face else b""
+            batch.frames.append(frame)
+            batch.add(frame, labelled, record)
+            self.image_stats.note(index, os.stat(self.root + name))
+        assembly.accept(batch.described())
+
+    def _append(self, made: Plan, assembly: Assembly, progress: Progress | None) -> int:
+        """Append the images that are new, or changed; gives their bytes."""
+        assembly.number_from(self.relabel.image_id, self.relabel.annotation_id)
+        before = assembly.counted.bytes
+        images = msgspec.structs.replace(
+            self.images,
+            keys=Paths([self.names[position] for position in made.added]),
+            sizes=array("Q", (self.images.sizes[position] for position in made.added)),
+        )
+        packer = Packer(images, self.found, self.making, str(self.bundle.media), self.relabel.category_ids)
+        self.leaving.callback(packer.close)
+
+        def accepted(batch: Described) -> None:
+            first = assembly.next_number - len(batch.offsets)
+            names = batch.names.split(b"\0")[:-1]
+            parts = grouped(batch.images, batch.annotations)
+            for number, (name, records) in enumerate(zip(names, parts, strict=True), start=first):
+                was = self._was(made.gone[name]) if name in made.gone else None
+                self.changes.add("changed" if was else "added", was, Records(*records))
+                self.image_stats.note(number, os.stat(self.root + name))
+
+        if made.added:
+            run_packer(packer, images, assembly, self.how.workers, progress, accepted)
+        assembly.counted.used += self.relabel.used
+        assembly.counted.unread += self.relabel.unread
+        assembly.problems += self.relabel.problems
+        return assembly.counted.bytes - before
+
+    def _remove(self, made: Plan) -> None:
+        """Note the images that are no longer there."""
+        again = {self.names[position] for position in made.added}
+        moved = set(made.renamed.values())
+        for name, number in made.gone.items():
+            if name not in again and number not in moved:
+                self.changes.add("removed", self._was(number), None)
+
+    def _was(self, number: int) -> Records:
+        """The records of a frame as they were."""
+        at = self.places[number]
+        return Records(self.lines.image(at), self.lines.annotations(at))
+
+    def _differs(self, frame: Frame, position: int) -> Seen | None:
+        """How an image file differs from its frame, if only in what is embedded."""
+        try:
+            with open(self.root + self.names[position], "rb") as file:
+                data = file.read()
+        except OSError:
+            return None
+        at = self.places[frame.index]
+        sample = Sample(image=msgspec.structs.replace(self.lines.sample(at).sample.image, id=None))
+        if self.found is not None:
+            sample, _ = labelling.load(self.found.labels, sample.image, data)
+            self.found.labels.problems.clear()  # it is loaded once more
+        return seen(self.bundle.image_bytes(at), data, sample)
+
+    def _tell_again(self, made: Plan, assembly: Assembly) -> None:
+        """List what was wrong with images that are not looked at again."""
+        kept = {self.old.frames[number].key for number in made.kept}
+        for problem in self.old.problems:
+            if problem.get("code") in _OF_IMAGES and problem["where"] in kept:
+                where = f"{self.images.root}/{problem['where']}"
+                assembly.problems.append(Problem(where, problem["code"], problem["message"]))
+
+    def _empty_ones_changed(self) -> bool:
+        return self.making.face and sorted(self.bundle.empty_names()) != sorted(self.images.empty)
+
+    def _whole(self, section: dict[str, Any]) -> bytes:
+        """What the annotation file says of the whole, but for what follows from the rest."""
+        own = {key: value for key, value in section.items() if key not in _FOLLOWS}
+        top = self.lines.top
+        if section is top.section:
+            return unified.tail(top.categories, top.extra, own)
+        return unified.tail(self.relabel.categories.all, self.found.labels.extra if self.found else None, own)
+
+    def _mark(self, name: str, pack_id: str | None = None, generation: int = 0) -> bytes:
+        """What the files that were seen are of: pack, folder, and for labels what they depend on besides."""
+        parts = [name, str(pack_id or self.bundle.pack_id), str(generation or self.before)]
+        parts.append(os.path.realpath(self.images.root))
+        if name == stats.LABELS and self.found is not None:
+            labels = self.found.labels
+            parts += [os.path.realpath(self.found.root), repr(_json.encode([labels.origin, labels.extra]))]
+        return "\n".join(parts).encode("utf-8", "surrogateescape")
+
+    def _write_stats(self, mark: Any) -> None:
+        for name, known in ((stats.IMAGES, self.image_stats), (stats.LABELS, self.label_stats)):
+            known.write(self.folder / name, mark(name))
+
+    def _note_dead(self, report: Report, made: Plan, size: int) -> None:
+        """Say how much of the media no image needs."""
+        frames = self.old.frames
+        needed = {frames[number].offset for number in (*made.kept, *made.renamed.values())}
+        dead = sum(frame.size for frame in frames if frame.offset not in needed)
+        if dead:
+            advice = f"; xlabel compact {self.folder} takes them out" if dead > DEAD * size else ""
+            share = f"{size_text(dead)}, {dead / size:.0%} of {self.bundle.media.name}"
+            report.notes.append(f"{share}, are of deleted images{advice}")
+
+
+class _Batch:
+    """Frames of the old manifest on their way into the new files."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        """All, deleted ones too."""
+        self._live: list[Frame] = []
+        self._labelled: list[Labelled] = []
+        self._records: list[bytes] = []
+
+    def add(self, frame: Frame, labelled: Labelled, record: bytes) -> None:
+        """Add a frame that is not deleted; `record` is its entry in the ZIP directory."""
+        self._live.append(frame)
+        self._labelled.append(labelled)
+        self._records.append(record)
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the frames that are not deleted."""
+        return [frame.index for frame in self._live]
+
+    def described(self) -> Described:
+        """What the frames add to the files."""
+        extents: dict[str, tuple[int, int]] = {}
+        for frame in self._live:
+            if frame.width and frame.height:
+                size = turned_size(frame.width, frame.height, frame.orientation)
+                extents[frame.mime] = flatter(extents.get(frame.mime, (0, 0)), size)
+        annotations = [one.records.annotations for one in self._labelled if one.records.annotations]
+        return Described(
+            frames=b",\n".join(map(_json.encode, self.frames)),
+            images=b",\n".join(one.records.image for one in self._labelled),
+            annotations=b",\n".join(annotations),
+            names=b"".join(frame.raw_name + b"\0" for frame in self._live),
+            records=b"".join(self._records),
+            offsets=[frame.offset for frame in self._live],
+            sizes=[frame.size for frame in self._live],
+            mimes=[frame.mime for frame in self._live],
+            extents=extents,
+            annotation_count=sum(text.count(b",\n") + 1 for text in annotations),
+            labelled=len(annotations),
+            used=0,
+            unread=[],
+            turned=[one.sample.image.key for one in self._labelled if one.sample and one.sample.turned],
+            problems=[],
+        )
+
+
+def _anew(
+    bundle: Bundle,
+    manifest: Manifest,
+    images: Scan,
+    found: Found | None,
+    how: How,
+    message: str,
+    progress: Progress | None,
+) -> Report:
+    """The pack written anew, since its kind cannot be added to; the log says what has changed."""
+    folder = bundle.media.parent
+    with ExitStack() as leaving:
+        old = read_lines(bundle, leaving)
+        before = int(old.top.section.get("generation", 1))
+        again = msgspec.structs.replace(how, generation=before + 1, fps=manifest.fps or FPS)
+        report = write(images, found, in_folder(folder, bundle.media.name), again, progress)
+        there = leaving.enter_context(open_bundle(folder))
+        counts = compared(old, read_lines(there, leaving)).counts
+        line = Generation(
+            generation=before + 1,
+            time=now(),
+            message=message,
+            changes=counts,
+            pack_id=str(there.pack_id),
+            media_size=there.size,
+            anew=True,
+            size=0,
+        )
+        spool = folder / (LOG + ".new")
+        changes = Changes(spool, old.tail)
+        leaving.callback(changes.close)
+        changes.append(folder / LOG, before, line)
+        spool.unlink()
+    report.done |= counts
+    report.notes.append(
+        f"generation {before + 1}: a .{bundle.kind} is written anew, {size_text(report.bytes)} for "
+        f"{counted(sum(counts.values()), 'changes')}; an .mp4 grows by what is new alone"
+    )
+    return report
+
+
+def _directory(bundle: Bundle) -> Iterator[tuple[bytes, int, bytes]]:
+    """Name, CRC-32 and record of each file in the ZIP directory of an .mp4."""
+    index = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media)).index
+    index += mp4.box_size(bytes(bundle.read(index, 16)))
+    return zipped.directory_records(bundle.read, index + 16)
+
+
+def _cut(media: Path, size: int, index: int) -> None:
+    """Take away what stands behind a media file's end, while the index there is the one that counts."""
+    with open(media, "r+b") as file:
+        if os.fstat(file.fileno()).st_size > size and os.pread(file.fileno(), 4, index + 4) == b"moov":
+            file.truncate(size)
