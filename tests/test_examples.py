@@ -15,8 +15,8 @@ import xlabel
 from tests.tools import ROOT, SAMPLE, tree
 
 FUNCTIONS = (
-    "annotate convert embed extract labels open_bundle pack read read_exif_tag repair show strip unpack "
-    "validate verify write write_exif_tag"
+    "annotate convert embed extract labels open_bundle pack read read_exif_tag repair show stream strip "
+    "unpack validate verify write write_exif_tag"
 ).split()
 LABELLED = ("extract", "labels", "show", "strip")
 """Functions whose example is about an image that holds a label."""

@@ -19,6 +19,7 @@ _HOME = {
     "write": "xlabel.jobs.convert",
     "write_exif_tag": "xlabel.jobs.tags",
     "Bundle": "xlabel.jobs.bundle",
+    "Stream": "xlabel.jobs.stream",
     "Finding": "xlabel.checks",
     "Validation": "xlabel.jobs.validation",
     "Annotation": "xlabel.model",
@@ -27,6 +28,7 @@ _HOME = {
     "extract": "xlabel.jobs.extract",
     "labels": "xlabel.jobs.extract",
     "show": "xlabel.jobs.show",
+    "stream": "xlabel.jobs.stream",
     "strip": "xlabel.jobs.strip",
     "Dataset": "xlabel.model",
     "Image": "xlabel.model",
@@ -58,6 +60,7 @@ __all__ = [
     "Report",
     "Sample",
     "Source",
+    "Stream",
     "Validation",
     "XlabelError",
     "__version__",
@@ -72,6 +75,7 @@ __all__ = [
     "read_exif_tag",
     "repair",
     "show",
+    "stream",
     "strip",
     "unpack",
     "validate",
@@ -91,6 +95,7 @@ if TYPE_CHECKING:
     from xlabel.jobs.pack import pack
     from xlabel.jobs.repair import repair
     from xlabel.jobs.show import show
+    from xlabel.jobs.stream import Stream, stream
     from xlabel.jobs.strip import strip
     from xlabel.jobs.tags import read_exif_tag, write_exif_tag
     from xlabel.jobs.unpack import unpack

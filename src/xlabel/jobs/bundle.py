@@ -236,6 +236,10 @@ class Bundle:
             return memoryview(b"")
         return memoryview(self._file.read(offset, max(0, min(size, self.size - offset))))
 
+    def expect(self, offset: int, size: int) -> None:
+        """Say that bytes of the media file will be read soon, so that the system can begin."""
+        self._file.expect(offset, size)
+
     def pieces(self, offset: int, size: int) -> Iterator[memoryview]:
         """Bytes of the media file a few megabytes at a time, as far as they are there."""
         end = offset + size

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from xlabel.errors import InputError
@@ -58,6 +59,12 @@ class Kept:
             return os.pread(self.fileno(), size, offset)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror}") from None
+
+    def expect(self, offset: int, size: int) -> None:
+        """Say that bytes will be read soon; a system that cannot be told reads them when they are."""
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError):
+                os.posix_fadvise(self.fileno(), offset, size, os.POSIX_FADV_WILLNEED)
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """The first `size` bytes, a few megabytes at a time."""

@@ -1,0 +1,134 @@
+"""Where training reads from: a bundle's images by their places in the media, its labels by their lines.
+
+A source is opened once and serves many readers. Forked processes share it; it keeps nothing that they could
+spoil for each other.
+"""
+
+import mmap
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from xlabel.errors import CorruptError, InputError
+from xlabel.formats.unified import Described
+from xlabel.formats.unified_lines import Lines, lines
+from xlabel.jobs.bundle import open_bundle
+from xlabel.jobs.ranges import Turns
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+EARLY = 8
+"""Blocks that the file system is told of before they are due."""
+
+
+class Reader(Protocol):
+    """The image files of a sequence of samples, by their turns, which rise."""
+
+    def take(self, turn: int) -> bytes:
+        """The image file whose turn it is; of what stands before it, nothing is kept."""
+
+    def close(self) -> None:
+        """End whatever reads ahead."""
+
+
+class Source(Protocol):
+    """A bundle's samples by their numbers, from 0, in frame order."""
+
+    @property
+    def where(self) -> str:
+        """The folder or URL, for messages."""
+
+    @property
+    def pack_id(self) -> str | None:
+        """What names the pack in all of its files."""
+
+    @property
+    def offsets(self) -> "NDArray[np.uint64]":
+        """Where each image begins in the media."""
+
+    @property
+    def sizes(self) -> "NDArray[np.uint64]":
+        """Bytes of each image."""
+
+    def described(self, number: int) -> Described:
+        """The image and its labels. InputError where there is no annotation file."""
+
+    def read(self, number: int) -> bytes:
+        """One image file."""
+
+    def reader(self, sequence: "NDArray[np.int64]", block: "NDArray[np.int64]") -> Reader:
+        """Those of a sequence of numbers; `block` says of each number what it is best read together with."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+def open_source(place: str | os.PathLike[str]) -> Source:
+    """The bundle in a folder, or of a media file; errors as those of `open_bundle`."""
+    return Local(Path(place))
+
+
+class Local:
+    """A bundle on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.where = str(path)
+        self.bundle = open_bundle(path)
+        self.pack_id = self.bundle.pack_id
+        self.offsets: NDArray[np.uint64] = self.bundle.offsets
+        self.sizes: NDArray[np.uint64] = self.bundle.sizes
+        self._lines: Lines | None = None
+
+    def described(self, number: int) -> Described:
+        if self._lines is None:
+            self._lines = self._opened()
+        return self._lines.sample(number)
+
+    def read(self, number: int) -> bytes:
+        return self.bundle.image_bytes(number)
+
+    def reader(self, sequence: "NDArray[np.int64]", block: "NDArray[np.int64]") -> Reader:
+        return _OnDisk(self, sequence, Turns(sequence, block))
+
+    def close(self) -> None:
+        self.bundle.close()
+
+    def _opened(self) -> Lines:
+        file = self.bundle.annotation_file
+        if file is None:
+            raise InputError(f"{self.where}: no annotation file of its pack, so no labels to read")
+        mapped = mmap.mmap(file.fileno(), file.size, prot=mmap.PROT_READ)
+        found = lines(memoryview(mapped), str(file.path))
+        if found.top.section.get("pack_id") != self.pack_id or len(found) != len(self.offsets):
+            raise CorruptError(
+                f"{file.path}: expected {len(self.offsets)} images of pack {self.pack_id}, found "
+                f"{len(found)} of {found.top.section.get('pack_id')}; it was edited, open the bundle again"
+            )
+        return found
+
+
+class _OnDisk:
+    """Images of a file, each read at its turn. The system reads their blocks ahead into its own memory."""
+
+    def __init__(self, source: Local, sequence: "NDArray[np.int64]", turns: Turns) -> None:
+        self._source, self._sequence, self._turns = source, sequence, turns
+        self._told = 0
+
+    def take(self, turn: int) -> bytes:
+        turns, told = self._turns, self._told
+        while told < len(turns) and (told < EARLY or turns.due(turns.next(told - EARLY)) <= turn):
+            self._tell(turns.of(turns.next(told)))
+            told += 1
+        self._told = told
+        return self._source.read(int(self._sequence[turn]))
+
+    def close(self) -> None:
+        pass
+
+    def _tell(self, turns: list[int]) -> None:
+        numbers = self._sequence[turns]
+        first = int(self._source.offsets[numbers].min())
+        end = int((self._source.offsets + self._source.sizes)[numbers].max())
+        self._source.bundle.expect(first, end - first)

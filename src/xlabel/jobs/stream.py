@@ -1,0 +1,227 @@
+"""Streaming into training: the samples of a bundle, epoch after epoch, in order or shuffled, by many readers.
+
+What has been given away is told by two numbers, the epoch and the position in it; see `order`.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from xlabel.errors import CorruptError, InputError
+from xlabel.formats.unified import Described
+from xlabel.jobs.order import Share, Uneven, blocks, seed_at, shuffled
+from xlabel.jobs.source import Reader, Source, open_source
+from xlabel.model import Annotation, Image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WINDOW = 256 << 20
+BLOCK = 1 << 20
+
+
+class Streamed:
+    """A sample on its way into training. Its bytes and labels are read when they are asked for."""
+
+    __slots__ = ("_bytes", "_described", "_reader", "_stream", "_turn", "epoch", "number", "position")
+
+    def __init__(
+        self, stream: "Stream", number: int, position: int = 0, epoch: int = 0, reader: Reader | None = None,
+        turn: int = 0,
+    ) -> None:  # fmt: skip
+        self._stream, self._reader, self._turn = stream, reader, turn
+        self.number = number
+        """Which sample of the bundle it is: `bundle[number]`."""
+        self.position = position
+        """Its place in the epoch, over all ranks, from 0."""
+        self.epoch = epoch
+        self._bytes: bytes | None = None
+        self._described: Described | None = None
+
+    @property
+    def bytes(self) -> bytes:
+        """The image file, as it was packed. CorruptError where a check was asked for and fails."""
+        if self._bytes is None:
+            if self._reader is None:
+                self._bytes = self._stream.source.read(self.number)
+            else:
+                self._bytes = self._reader.take(self._turn)
+            if self._stream.check:
+                self._verify()
+        return self._bytes
+
+    @property
+    def image(self) -> Image:
+        """Key, size as displayed, and orientation."""
+        return self._record.sample.image
+
+    @property
+    def key(self) -> str:
+        """The image's path below the root of the data set."""
+        return self.image.key
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """The labels."""
+        return self._record.sample.annotations
+
+    @property
+    def seed(self) -> int:
+        """63 random bits for its augmentation, of the stream's seed, the epoch and the position alone."""
+        return seed_at(self._stream.seed, self.epoch, self.position)
+
+    @property
+    def _record(self) -> Described:
+        if self._described is None:
+            self._described = self._stream.source.described(self.number)
+        return self._described
+
+    def _verify(self) -> None:
+        frame = self._record.frame
+        found = hashlib.sha256(self._bytes or b"").hexdigest()
+        if frame is None or frame.sha256 != found:
+            raise CorruptError(
+                f"{self._stream.source.where}: {self.key}: expected an image with the SHA-256 "
+                f"{frame.sha256 if frame else '(none stated)'}, read one with {found}; "
+                "verify the bundle, and put the right one back"
+            )
+
+
+class Stream:
+    """The samples of a bundle for one rank. Each iteration is an epoch: the next one, or the rest of one.
+
+    `len()` is what an epoch from its beginning gives this rank.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        uneven: Uneven = "drop",
+        window: int = WINDOW,
+        check: bool = False,
+    ) -> None:
+        if not 0 <= rank < world_size:
+            raise InputError(f"expected a rank below the world size of {world_size}, got {rank}")
+        if uneven not in ("drop", "repeat"):
+            raise InputError(f'expected "drop" or "repeat" for uneven, got {uneven!r}')
+        if seed < 0:
+            raise InputError(f"expected a seed of 0 or more, got {seed}")
+        self.source = source
+        self.shuffle, self.seed, self.window, self.check = shuffle, seed, window, check
+        self.share = Share(rank, world_size, uneven=uneven)
+        self.epoch = 0
+        self.position = 0
+        self._blocks: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return self.share.of_rank(len(self.source.offsets))
+
+    def __getitem__(self, number: int) -> Streamed:
+        """A sample of the bundle by its number, whatever the order."""
+        if not -len(self.source.offsets) <= number < len(self.source.offsets):
+            raise IndexError(f"expected a number below {len(self.source.offsets)}, got {number}")
+        return Streamed(self, number % len(self.source.offsets))
+
+    def __iter__(self) -> Iterator[Streamed]:
+        epoch, start = self.epoch, self.position
+        for taken, sample in enumerate(self.samples(self.share, epoch, start), 1):
+            self.position = start + taken * self.share.world_size
+            yield sample
+        self.epoch, self.position = epoch + 1, 0
+
+    def samples(self, share: Share, epoch: int, start: int = 0, taken: int = 0) -> Iterator[Streamed]:
+        """The samples of a share of an epoch, from a position on; see `Share.positions`."""
+        count = len(self.source.offsets)
+        positions = share.positions(count, start, taken)
+        if not len(positions):
+            return
+        order = self.order(epoch)
+        sequence = positions % count if order is None else order[positions % count]
+        reader = self.source.reader(sequence, self._block())
+        try:
+            for turn in range(len(sequence)):
+                yield Streamed(self, int(sequence[turn]), int(positions[turn]), epoch, reader, turn)
+        finally:
+            reader.close()
+
+    def order(self, epoch: int) -> "NDArray[np.int64] | None":
+        """The number of the sample at each position of an epoch; None where it is the position."""
+        if not self.shuffle:
+            return None
+        block = self._block()
+        return shuffled(block, self.source.sizes, seed=self.seed, epoch=epoch, window=self.window)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream stands: what was given away until now, by all ranks together."""
+        return {
+            "epoch": self.epoch, "position": self.position, "seed": self.seed, "shuffle": self.shuffle,
+            "window": self.window, "pack_id": self.source.pack_id,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where a state was taken, also with other ranks. InputError where it is of another order."""
+        mine = self.state_dict()
+        for name in ("pack_id", "shuffle", "seed", "window"):
+            if state[name] != mine[name]:
+                raise InputError(
+                    f"{self.source.where}: expected a state of a stream with {name} {mine[name]!r}, got one "
+                    f"with {state[name]!r}, which has another order; open the stream as it was"
+                )
+        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch with the next iteration; in the epoch where it stands, it goes on."""
+        if epoch != self.epoch:
+            self.epoch, self.position = epoch, 0
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self.source.close()
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _block(self) -> "NDArray[np.int64]":
+        if self._blocks is None:
+            self._blocks = blocks(self.source.offsets, self.source.sizes, BLOCK)
+        return self._blocks
+
+
+def stream(
+    place: str | os.PathLike[str],
+    *,
+    shuffle: bool = False,
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    uneven: Uneven = "drop",
+    window: int = WINDOW,
+    check: bool = False,
+) -> Stream:
+    """The samples of a bundle for training, in frame order or shuffled, those of one rank of several.
+
+    Each sample has `key`, `annotations`, `image` and `bytes`, which are read when they are asked for. The
+    order follows from `seed` and epoch alone. `window` is how many bytes of scattered blocks are mixed, for
+    all ranks together. `uneven` says whether the last samples are left out or some come twice where the ranks
+    cannot share them evenly. With `check`, each image's bytes are compared with their SHA-256.
+
+    >>> with xlabel.stream("output", shuffle=True, seed=1) as samples:
+    ...     for sample in samples:
+    ...         print(sample.key, len(sample.bytes), len(sample.annotations))
+    ...         break
+    harbour/002.jpg 22770 6
+    """
+    return Stream(
+        open_source(place), shuffle=shuffle, seed=seed, rank=rank, world_size=world_size, uneven=uneven,
+        window=window, check=check,
+    )  # fmt: skip
