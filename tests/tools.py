@@ -1,10 +1,12 @@
 """Other people's tools, which say whether our files are what they claim to be."""
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,3 +64,16 @@ def bound(*arguments: str | Path) -> Done:
     if os.geteuid() == 0:
         command = [tool("setpriv"), "--bounding-set=-dac_override,-dac_read_search", *command]
     return subprocess.run(command, capture_output=True, text=True)
+
+
+def library(name: str, must: str = "") -> Any:
+    """A module that is in none of the project's own extras for tests; without it the test is skipped.
+
+    It fails instead where XLABEL_MUST_RUN names it, or `must`, as it does in CI.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        if (must or name) in os.environ.get("XLABEL_MUST_RUN", "").split(","):
+            raise
+        pytest.skip(f"{name} is not installed", allow_module_level=True)

@@ -6,14 +6,16 @@ spoil for each other.
 
 import mmap
 import os
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats.unified import Described
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.bundle import open_bundle
 from xlabel.jobs.ranges import Turns
+from xlabel.model import Category
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +54,10 @@ class Source(Protocol):
     def sizes(self) -> "NDArray[np.uint64]":
         """Bytes of each image."""
 
+    @property
+    def categories(self) -> list[Category]:
+        """The categories, in the file's order. InputError where there is no annotation file."""
+
     def described(self, number: int) -> Described:
         """The image and its labels. InputError where there is no annotation file."""
 
@@ -79,23 +85,17 @@ class Local:
         self.pack_id = self.bundle.pack_id
         self.offsets: NDArray[np.uint64] = self.bundle.offsets
         self.sizes: NDArray[np.uint64] = self.bundle.sizes
-        self._lines: Lines | None = None
 
-    def described(self, number: int) -> Described:
-        if self._lines is None:
-            self._lines = self._opened()
-        return self._lines.sample(number)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.where, self.pack_id)
 
-    def read(self, number: int) -> bytes:
-        return self.bundle.image_bytes(number)
+    @property
+    def categories(self) -> list[Category]:
+        return self.lines.top.categories
 
-    def reader(self, sequence: "NDArray[np.int64]", block: "NDArray[np.int64]") -> Reader:
-        return _OnDisk(self, sequence, Turns(sequence, block))
-
-    def close(self) -> None:
-        self.bundle.close()
-
-    def _opened(self) -> Lines:
+    @cached_property
+    def lines(self) -> Lines:
+        """The annotation file. CorruptError where it was put in the place of that of the pack."""
         file = self.bundle.annotation_file
         if file is None:
             raise InputError(f"{self.where}: no annotation file of its pack, so no labels to read")
@@ -107,6 +107,29 @@ class Local:
                 f"{len(found)} of {found.top.section.get('pack_id')}; it was edited, open the bundle again"
             )
         return found
+
+    def described(self, number: int) -> Described:
+        return self.lines.sample(number)
+
+    def read(self, number: int) -> bytes:
+        return self.bundle.image_bytes(number)
+
+    def reader(self, sequence: "NDArray[np.int64]", block: "NDArray[np.int64]") -> Reader:
+        return _OnDisk(self, sequence, Turns(sequence, block))
+
+    def close(self) -> None:
+        self.bundle.close()
+
+
+def _again(place: str, pack_id: str | None) -> Source:
+    """The same bundle in another process. CorruptError where it was replaced since."""
+    source = open_source(place)
+    if source.pack_id != pack_id:
+        raise CorruptError(
+            f"{place}: expected pack {pack_id}, found {source.pack_id}; it was replaced while it was read, "
+            "open the bundle again"
+        )
+    return source
 
 
 class _OnDisk:

@@ -6,13 +6,14 @@ What has been given away is told by two numbers, the epoch and the position in i
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats.unified import Described
 from xlabel.jobs.order import Share, Uneven, blocks, seed_at, shuffled
 from xlabel.jobs.source import Reader, Source, open_source
-from xlabel.model import Annotation, Image
+from xlabel.model import Annotation, Category, Image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,13 +26,13 @@ BLOCK = 1 << 20
 class Streamed:
     """A sample on its way into training. Its bytes and labels are read when they are asked for."""
 
-    __slots__ = ("_bytes", "_described", "_reader", "_stream", "_turn", "epoch", "number", "position")
+    __slots__ = ("_bytes", "_described", "_reader", "_turn", "epoch", "number", "position", "stream")
 
     def __init__(
         self, stream: "Stream", number: int, position: int = 0, epoch: int = 0, reader: Reader | None = None,
         turn: int = 0,
     ) -> None:  # fmt: skip
-        self._stream, self._reader, self._turn = stream, reader, turn
+        self.stream, self._reader, self._turn = stream, reader, turn
         self.number = number
         """Which sample of the bundle it is: `bundle[number]`."""
         self.position = position
@@ -45,10 +46,10 @@ class Streamed:
         """The image file, as it was packed. CorruptError where a check was asked for and fails."""
         if self._bytes is None:
             if self._reader is None:
-                self._bytes = self._stream.source.read(self.number)
+                self._bytes = self.stream.source.read(self.number)
             else:
                 self._bytes = self._reader.take(self._turn)
-            if self._stream.check:
+            if self.stream.check:
                 self._verify()
         return self._bytes
 
@@ -70,12 +71,12 @@ class Streamed:
     @property
     def seed(self) -> int:
         """63 random bits for its augmentation, of the stream's seed, the epoch and the position alone."""
-        return seed_at(self._stream.seed, self.epoch, self.position)
+        return seed_at(self.stream.seed, self.epoch, self.position)
 
     @property
     def _record(self) -> Described:
         if self._described is None:
-            self._described = self._stream.source.described(self.number)
+            self._described = self.stream.source.described(self.number)
         return self._described
 
     def _verify(self) -> None:
@@ -83,7 +84,7 @@ class Streamed:
         found = hashlib.sha256(self._bytes or b"").hexdigest()
         if frame is None or frame.sha256 != found:
             raise CorruptError(
-                f"{self._stream.source.where}: {self.key}: expected an image with the SHA-256 "
+                f"{self.stream.source.where}: {self.key}: expected an image with the SHA-256 "
                 f"{frame.sha256 if frame else '(none stated)'}, read one with {found}; "
                 "verify the bundle, and put the right one back"
             )
@@ -150,6 +151,16 @@ class Stream:
                 yield Streamed(self, int(sequence[turn]), int(positions[turn]), epoch, reader, turn)
         finally:
             reader.close()
+
+    @property
+    def categories(self) -> list[Category]:
+        """The categories of the bundle, in the file's order."""
+        return self.source.categories
+
+    @cached_property
+    def labels(self) -> dict[int, int]:
+        """Numbers for training by the ids of categories: 1 is the first of `categories`, 0 the background."""
+        return {category.id: number for number, category in enumerate(self.categories, 1)}
 
     def order(self, epoch: int) -> "NDArray[np.int64] | None":
         """The number of the sample at each position of an epoch; None where it is the position."""
