@@ -40,9 +40,11 @@ class BundleDataset(Dataset[Any]):
         *,
         item: Item = detection,
         transforms: Callable[..., Any] | None = None,
+        cache: str | PathLike[str] | None = None,
+        cache_size: int = 10 << 30,
         check: bool = False,
     ) -> None:
-        self._stream = stream(place, check=check)
+        self._stream = stream(place, cache=cache, cache_size=cache_size, check=check)
         self._item, self._transforms = item, transforms
 
     @property
@@ -84,6 +86,8 @@ class BundleStream(IterableDataset[Any]):
         world_size: int | None = None,
         uneven: Uneven = "drop",
         window: int = WINDOW,
+        cache: str | PathLike[str] | None = None,
+        cache_size: int = 10 << 30,
         check: bool = False,
     ) -> None:
         if batch_size < 1:
@@ -91,6 +95,7 @@ class BundleStream(IterableDataset[Any]):
         mine, all_of_them = _ranks()
         self._stream = stream(
             place, shuffle=shuffle, seed=seed, uneven=uneven, window=window, check=check,
+            cache=cache, cache_size=cache_size,
             rank=mine if rank is None else rank,
             world_size=all_of_them if world_size is None else world_size,
         )  # fmt: skip

@@ -16,6 +16,7 @@ from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.bundle import open_bundle
 from xlabel.jobs.ranges import Turns
 from xlabel.model import Category
+from xlabel.stores.cache import Cache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +48,10 @@ class Source(Protocol):
         """What names the pack in all of its files."""
 
     @property
+    def check(self) -> bool:
+        """Whether its images are to be compared with their hashes, since something was replaced."""
+
+    @property
     def offsets(self) -> "NDArray[np.uint64]":
         """Where each image begins in the media."""
 
@@ -71,13 +76,22 @@ class Source(Protocol):
         """Let go of files and connections."""
 
 
-def open_source(place: str | os.PathLike[str]) -> Source:
-    """The bundle in a folder, or of a media file; errors as those of `open_bundle`."""
-    return Local(Path(place))
+def open_source(place: str | os.PathLike[str], cache: Cache | None = None) -> Source:
+    """The bundle in a folder, of a media file, or at a URL; errors as those of `open_bundle`, and StoreError.
+
+    `cache` keeps what is read from a URL.
+    """
+    if "://" not in os.fspath(place):
+        return Local(Path(place))
+    from xlabel.jobs.source_url import Distant
+
+    return Distant(os.fspath(place), cache)
 
 
 class Local:
-    """A bundle on disk."""
+    """A bundle on disk. Its files stay what they were, whoever replaces them."""
+
+    check = False
 
     def __init__(self, path: Path) -> None:
         self.where = str(path)
@@ -87,7 +101,7 @@ class Local:
         self.sizes: NDArray[np.uint64] = self.bundle.sizes
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.where, self.pack_id)
+        return again, (self.where, self.pack_id)
 
     @property
     def categories(self) -> list[Category]:
@@ -121,9 +135,9 @@ class Local:
         self.bundle.close()
 
 
-def _again(place: str, pack_id: str | None) -> Source:
+def again(place: str, pack_id: str | None, cache: Cache | None = None) -> Source:
     """The same bundle in another process. CorruptError where it was replaced since."""
-    source = open_source(place)
+    source = open_source(place, cache)
     if source.pack_id != pack_id:
         raise CorruptError(
             f"{place}: expected pack {pack_id}, found {source.pack_id}; it was replaced while it was read, "

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlabel.errors import CorruptError, InputError
@@ -14,6 +15,7 @@ from xlabel.formats.unified import Described
 from xlabel.jobs.order import Share, Uneven, blocks, seed_at, shuffled
 from xlabel.jobs.source import Reader, Source, open_source
 from xlabel.model import Annotation, Category, Image
+from xlabel.stores.cache import Cache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 WINDOW = 256 << 20
 BLOCK = 1 << 20
+"""Bytes that are read together where samples are shuffled; `IN_ORDER` where they are not."""
+IN_ORDER = 4 << 20
 
 
 class Streamed:
@@ -49,7 +53,7 @@ class Streamed:
                 self._bytes = self.stream.source.read(self.number)
             else:
                 self._bytes = self._reader.take(self._turn)
-            if self.stream.check:
+            if self.stream.check or self.stream.source.check:
                 self._verify()
         return self._bytes
 
@@ -204,7 +208,7 @@ class Stream:
 
     def _block(self) -> "NDArray[np.int64]":
         if self._blocks is None:
-            self._blocks = blocks(self.source.offsets, self.source.sizes, BLOCK)
+            self._blocks = blocks(self.source.offsets, self.source.sizes, BLOCK if self.shuffle else IN_ORDER)
         return self._blocks
 
 
@@ -217,14 +221,18 @@ def stream(
     world_size: int = 1,
     uneven: Uneven = "drop",
     window: int = WINDOW,
+    cache: str | os.PathLike[str] | None = None,
+    cache_size: int = 10 << 30,
     check: bool = False,
 ) -> Stream:
-    """The samples of a bundle for training, in frame order or shuffled, those of one rank of several.
+    """The samples of a bundle in a folder or at a URL, for training, in frame order or shuffled.
 
     Each sample has `key`, `annotations`, `image` and `bytes`, which are read when they are asked for. The
     order follows from `seed` and epoch alone. `window` is how many bytes of scattered blocks are mixed, for
     all ranks together. `uneven` says whether the last samples are left out or some come twice where the ranks
-    cannot share them evenly. With `check`, each image's bytes are compared with their SHA-256.
+    cannot share them evenly. `cache` is a folder that keeps at most `cache_size` bytes of what is read from a
+    URL, for all processes of a machine and for later epochs. With `check`, each image's bytes are compared
+    with their SHA-256.
 
     >>> with xlabel.stream("output", shuffle=True, seed=1) as samples:
     ...     for sample in samples:
@@ -232,7 +240,8 @@ def stream(
     ...         break
     harbour/002.jpg 22770 6
     """
+    kept = None if cache is None else Cache(Path(cache), cache_size)
     return Stream(
-        open_source(place), shuffle=shuffle, seed=seed, rank=rank, world_size=world_size, uneven=uneven,
+        open_source(place, kept), shuffle=shuffle, seed=seed, rank=rank, world_size=world_size, uneven=uneven,
         window=window, check=check,
     )  # fmt: skip

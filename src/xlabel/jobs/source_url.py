@@ -1,0 +1,226 @@
+"""A bundle at a URL as a source: its annotation file whole, its images by ranges. docs/dataset_spec.md."""
+
+import hashlib
+import os
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from xlabel.errors import ConflictError, CorruptError, MissingError
+from xlabel.formats.unified import Described
+from xlabel.formats.unified_lines import Lines, lines
+from xlabel.jobs.ranges import MOST, Ahead, Range, Turns
+from xlabel.model import Category
+from xlabel.model.manifest import ANNOTATIONS
+from xlabel.stores.cache import Cache
+from xlabel.stores.transport import Transport, open_store
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+HEAD = "xlabel_head.json"
+AHEAD = 32 << 20
+"""Bytes that are on their way at a time, and at most this many requests."""
+REQUESTS = 16
+PIECE = 1 << 20
+"""Bytes of the pieces in which the media is kept in a cache."""
+
+_PLACE = re.compile(rb'"frame_index":\d+,"offset":(\d+),"size":(\d+),"sha256":"[0-9a-f]{64}"')
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """An object that is a part of the media: its first byte is byte `offset` of the whole."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+    size: int
+    sha256: str
+
+
+class _Whole(msgspec.Struct, frozen=True):
+    annotations: _Named
+
+
+class _Media(msgspec.Struct, frozen=True):
+    segments: tuple[Segment, ...]
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What readers need of the head object."""
+
+    whole: _Whole
+    media: _Media
+
+
+class Distant:
+    """A bundle at a URL. Connections are made by each process for itself."""
+
+    def __init__(self, url: str, cache: Cache | None = None) -> None:
+        self.where = url.rstrip("/")
+        self.cache = cache
+        self.check = False
+        """Whether the media was replaced since: from then on each image is compared with its hash."""
+        self._stores: dict[int, Transport] = {}
+        head = self._head()
+        data = self._annotations(head)
+        self.lines: Lines = lines(data, f"{self.where}/{ANNOTATIONS}")
+        section = self.lines.top.section
+        self.pack_id: str | None = section.get("pack_id")
+        self.offsets, self.sizes = self._places(data)
+        if head is None:
+            bundle = str(section.get("bundle"))
+            found = self._store.head(bundle)
+            if found is None:
+                raise self._missing(bundle)
+            self.segments: tuple[Segment, ...] = (Segment(bundle, 0, found.size),)
+        else:
+            self.segments = head.media.segments
+        self._tags: dict[str, str | None] = {}
+        for segment in self.segments:
+            there = self._store.head(segment.name)
+            if there is None:
+                raise self._missing(segment.name)
+            self._tags[segment.name] = there.tag
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from xlabel.jobs.source import again
+
+        return again, (self.where, self.pack_id, self.cache)
+
+    @property
+    def categories(self) -> list[Category]:
+        return self.lines.top.categories
+
+    def described(self, number: int) -> Described:
+        return self.lines.sample(number)
+
+    def read(self, number: int) -> bytes:
+        return self.fetch([(int(self.offsets[number]), int(self.sizes[number]))])[0]
+
+    def reader(self, sequence: "NDArray[np.int64]", block: "NDArray[np.int64]") -> Ahead:
+        def place(turn: int) -> Range:
+            number = sequence[turn]
+            return int(self.offsets[number]), int(self.sizes[number])
+
+        turns = Turns(sequence, block)
+        size = int(self.sizes.sum()) // max(1, int(block.max()) + 1)
+        requests = max(4, min(REQUESTS, AHEAD // max(1, size)))
+        return Ahead(self.fetch, turns, place, requests)
+
+    def fetch(self, ranges: Sequence[Range]) -> list[bytes]:
+        """Ranges of the media. CorruptError where it is shorter than the annotation file says."""
+        found = []
+        for offset, size in ranges:
+            parts = [self._kept(*part) for part in self._within(offset, size)]
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            if len(data) != size:
+                raise CorruptError(
+                    f"{self.where}: expected {size:,} bytes at {offset:,} of the media, found {len(data):,}; "
+                    "it is not the one of the annotation file; push again"
+                )
+            found.append(data)
+        return found
+
+    def close(self) -> None:
+        store = self._stores.pop(os.getpid(), None)
+        if store is not None:
+            store.close()
+
+    @property
+    def _store(self) -> Transport:
+        """This process's own: connections and threads do not outlive a fork."""
+        store = self._stores.get(os.getpid())
+        if store is None:
+            store = self._stores.setdefault(os.getpid(), open_store(self.where))
+        return store
+
+    def _missing(self, name: str) -> MissingError:
+        return MissingError(f"{self.where}/{name}: expected a part of the bundle, found none; push again")
+
+    def _head(self) -> Head | None:
+        """What is current at the URL; None where the files were put there by hand, without a head object."""
+        there = self._store.head(HEAD)
+        if there is None:
+            return None
+        (text,) = self._store.get_ranges(HEAD, [(0, there.size)])
+        try:
+            return msgspec.json.decode(text, type=Head)
+        except msgspec.DecodeError as error:
+            raise CorruptError(f"{self.where}/{HEAD}: expected a head object: {error}; push again") from None
+
+    def _annotations(self, head: Head | None) -> bytearray:
+        """The annotation file. The one of the last whole pair; changes since are not looked at."""
+        name = head.whole.annotations.name if head else ANNOTATIONS
+        there = self._store.head(name)
+        if there is None:
+            raise MissingError(f"{self.where}/{name}: expected an annotation file, found none; push a bundle")
+        data = bytearray(there.size)
+        store = self._store
+
+        def get(offset: int) -> None:
+            size = min(MOST, there.size - offset)
+            (data[offset : offset + size],) = store.get_ranges(name, [(offset, size)], if_match=there.tag)
+
+        with ThreadPoolExecutor(REQUESTS, "xlabel read") as pool:
+            list(pool.map(get, range(0, there.size, MOST)))
+        if head and hashlib.sha256(data).hexdigest() != head.whole.annotations.sha256:
+            raise CorruptError(f"{self.where}/{name}: is not the one of {HEAD}; push again")
+        return data
+
+    def _places(self, data: bytearray) -> "tuple[NDArray[np.uint64], NDArray[np.uint64]]":
+        """Offset and size of each image, out of the text: a million without decoding their records."""
+        import numpy as np
+
+        count = len(self.lines)
+        offsets, sizes = array("Q"), array("Q")
+        for match in islice(_PLACE.finditer(data), count):
+            offsets.append(int(match[1]))
+            sizes.append(int(match[2]))
+        if len(offsets) != count:
+            raise CorruptError(
+                f"{self.lines.where}: expected {count} images and their places, found {len(offsets)}; "
+                "push again"
+            )
+        return np.frombuffer(offsets, np.uint64), np.frombuffer(sizes, np.uint64)
+
+    def _within(self, offset: int, size: int) -> Iterator[tuple[Segment, int, int]]:
+        """Which bytes of which objects are a range of the media."""
+        for segment in self.segments:
+            start = max(offset, segment.offset)
+            end = min(offset + size, segment.offset + segment.size)
+            if start < end:
+                yield segment, start - segment.offset, end - start
+
+    def _kept(self, segment: Segment, offset: int, size: int) -> bytes:
+        """Bytes of an object, by way of the cache: pieces of it of equal size."""
+        if self.cache is None:
+            return self._get(segment.name, offset, size)
+        parts = []
+        for number in range(offset // PIECE, -(-(offset + size) // PIECE)):
+            start = number * PIECE
+            length = min(PIECE, segment.size - start)
+            within = slice(max(0, offset - start), min(length, offset + size - start))
+            fetch = partial(self._get, segment.name, start, length)
+            name = f"{self.pack_id}/{segment.name}.{number}"
+            parts.append(self.cache.get(name, length, within, fetch))
+        return b"".join(parts)
+
+    def _get(self, name: str, offset: int, size: int) -> bytes:
+        try:
+            return self._store.get_ranges(name, [(offset, size)], if_match=self._tags[name])[0]
+        except ConflictError:
+            # Somebody has pushed. What was there before has not moved, unless the bundle was packed anew.
+            self._tags[name], self.check = None, True
+            return self._store.get_ranges(name, [(offset, size)])[0]

@@ -1,0 +1,198 @@
+"""Streaming from a URL: as from the folder, by few requests, by way of a cache, over bad lines."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from tests.stores.proxy import Proxy, between
+from tests.stores.servers import S3_ACCOUNT, environment, seaweedfs
+from tests.tools import SAMPLE
+
+import xlabel
+from xlabel import CorruptError
+from xlabel.errors import MissingError
+from xlabel.jobs.source_url import Distant
+from xlabel.stores import cache
+
+FILES = ("media_bundle.mp4", "unified_annotation.json", "frame_manifest.json")
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample, packed. Only to be read."""
+    folder = tmp_path_factory.mktemp("url") / "pack"
+    xlabel.pack(SAMPLE / "raw_images", SAMPLE / "raw_labels", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def proxy(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """The pack in a bucket of SeaweedFS, behind a network that can be told to be bad."""
+    folder = tmp_path_factory.mktemp("weed") / "server"
+    with (
+        seaweedfs(folder) as endpoint,
+        between(endpoint) as proxy,
+        environment(AWS_ENDPOINT_URL=f"http://127.0.0.1:{proxy.port}", **S3_ACCOUNT),
+    ):
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="lab")
+        for name in FILES:
+            client.upload_file(str(pack / name), "lab", f"set/{name}")
+        yield proxy
+
+
+@pytest.fixture(params=["file", "s3"])
+def url(request: pytest.FixtureRequest, pack: Path) -> str:
+    """The pack at a URL."""
+    if request.param == "file":
+        return pack.as_uri()
+    request.getfixturevalue("proxy")
+    return "s3://lab/set"
+
+
+def samples(place: Any, **options: Any) -> list[tuple[object, ...]]:
+    with xlabel.stream(place, **options) as stream:
+        return [(s.key, s.position, s.bytes, s.annotations, s.image) for s in stream]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_url_streams_what_the_folder_does(pack: Path, url: str, shuffle: bool) -> None:
+    assert samples(url, shuffle=shuffle, check=True) == samples(pack, shuffle=shuffle)
+
+
+def test_a_sample_is_there_again_after_its_turn(pack: Path, url: str) -> None:
+    with xlabel.stream(url, shuffle=True) as stream:
+        kept = list(stream)
+        for sample in kept[::-1]:
+            assert sample.bytes == (SAMPLE / "raw_images" / sample.key).read_bytes()
+
+
+def test_an_epoch_is_read_once(proxy: Proxy, pack: Path) -> None:
+    before = proxy.received
+    assert len(samples("s3://lab/set", shuffle=True)) == 24
+    size = sum((pack / name).stat().st_size for name in FILES[:2])
+    assert 0.9 * size < proxy.received - before < size + 20_000
+
+
+@pytest.mark.parametrize("after", [1_000, 60_000, 200_000, 400_000])
+def test_a_line_that_drops_loses_nothing(proxy: Proxy, pack: Path, after: int) -> None:
+    expected = samples(pack, shuffle=True)
+    before = proxy.connections
+    proxy.cut(received=after)
+    assert samples("s3://lab/set", shuffle=True) == expected
+    assert proxy.connections - before > 1
+
+
+def test_a_server_that_is_busy_for_a_while_is_waited_for(proxy: Proxy, pack: Path) -> None:
+    proxy.busy = 2
+    assert samples("s3://lab/set") == samples(pack)
+    assert proxy.busy == 0
+
+
+def test_a_cache_is_asked_before_the_store(proxy: Proxy, pack: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"shuffle": True, "cache": tmp_path / "cache"}
+    expected = samples(pack, shuffle=True)
+    assert samples("s3://lab/set", **options) == expected
+    before = proxy.received
+    assert samples("s3://lab/set", **options) == expected
+    assert proxy.received - before < (pack / FILES[1]).stat().st_size + 20_000
+
+
+def test_damage_in_the_cache_is_fetched_again_or_found(url: str, pack: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"cache": tmp_path / "cache"}
+    expected = samples(url, **options)
+    kept = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    for path in kept:
+        os.truncate(path, path.stat().st_size // 2)
+    assert samples(url, **options) == expected
+    for path in kept:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    with pytest.raises(CorruptError, match="SHA-256"):
+        samples(url, check=True, **options)
+
+
+def test_a_cache_keeps_to_its_limit(tmp_path: Path) -> None:
+    kept = cache.Cache(tmp_path / "cache", 100_000)
+    for number in range(100):
+        part = kept.get(f"a/{number}", 5000, slice(10, 20), lambda number=number: bytes([number]) * 5000)  # type: ignore[misc]
+        assert part == bytes([number]) * 10
+        assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*")) <= 110_000
+
+    def never() -> bytes:
+        raise AssertionError("is kept")
+
+    assert kept.get("a/99", 5000, slice(0, 5000), never) == bytes([99]) * 5000
+
+
+def test_a_bundle_that_was_replaced_is_compared_with_its_hashes_from_then_on(
+    pack: Path, tmp_path: Path
+) -> None:
+    place = shutil.copytree(pack, tmp_path / "pack")
+    with xlabel.stream(place.as_uri(), shuffle=True) as stream:
+        first = next(iter(stream))
+        data = (place / FILES[0]).read_bytes()
+        (place / "longer").write_bytes(data + b"what a later generation has behind it")
+        (place / "longer").rename(place / FILES[0])
+        assert len([sample.bytes for sample in stream]) == 23
+        (place / "other").write_bytes(b"\0" * len(data))
+        (place / "other").rename(place / FILES[0])
+        with pytest.raises(CorruptError, match="SHA-256"):
+            _ = [sample.bytes for sample in stream]
+        assert first.key
+
+
+def test_media_in_several_objects_are_one(pack: Path, tmp_path: Path) -> None:
+    data = (pack / FILES[0]).read_bytes()
+    cut = len(data) // 3
+    (tmp_path / FILES[0]).write_bytes(data[:cut])
+    (tmp_path / f"{FILES[0]}.000002").write_bytes(data[cut:])
+    text = (pack / FILES[1]).read_bytes()
+    (tmp_path / FILES[1]).write_bytes(text)
+    head = {
+        "whole": {
+            "annotations": {
+                "name": FILES[1], "size": len(text), "sha256": hashlib.sha256(text).hexdigest()
+            }
+        },
+        "media": {
+            "segments": [
+                {"name": FILES[0], "offset": 0, "size": cut},
+                {"name": f"{FILES[0]}.000002", "offset": cut, "size": len(data) - cut},
+            ]
+        },
+    }  # fmt: skip
+    (tmp_path / "xlabel_head.json").write_text(json.dumps(head))
+    assert samples(tmp_path.as_uri(), shuffle=True) == samples(pack, shuffle=True)
+    (tmp_path / FILES[1]).write_bytes(text + b" ")
+    with pytest.raises(CorruptError, match="is not the one of"):
+        xlabel.stream(tmp_path.as_uri())
+
+
+def test_what_is_not_there_is_said(tmp_path: Path, pack: Path) -> None:
+    with pytest.raises(MissingError, match="expected an annotation file, found none"):
+        xlabel.stream(tmp_path.as_uri())
+    shutil.copy(pack / FILES[1], tmp_path)
+    with pytest.raises(MissingError, match=f"{FILES[0]}: expected a part of the bundle"):
+        xlabel.stream(tmp_path.as_uri())
+    (tmp_path / FILES[0]).write_bytes((pack / FILES[0]).read_bytes()[:1000])
+    with xlabel.stream(tmp_path.as_uri()) as stream, pytest.raises(CorruptError, match=r"expected .* bytes"):
+        _ = [sample.bytes for sample in stream]
+
+
+def test_a_process_has_connections_of_its_own(url: str) -> None:
+    source = Distant(url)
+    before = source._store
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if source._store is not before and len(source.read(3)) else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert source._store is before
+    source.close()
