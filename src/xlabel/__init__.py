@@ -7,13 +7,17 @@ __version__ = "0.1.0"
 
 _HOME = {
     "annotate": "xlabel.jobs.annotate",
+    "compact": "xlabel.jobs.compact",
     "convert": "xlabel.jobs.convert",
+    "diff": "xlabel.jobs.history",
+    "log": "xlabel.jobs.history",
     "open_bundle": "xlabel.jobs.bundle",
     "pack": "xlabel.jobs.pack",
     "read": "xlabel.jobs.convert",
     "read_exif_tag": "xlabel.jobs.tags",
     "repair": "xlabel.jobs.repair",
     "unpack": "xlabel.jobs.unpack",
+    "update": "xlabel.jobs.update",
     "validate": "xlabel.jobs.validate",
     "verify": "xlabel.jobs.verify",
     "write": "xlabel.jobs.convert",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from xlabel import __version__
-from xlabel.errors import XlabelError
+from xlabel.errors import InputError, XlabelError
 from xlabel.terminal import failed, misread, printed, with_progress
 
 Flag = Parameter(negative="", show_default=False)
@@ -56,6 +56,19 @@ class Making:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class Updating:
+    """How an existing pack is brought up to date."""
+
+    update: Annotated[bool, Flag] = False
+    """Bring the pack in the output folder up to date, at the cost of what has changed."""
+    verify: Annotated[bool, Flag] = False
+    """With --update: look at the content of all images, not at their sizes and times."""
+    message: Annotated[str, Parameter(name=["--message", "-m"])] = ""
+    """With --update: what xlabel log says of it."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class Putting:
     """How labels are put into images."""
 
@@ -81,6 +94,7 @@ def pack(
     media: str = "media_bundle.mp4",
     choice: Choice = Choice(),
     making: Making = Making(),
+    updating: Updating = Updating(),
     overwrite: Annotated[bool, Flag] = False,
     on_loss: OnLoss = "stop",
 ) -> Any:
@@ -101,6 +115,10 @@ def pack(
     on_loss
         A pack holds everything that labels say, so nothing is ever lost here.
     """
+    if updating.update and (output / "unified_annotation.json").exists():
+        return _update(images, labels, output, choice, making, updating)
+    if updating.verify or updating.message:
+        raise InputError("--verify and --message go with --update of a pack that is there")
     from xlabel.jobs.pack import pack as job
 
     return with_progress(
@@ -118,6 +136,82 @@ def pack(
         fingerprint=making.fingerprint,
         workers=making.workers,
     )
+
+
+def _update(
+    images: Path, labels: Path | None, output: Path, choice: Choice, making: Making, updating: Updating
+) -> Any:
+    from xlabel.jobs.update import update as job
+
+    if making.plain or making.fps != Making.fps:
+        raise InputError(f"{output}: --fps and --plain cannot change a pack that is there; pack anew")
+    return with_progress(
+        job,
+        images,
+        labels,
+        output,
+        format=choice.from_,
+        pattern=choice.pattern,
+        skip_missing_images=choice.skip_missing_images,
+        fingerprint=making.fingerprint,
+        verify=updating.verify,
+        message=updating.message,
+        workers=making.workers,
+    )
+
+
+@app.command
+def compact(
+    dir: Path,
+    /,
+    *,
+    order: str = "key",
+    message: Annotated[str, Parameter(name=["--message", "-m"])] = "",
+) -> Any:
+    """Write a pack anew without the bytes of deleted images.
+
+    Parameters
+    ----------
+    dir
+        Folder of a pack.
+    order
+        `key`, `frame` for the order that the frames have, or a text file with a key a line.
+    message
+        What xlabel log says of it.
+    """
+    from xlabel.jobs.compact import compact as job
+
+    return with_progress(job, dir, order=order, message=message)
+
+
+@app.command
+def log(dir: Path, /) -> Any:
+    """List the generations of a pack: when each update was, and what it has changed.
+
+    Parameters
+    ----------
+    dir
+        Folder of a pack.
+    """
+    from xlabel.jobs.history import log as job
+
+    return job(dir)
+
+
+@app.command
+def diff(one: Path, other: Path, /) -> Any:
+    """Say how two packs differ, or two generations of one: xlabel diff output@3 output@5.
+
+    Parameters
+    ----------
+    one
+        Folder of a pack, with @ and a number for one of its generations.
+    other
+        The same for the other state.
+    """
+    from xlabel.jobs.history import diff as job
+
+    return job(one, other)
 
 
 @app.command

@@ -51,8 +51,8 @@ def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
 
 
 HIDDEN = b"skip"
-"""What the type of an index becomes that another one takes the place of. It means the same as `free`, in which
-ffmpeg would still find it (libavformat/mov.c, mov_read_default)."""
+"""What the type of an index becomes that another one takes the place of. In a `free` box, which means the
+same, ffmpeg would still find it (libavformat/mov.c, mov_read_default)."""
 FTYP = box(b"ftyp", b"isom", pack(">I", 512), b"isomiso2mp41")
 MDAT = pack(">I4sQ", 1, b"mdat", 16)
 HEAD = FTYP + MDAT

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,6 +16,7 @@ from xlabel import bundles
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats import unified
 from xlabel.formats.unified_lines import Lines, lines
+from xlabel.jobs.generations import as_of
 from xlabel.model import Annotation, Image, Sample
 from xlabel.model.manifest import (
     ANNOTATIONS,
@@ -31,6 +33,7 @@ from xlabel.stores.transaction import recover
 
 T = TypeVar("T")
 
+_GENERATION = re.compile(r"(.+)@(\d{1,9})", re.DOTALL)
 _END = re.compile(
     rb'(?:"media_size":(\d{1,20}),)?"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\}\s*\}\s*$'
 )
@@ -80,9 +83,22 @@ class Bundle:
         return self._file.size
 
     @property
+    def newest_is_later(self) -> bool:
+        """Whether the media file has a later generation than this one."""
+        try:
+            return self.media_bytes > self.size and self.newest > self.size
+        except CorruptError:
+            return False
+
+    @property
     def newest(self) -> int:
         """Bytes of the media file up to the end of its newest whole generation; `size` in most cases."""
         return bundles.settled(self._reader(), self._file.size, str(self.media))
+
+    @property
+    def generation(self) -> int:
+        """How often the pack was updated, and 1."""
+        return self.said("generation", int, 1)
 
     @property
     def has_face(self) -> bool:
@@ -162,6 +178,15 @@ class Bundle:
         if self._manifest is None and self.manifest_file is not None:
             self._manifest = parse(self.manifest_file.whole(), str(self.manifest_file.path))
         return self._manifest
+
+    def take_manifest(self, later: Manifest) -> None:
+        """Take the manifest of a later generation for one of this: frames were added since, or deleted."""
+        count = bundles.read_trailer(self.read, self.size, str(self.media)).count
+        there = {int(number) for number in self.numbers}
+        frames = [
+            msgspec.structs.replace(frame, deleted=frame.index not in there) for frame in later.frames[:count]
+        ]
+        self._manifest = msgspec.structs.replace(later, frames=frames, pack_id=self.pack_id or "")
 
     def said(self, name: str, kind: type[T], default: T) -> T:
         """A field of the annotation file's own section; the default where there is none of either."""
@@ -296,8 +321,8 @@ class Bundle:
 def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str] | None = None) -> Bundle:
     """Open a pack by its folder, or by its media file; `annotations` where they do not lie beside it.
 
-    A pack that was cut off while it was written is rolled forward or back first. Files that are not of one
-    pack are refused with CorruptError.
+    `output@3` is the pack in `output` as it was in generation 3. A pack that was cut off while it was written
+    is rolled forward or back first. Files that are not of one pack are refused with CorruptError.
 
     >>> with xlabel.open_bundle("output") as bundle:
     ...     print(len(bundle), bundle[0].image.key, bundle.annotations(0)[0].category.name)
@@ -305,6 +330,8 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
     """
     place = Path(path)
     given = Path(annotations) if annotations is not None else None
+    if not place.exists() and (found := _GENERATION.fullmatch(os.fspath(path))):
+        return _as_of(found[1], int(found[2]))
     folder = place if place.is_dir() else place.parent
     while True:
         recover(folder)
@@ -314,6 +341,27 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
                 bundle = _bundle(*files, alone=place.is_file() and given is None)
                 closing.pop_all()
                 return bundle
+
+
+def _as_of(folder: str, number: int) -> Bundle:
+    """A pack as it was in a generation. Its annotation file is made again, and lies nowhere."""
+    with ExitStack() as closing:
+        bundle = closing.enter_context(open_bundle(folder))
+        current = read_lines(bundle, closing)
+        made = closing.enter_context(NamedTemporaryFile())
+        made.writelines(as_of(current, bundle.media.parent, bundle.generation, number))
+        made.flush()
+        annotations = Kept(Path(made.name))
+        media = Kept(bundle.media)
+        with ExitStack() as failing:
+            failing.callback(media.close)
+            failing.callback(annotations.close)
+            annotations.path = Path(f"{folder}@{number}") / ANNOTATIONS
+            found = _bundle(media, annotations, Kept(Path(f"{folder}@{number}") / MANIFEST), alone=False)
+            if bundle.manifest is not None:
+                found.take_manifest(bundle.manifest)
+            failing.pop_all()
+            return found
 
 
 def read_lines(bundle: Bundle, closing: ExitStack) -> Lines:

@@ -113,14 +113,19 @@ def entries(log: Path) -> list[tuple[Generation, int]]:
 def as_of(lines: Lines, folder: Path, current: int, wanted: int) -> Iterator[bytes]:
     """The annotation file of generation `wanted`, by that of generation `current` and the log beside it."""
     log = folder / LOG
-    known = {line.generation: (line, at) for line, at in entries(log)}
+    known = {line.generation: (line, at) for line, at in entries(log) if line.generation <= current}
+    anew = max((number for number, (line, _) in known.items() if line.anew), default=0)
+    if anew > wanted >= 1:
+        raise InputError(
+            f"{folder}: generation {wanted} cannot be read any more: the media was written anew in "
+            f"generation {anew}; see xlabel log {folder}"
+        )
     if (
         wanted > current
         or wanted < 1
         or any(number not in known for number in range(wanted + 1, current + 1))
     ):
-        there = [1, *known] if 2 in known else [number - 1 for number in known]
-        have = ", ".join(str(number) for number in sorted({*there, current}) if number <= current)
+        have = ", ".join(map(str, sorted({current, *(number - 1 for number in known), *known})))
         raise InputError(
             f"{folder}: expected one of the generations {have}, got {wanted}; see xlabel log {folder}"
         )

@@ -114,7 +114,7 @@ def _manifest(bundle: Bundle) -> Manifest:
             f"{bundle.media.parent}: expected a pack with manifest and annotation file, found not both; "
             "pack again"
         )
-    if bundle.kind == mp4.NAME and bundle.newest > bundle.size:
+    if bundle.newest_is_later:
         raise InputError(
             f"{bundle.media}: is of a later generation than the files beside it; put those of the same "
             "generation back, or choose another --output"

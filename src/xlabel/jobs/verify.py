@@ -190,11 +190,7 @@ def _compare_index(bundle: Bundle, every: list[Frame], report: Report) -> None:
 def _check_end(bundle: Bundle, report: Report) -> None:
     """What stands behind the media's end: a later generation, or bytes that are nothing."""
     behind = bundle.media_bytes - bundle.size
-    try:
-        newer = bundle.newest > bundle.size
-    except CorruptError:
-        newer = False
-    if newer:
+    if bundle.newest_is_later:
         report.notes.append(f"its last {behind:,} bytes are of a later generation than {ANNOTATIONS}")
     elif behind:
         message = f"{behind:,} bytes behind its end, of an update that was cut off or of somebody else"
