@@ -1,7 +1,7 @@
-"""Servers that the tests of the stores start and stop themselves, on free ports of this machine only.
+"""Servers that tests start and stop themselves, on free ports of this machine only.
 
 Each is somebody else's: SeaweedFS (pip), moto (pip), Azurite (npm), OpenSSH. None is reached over a network,
-and none calls home.
+and none calls home. A test asks the fixture `start` of tests/stores/conftest.py for one of `PLACES`.
 """
 
 import json
@@ -16,15 +16,23 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import boto3
 import pytest
 
 START = 60.0
 """Seconds that a server may take until it answers."""
-S3_ACCOUNT = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
+ACCOUNT = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
 BIN = Path(sys.executable).parent
+
+
+class Place(NamedTuple):
+    """A store on a server: its URL, the variables by which it is found, and where the server listens."""
+
+    url: str
+    env: dict[str, str]
+    endpoint: str = ""
 
 
 def program(name: str, must: str, *folders: Path) -> str:
@@ -58,13 +66,11 @@ def free_ports(number: int) -> list[int]:
 
 
 @contextmanager
-def running(command: list[str], folder: Path, ready: Callable[[], bool], **env: str) -> Iterator[None]:
+def running(command: list[str], folder: Path, ready: Callable[[], bool]) -> Iterator[None]:
     """A server while it is needed; it has answered once, by `ready`."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=os.environ | env
-        )
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
     try:
         end = time.monotonic() + START
         while not ready():
@@ -75,7 +81,7 @@ def running(command: list[str], folder: Path, ready: Callable[[], bool], **env: 
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(1)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -93,60 +99,68 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def environment(**variables: str) -> Iterator[None]:
-    """Variables of the environment for a while."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        yield
+def folder(place: Path) -> Iterator[Place]:
+    """A folder, which is there when something is written."""
+    yield Place(str(place), {})
 
 
 @contextmanager
-def seaweedfs(folder: Path) -> Iterator[str]:
-    """An S3 server that keeps all the rules; gives its endpoint. Key `k`, secret `s`."""
+def seaweedfs(place: Path) -> Iterator[Place]:
+    """A bucket of an S3 server that keeps all the rules."""
     weed = program("weed", "s3")
-    folder.mkdir(parents=True)
+    place.mkdir(parents=True)
     account = {
         "name": "lab",
         "credentials": [{"accessKey": "k", "secretKey": "s"}],
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     }
-    (folder / "s3.json").write_text(json.dumps({"identities": [account]}))
+    (place / "s3.json").write_text(json.dumps({"identities": [account]}))
     names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     command = [
         weed,
         "server",
-        f"-dir={folder}",
+        f"-dir={place}",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         "-master.telemetry=false",
         "-master.volumeSizeLimitMB=256",
         "-volume.max=0",
-        "-volume.preStopSeconds=0",
         "-filer",
         "-s3",
-        f"-s3.config={folder / 's3.json'}",
+        f"-s3.config={place / 's3.json'}",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         *(f"-{name}={port}" for name, port in ports.items()),
     ]
     endpoint = f"http://127.0.0.1:{ports['s3.port']}"
-    with running(command, folder, lambda: answers(f"{endpoint}/healthz")):
-        yield endpoint
+    with running(command, place, lambda: answers(f"{endpoint}/healthz")):
+        yield bucket(endpoint)
 
 
 @contextmanager
-def _folder(place: Path) -> Iterator[str]:
-    yield str(place)
+def moto(place: Path) -> Iterator[Place]:
+    """A bucket of a server that takes If-Match for granted when an upload is completed."""
+    (port,) = free_ports(1)
+    endpoint = f"http://127.0.0.1:{port}"
+    command = [program("moto_server", "moto"), "-H", "127.0.0.1", "-p", str(port)]
+    with running(command, place, lambda: answers(f"{endpoint}/moto-api/")):
+        yield bucket(endpoint)
 
 
-@contextmanager
-def _s3(place: Path) -> Iterator[str]:
-    """A bucket of SeaweedFS."""
-    with seaweedfs(place) as endpoint, environment(AWS_ENDPOINT_URL=endpoint, **S3_ACCOUNT):
-        boto3.client("s3").create_bucket(Bucket="lab")
-        yield "s3://lab"
+def bucket(endpoint: str) -> Place:
+    """A new bucket of an S3 server."""
+    key, secret, region = ACCOUNT.values()
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        region_name=region,
+    )
+    client.create_bucket(Bucket="lab")
+    client.close()
+    return Place("s3://lab", {"AWS_ENDPOINT_URL": endpoint, **ACCOUNT}, endpoint)
 
 
-STORES = {"file": _folder, "s3": _s3}
+PLACES = {"file": folder, "s3": seaweedfs, "moto": moto}

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.stores import servers
+from tests.stores.conftest import Start
 
 from xlabel.errors import ConflictError, InputError, MissingError
 from xlabel.stores.transport import Part, Transport, open_store
@@ -38,17 +39,15 @@ def upload(store: Transport, name: str, pieces: list[bytes] = PIECES) -> tuple[s
     return begun, parts[::-1]
 
 
-@pytest.fixture(scope="session", params=["file", "s3"])
-def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an empty place in each kind of store."""
-    with servers.STORES[request.param](tmp_path_factory.mktemp(request.param) / "server") as url:
-        yield url
-
-
-@pytest.fixture
-def store(root: str, request: pytest.FixtureRequest) -> Iterator[Transport]:
-    """A store of a test's own."""
-    opened = open_store(f"{root}/{hashlib.md5(request.node.name.encode()).hexdigest()}")
+@pytest.fixture(params=servers.PLACES)
+def store(
+    request: pytest.FixtureRequest, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Transport]:
+    """A store of a test's own, on each of the servers."""
+    place = start(request.param)
+    for name, value in place.env.items():
+        monkeypatch.setenv(name, value)
+    opened = open_store(f"{place.url}/{hashlib.md5(request.node.name.encode()).hexdigest()}")
     yield opened
     opened.close()
 
@@ -71,7 +70,7 @@ def test_parts_may_come_in_any_order(store: Transport) -> None:
     assert store.names() == ["media"]
 
 
-def test_an_upload_goes_on_after_its_writer_was_killed(root: str, store: Transport) -> None:
+def test_an_upload_goes_on_after_its_writer_was_killed(store: Transport) -> None:
     begun = store.create("media")
     store.put_part("media", begun, 1, PIECES[0])
     again = open_store(store.url)

@@ -340,13 +340,10 @@ def _raise(error: OSError) -> None:
 
 
 def _read(fd: int, offset: int, size: int) -> bytes:
-    pieces = bytearray()
-    while len(pieces) < size:
-        piece = os.pread(fd, size - len(pieces), offset + len(pieces))
-        if not piece:
-            break
-        pieces += piece
-    return bytes(pieces)
+    got = os.pread(fd, min(size, os.fstat(fd).st_size), offset)
+    while len(got) < size and (more := os.pread(fd, size - len(got), offset + len(got))):
+        got += more
+    return got
 
 
 def _write(path: Path, data: Buffer) -> None:

@@ -7,6 +7,7 @@ condition.
 """
 
 import hashlib
+import io
 import random
 import re
 import time
@@ -126,7 +127,7 @@ class Bucket:
         except MissingError:
             self._ask_for_the_bucket()
             return None
-        except StoreError:
+        except _RefusedError:
             # An answer to HEAD has no text, and so does not say why.
             with suppress(MissingError, _BeyondError), self._told(name, "GetObject"):
                 self._client.get_object(**self._at(name), Range="bytes=0-0")
@@ -295,12 +296,12 @@ class Bucket:
         """One range. A connection that breaks while the bytes come is tried again, behind those that came."""
         from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 
-        got = bytearray()
+        got = io.BytesIO()  # which gives its bytes without another copy of them
         condition = {"IfMatch": if_match} if if_match else {}
         for attempt in range(ATTEMPTS):
-            if len(got) >= size:
+            if got.tell() >= size:
                 break
-            span = f"bytes={offset + len(got)}-{offset + size - 1}"
+            span = f"bytes={offset + got.tell()}-{offset + size - 1}"
             try:
                 with self._told(name, "GetObject"):
                     answer = self._client.get_object(**self._at(name), Range=span, **condition)
@@ -313,15 +314,15 @@ class Bucket:
             condition = {"IfMatch": answer["ETag"]}
             try:
                 for piece in answer["Body"].iter_chunks(1 << 20):
-                    got += piece
+                    got.write(piece)
             except (HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
                 if attempt == ATTEMPTS - 1:
                     raise self._failed(name, "GetObject", error) from None
                 time.sleep(_pause(attempt))
             else:
-                if offset + len(got) >= end:
+                if offset + got.tell() >= end:
                     break
-        return bytes(got)
+        return got.getvalue()
 
     def _abilities(self) -> tuple[bool, bool]:
         endpoint = str(self._client.meta.endpoint_url)
@@ -411,7 +412,7 @@ class Bucket:
             advice = _ADVICE[status]
         else:
             advice = "see the server's own log for more"
-        kind: type[StoreError] = StoreError
+        kind: type[StoreError] = _RefusedError
         if code in _REFUSED or status == "412":
             kind = _UnsureError if meta.get("RetryAttempts") else ConflictError
             advice = "somebody else was faster; read it and try again"
@@ -439,6 +440,10 @@ class Bucket:
         else:
             advice = "see ~/.aws/config and the variables AWS_*"
         return StoreError(f"{self._where(name)}: {asked} failed: {str(error).rstrip('.')}; {advice}")
+
+
+class _RefusedError(StoreError):
+    """The server answered, and it was a no."""
 
 
 class _BusyError(ConflictError):

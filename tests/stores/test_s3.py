@@ -1,0 +1,210 @@
+"""S3: what a bad network, a busy server and a wrong account do to it; on SeaweedFS."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from tests.stores import proxy
+from tests.stores.conftest import Start
+from tests.stores.proxy import Proxy
+
+from xlabel.errors import MissingError, StoreError
+from xlabel.stores import crc64, s3
+from xlabel.stores.transport import Transport, open_store
+
+PART = 5 << 20
+
+
+@pytest.fixture
+def network(start: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The network to the server, which can be made bad."""
+    place = start("s3")
+    for name, value in place.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(s3, "_pause", lambda attempt: 0.01)
+    with proxy.between(place.endpoint) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{between.port}")
+        yield between
+
+
+@pytest.fixture
+def store(network: Proxy, request: pytest.FixtureRequest) -> Iterator[Transport]:
+    opened = open_store(f"s3://lab/{request.node.name}")
+    yield opened
+    opened.close()
+
+
+def test_a_server_that_is_busy_for_a_while_is_waited_for(network: Proxy, store: Transport) -> None:
+    network.busy = 3
+    made = store.put("media", b"data")
+    network.break_all()
+    network.busy = 2
+    assert store.head("media") == made
+    assert network.busy == 0
+
+
+def test_a_server_that_stays_busy_is_told(
+    network: Proxy, store: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    network.busy = 1000
+    with pytest.raises(
+        StoreError, match=r"s3://lab/.*/media: PutObject was refused: .*SlowDown.*try again later"
+    ):
+        store.put("media", b"data")
+
+
+def test_connections_that_break_while_parts_are_written_are_made_again(
+    network: Proxy, store: Transport
+) -> None:
+    begun = store.create("media")
+    pieces = [bytes([number]) * PART for number in range(4)]
+    parts = []
+    for number, piece in enumerate(pieces, 1):
+        network.cut(sent=PART // 2)
+        parts.append(store.put_part("media", begun, number, piece))
+    store.complete("media", begun, parts)
+    assert network.sent > 6 * PART
+    assert hashlib.md5(b"".join(store.get_ranges("media", [(0, 4 * PART)]))).digest() == (
+        hashlib.md5(b"".join(pieces)).digest()
+    )
+
+
+def test_a_range_goes_on_where_its_connection_broke(network: Proxy, store: Transport) -> None:
+    data = hashlib.shake_128(b"seed").digest(4 * PART)
+    store.put("media", data)
+    network.received = 0
+    network.cut(received=3 * PART)
+    assert store.get_ranges("media", [(5, 4 * PART)]) == [data[5:]]
+    assert network.received < 6 * PART
+
+
+@pytest.mark.parametrize("condition", ["if_match", "absent"])
+def test_a_conditional_write_whose_answer_was_lost_is_done(
+    network: Proxy, store: Transport, condition: str
+) -> None:
+    wanted = {"if_match": store.put("head", b"old").tag} if condition == "if_match" else {}
+    network.cut(received=1)
+    made = store.put("head" if wanted else "fresh", b"new", absent=condition == "absent", **wanted)
+    assert made.size == 3
+    assert network.connections > 1
+
+
+def test_a_completion_whose_answer_was_lost_is_done(network: Proxy, store: Transport) -> None:
+    begun = store.create("media")
+    part = store.put_part("media", begun, 1, b"data")
+    network.cut(received=1)
+    assert store.complete("media", begun, [part], absent=True).size == 4
+    with pytest.raises(MissingError, match="begin again"):
+        store.parts("media", begun)
+
+
+def test_no_server_is_told_with_what_to_look_at(
+    network: Proxy, store: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    network.down = True
+    with pytest.raises(StoreError, match=r"HeadObject failed: .*AWS_ENDPOINT_URL right\?"):
+        store.head("media")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "other", "SignatureDoesNotMatch.*set AWS_SECRET_ACCESS_KEY"),
+        ("AWS_ACCESS_KEY_ID", "other", "InvalidAccessKeyId.*is it the right account"),
+    ],
+)
+def test_a_wrong_account_is_told(
+    network: Proxy, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    store = open_store("s3://lab")
+    with pytest.raises(StoreError, match=said):
+        store.head("media")
+    with pytest.raises(StoreError, match=said):
+        store.put("media", b"data")
+    store.close()
+
+
+def test_no_account_is_told(network: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    with pytest.raises(StoreError, match=r"s3://lab/media: .*Unable to locate credentials; set AWS_PROFILE"):
+        open_store("s3://lab").head("media")
+
+
+def test_a_bucket_that_is_not_there_is_told(network: Proxy) -> None:
+    store = open_store("s3://elsewhere")
+    with pytest.raises(MissingError, match=r"s3://elsewhere: .*make the bucket, or correct the URL"):
+        store.head("media")
+    store.close()
+
+
+def test_a_whole_that_is_not_what_was_stated_is_refused(store: Transport) -> None:
+    """The server computes the CRC-64 of the whole itself; ours is combined from those of the parts."""
+    pieces = [bytes([number]) * (PART + number) for number in range(3)]
+    begun = store.create("media")
+    parts = [store.put_part("media", begun, number, piece) for number, piece in enumerate(pieces, 1)]
+    value = 0
+    for piece in pieces:
+        value = crc64.combined(value, crc64.checksum(piece), len(piece))
+    with pytest.raises(StoreError, match="BadDigest"):
+        store.complete("media", begun, parts, crc64nvme=crc64.text(value ^ 1))
+    assert store.head("media") is None
+    made = store.complete("media", begun, parts, crc64nvme=crc64.text(value))
+    assert made.crc64nvme == crc64.text(value)
+    assert crc64.value(made.crc64nvme) == crc64.checksum(b"".join(pieces))
+
+
+def test_what_boto3_uploads_has_the_checksum_that_we_would_state(store: Transport) -> None:
+    data = hashlib.shake_128(b"seed").digest(100_000)
+    boto3.client("s3").put_object(
+        Bucket="lab", Key=store.url.removeprefix("s3://lab/") + "/x", Body=data, ChecksumAlgorithm="CRC64NVME"
+    )
+    there = store.head("x")
+    assert there is not None
+    assert there.crc64nvme == crc64.text(crc64.checksum(data))
+    assert there.md5 == hashlib.md5(data).digest()
+
+
+def test_memory_does_not_grow_with_what_is_sent_and_read(network: Proxy) -> None:
+    """480 MB each way, by twelve threads with parts of 8 MiB; the process needs 60 MB before it begins."""
+    program = """if True:
+        from concurrent.futures import ThreadPoolExecutor
+        from pathlib import Path
+        from xlabel.stores.transport import open_store
+        store = open_store("s3://lab/memory")
+        begun = store.create("media")
+        def send(number):
+            return store.put_part("media", begun, number, bytes(8 << 20))
+        with ThreadPoolExecutor(12) as threads:
+            parts = list(threads.map(send, range(1, 61)))
+        store.complete("media", begun, parts)
+        for offset in range(0, 480 << 20, 64 << 20):
+            store.get_ranges("media", [(offset + (i << 23), 8 << 20) for i in range(8)])
+        status = Path("/proc/self/status").read_text()
+        print(status.partition("VmHWM:")[2].split()[0])
+    """
+    if not Path("/proc/self/status").exists():
+        pytest.skip("this system does not tell the memory of a process")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 240_000, "kB"
+
+
+def test_a_server_is_asked_what_it_can_do(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SeaweedFS honours every condition; moto completes an upload whatever If-Match says."""
+    for name, can in {"s3": (True, True, 10_000), "moto": (False, True, 1_000)}.items():
+        place = start(name)
+        for variable, value in place.env.items():
+            monkeypatch.setenv(variable, value)
+        store = open_store(f"{place.url}/asked")
+        assert (store.conditional, store.copies_ranges, store.parts_max) == can
+        assert store.names() == []
+        store.close()
