@@ -81,7 +81,8 @@ class Proxy:
             return
         self._open |= {writer, back}
         try:
-            await asyncio.gather(self._pump(reader, back, "sent"), self._pump(there, writer, "received"))
+            with suppress(asyncio.CancelledError):  # at the end: asyncio logs a task that was cancelled
+                await asyncio.gather(self._pump(reader, back, "sent"), self._pump(there, writer, "received"))
         finally:
             self._open -= {writer, back}
             writer.transport.abort()

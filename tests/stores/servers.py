@@ -24,6 +24,7 @@ import pytest
 START = 60.0
 """Seconds that a server may take until it answers."""
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
+ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
@@ -148,6 +149,27 @@ def moto(place: Path) -> Iterator[Place]:
         yield bucket(endpoint)
 
 
+@contextmanager
+def azurite(place: Path) -> Iterator[Place]:
+    """A container of Microsoft's own emulator, with the account that is known of it."""
+    from azure.storage.blob import ContainerClient
+
+    (port,) = free_ports(1)
+    azurite = program("azurite-blob", "azure", ROOT / ".npm" / "node_modules" / ".bin")
+    where = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "-l", str(place)]
+    endpoint = f"http://127.0.0.1:{port}"
+    key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    text = (
+        f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={key};"
+        f"BlobEndpoint={endpoint}/devstoreaccount1;"
+    )
+    options = ["--disableTelemetry", "--skipApiVersionCheck", "--silent"]
+    with running([azurite, *where, *options], place, lambda: answers(endpoint)):
+        with ContainerClient.from_connection_string(text, "lab") as client:
+            client.create_container()
+        yield Place("az://lab", {"AZURE_STORAGE_CONNECTION_STRING": text}, endpoint)
+
+
 def bucket(endpoint: str) -> Place:
     """A new bucket of an S3 server."""
     key, secret, region = ACCOUNT.values()
@@ -163,4 +185,4 @@ def bucket(endpoint: str) -> Place:
     return Place("s3://lab", {"AWS_ENDPOINT_URL": endpoint, **ACCOUNT}, endpoint)
 
 
-PLACES = {"file": folder, "s3": seaweedfs, "moto": moto}
+PLACES = {"file": folder, "s3": seaweedfs, "moto": moto, "azure": azurite}

@@ -13,9 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -23,13 +21,13 @@ from urllib.parse import unquote, urlsplit
 from xlabel.errors import ConflictError, InputError, MissingError, StoreError, extra
 from xlabel.images import Buffer
 from xlabel.stores import crc64
+from xlabel.stores.parallel import Threads
 from xlabel.stores.transport import Part, Stat, Upload
 
 T = TypeVar("T")
 
-THREADS = 16
-"""Ranges that one call reads at once."""
 CONNECTIONS = 32
+"""Kept open: those of the threads that read, and of a caller's."""
 ATTEMPTS = 8
 """Of each request, with waiting times that double up to 20 s."""
 TIMEOUT = 60
@@ -106,6 +104,7 @@ class Bucket:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._bucket_is_there = False
+        self._threads = Threads()
 
     @property
     def conditional(self) -> bool:
@@ -137,10 +136,7 @@ class Bucket:
     def get_ranges(
         self, name: str, ranges: Sequence[tuple[int, int]], if_match: str | None = None
     ) -> list[bytes]:
-        def get(which: tuple[int, int]) -> bytes:
-            return self._get(name, *which, if_match)
-
-        return [get(ranges[0])] if len(ranges) == 1 else list(self._threads.map(get, ranges))
+        return self._threads.read(lambda offset, size: self._get(name, offset, size, if_match), ranges)
 
     def put(self, name: str, data: Buffer, *, if_match: str | None = None, absent: bool = False) -> Stat:
         body = bytes(data)
@@ -267,13 +263,8 @@ class Bucket:
             return sorted(o["Key"][len(self._prefix) :] for page in pages for o in page.get("Contents", []))
 
     def close(self) -> None:
-        if "_threads" in self.__dict__:
-            self._threads.shutdown(cancel_futures=True)
+        self._threads.close()
         self._client.close()
-
-    @cached_property
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(THREADS, "s3")
 
     def _at(self, name: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + name}

@@ -20,6 +20,7 @@ from xlabel.images import Buffer
 STORES = {
     "file": "xlabel.stores.file",
     "s3": "xlabel.stores.s3",
+    "az": "xlabel.stores.azure",
 }
 """Schemes of URLs, and the modules that open them by a function `connect(url) -> Transport`."""
 
