@@ -4,6 +4,7 @@ Each is somebody else's: SeaweedFS (pip), moto (pip), Azurite (npm), OpenSSH. No
 and none calls home. A test asks the fixture `start` of tests/stores/conftest.py for one of `PLACES`.
 """
 
+import getpass
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -170,6 +171,48 @@ def azurite(place: Path) -> Iterator[Place]:
         yield Place("az://lab", {"AZURE_STORAGE_CONNECTION_STRING": text}, endpoint)
 
 
+@contextmanager
+def openssh(place: Path, *sftp: str) -> Iterator[Place]:
+    """A folder behind OpenSSH's sshd, with keys that nobody else has; found by a ~/.ssh of its own."""
+    sshd = program("sshd", "sftp", Path("/usr/sbin"))
+    (port,) = free_ports(1)
+    home = place / "home"
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    for name in (place / "host", home / ".ssh" / "id_ed25519"):
+        command = [program("ssh-keygen", "sftp"), "-q", "-t", "ed25519", "-N", "", "-f", str(name)]
+        subprocess.run(command, check=True)
+    (home / ".ssh" / "id_ed25519.pub").rename(home / ".ssh" / "authorized_keys")
+    known = (place / "host.pub").read_text()
+    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {known}")
+    settings = {
+        "HostKey": place / "host",
+        "AuthorizedKeysFile": home / ".ssh" / "authorized_keys",
+        "PidFile": "none",
+        "UsePAM": "no",
+        "StrictModes": "no",
+        "PasswordAuthentication": "no",
+        "Subsystem": " ".join(["sftp", "internal-sftp", *sftp]),
+    }
+    options = [f"-o{name}={value}" for name, value in settings.items()]
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    command = [sshd, "-D", "-e", "-f", "/dev/null", f"-oListenAddress=127.0.0.1:{port}", *options]
+    with running(command, place, lambda: listens(port)):
+        url = f"sftp://{getpass.getuser()}@127.0.0.1:{port}{place / 'data'}"
+        yield Place(url, {"HOME": str(home), "SSH_AUTH_SOCK": ""}, f"127.0.0.1:{port}")
+
+
+def old_openssh(place: Path) -> AbstractContextManager[Place]:
+    """As it was before 9.0: it copies nothing itself."""
+    return openssh(place, "-P", "copy-data")
+
+
+def listens(port: int) -> bool:
+    """Whether anybody takes connections on a port."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def bucket(endpoint: str) -> Place:
     """A new bucket of an S3 server."""
     key, secret, region = ACCOUNT.values()
@@ -185,4 +228,11 @@ def bucket(endpoint: str) -> Place:
     return Place("s3://lab", {"AWS_ENDPOINT_URL": endpoint, **ACCOUNT}, endpoint)
 
 
-PLACES = {"file": folder, "s3": seaweedfs, "moto": moto, "azure": azurite}
+PLACES = {
+    "file": folder,
+    "s3": seaweedfs,
+    "moto": moto,
+    "azure": azurite,
+    "sftp": openssh,
+    "old-sftp": old_openssh,
+}

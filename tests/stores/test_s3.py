@@ -25,7 +25,7 @@ def network(start: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     place = start("s3")
     for name, value in place.env.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(s3, "_pause", lambda attempt: 0.01)
+    monkeypatch.setattr(s3, "pause", lambda attempt: 0.01)
     with proxy.between(place.endpoint) as between:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{between.port}")
         yield between

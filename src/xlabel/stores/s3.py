@@ -8,7 +8,6 @@ condition.
 
 import hashlib
 import io
-import random
 import re
 import time
 import uuid
@@ -23,6 +22,7 @@ from xlabel.images import Buffer
 from xlabel.stores import crc64
 from xlabel.stores.parallel import Threads
 from xlabel.stores.transport import Part, Stat, Upload
+from xlabel.stores.waiting import pause
 
 T = TypeVar("T")
 
@@ -309,7 +309,7 @@ class Bucket:
             except (HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
                 if attempt == ATTEMPTS - 1:
                     raise self._failed(name, "GetObject", error) from None
-                time.sleep(_pause(attempt))
+                time.sleep(pause(attempt))
             else:
                 if offset + got.tell() >= end:
                     break
@@ -508,10 +508,5 @@ def _until_free(write: Callable[[], T]) -> T:
         try:
             return write()
         except _BusyError:
-            time.sleep(_pause(attempt))
+            time.sleep(pause(attempt))
     return write()
-
-
-def _pause(attempt: int) -> float:
-    """Seconds until another attempt: at random up to 1, 2, 4, ... 20, so that not all come back at once."""
-    return random.uniform(0.1, min(20.0, 2.0**attempt))

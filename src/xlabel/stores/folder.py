@@ -1,0 +1,286 @@
+"""A folder as a store, here or on another machine: how parts become an object by what every file system has.
+
+Parts are files of their own in `.xlabel-store/` below the folder. A copied range is only noted down, and
+copied when the upload is completed, where the files are. What is whole is made the object by one rename.
+"""
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import msgspec
+
+from xlabel.errors import ConflictError, InputError, MissingError, StoreError
+from xlabel.images import Buffer
+from xlabel.stores.transport import Part, Stat, Upload
+
+HIDDEN = ".xlabel-store"
+"""The folder of what is unfinished; gone when nothing is."""
+NOTE = ".range"
+"""Ending of a file that is no part, but says which range of which object is."""
+
+
+class Range(msgspec.Struct, frozen=True):
+    """Bytes of a file below the root."""
+
+    path: str
+    offset: int
+    size: int
+    tag: str
+
+
+class Files(Protocol):
+    """What a file system does. Paths are below the root; what is missing is a MissingError."""
+
+    def stat(self, path: str) -> Stat | None:
+        """None where there is no such file; a folder is none."""
+
+    def get(self, path: str, ranges: Sequence[tuple[int, int]], check: Callable[[Stat], None]) -> list[bytes]:
+        """Ranges of one file, which `check` has seen."""
+
+    def md5(self, path: str) -> bytes | None:
+        """Of a file's bytes, read again; None where they would have to travel."""
+
+    def write(self, path: str, data: Buffer) -> None:
+        """Write a file whole, and wait until it is on the disk."""
+
+    def append(self, path: str, ranges: Sequence[Range]) -> None:
+        """Add ranges of other files to the end of one, new or old, and wait until they are on the disk."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Let a file be another, which may be there already; makes the folders above."""
+
+    def remove(self, path: str) -> None:
+        """Take a file away; nothing where it is not there."""
+
+    def make(self, folder: str) -> None:
+        """Make a folder, and those above it; nothing where it is there."""
+
+    def clear(self, folder: str) -> None:
+        """Take a folder away with the files in it."""
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder; none where it is not there."""
+
+    def walk(self) -> Iterator[str]:
+        """The paths of all files but the hidden ones."""
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other writers out where that can be; at the end, an empty hidden folder goes."""
+
+    def close(self) -> None: ...
+
+
+class Folder:
+    """A folder, whose files are the objects."""
+
+    copies_ranges = True
+    part_min = 1
+    part_max = 1 << 40
+    parts_max = 1_000_000
+
+    def __init__(self, url: str, files: Files, conditional: bool) -> None:
+        self.url = url
+        self.conditional = conditional
+        self._files = files
+
+    def head(self, name: str) -> Stat | None:
+        return self._files.stat(self._path(name))
+
+    def get_ranges(
+        self, name: str, ranges: Sequence[tuple[int, int]], if_match: str | None = None
+    ) -> list[bytes]:
+        return self._files.get(
+            self._path(name), ranges, lambda there: self._check(name, there, if_match, False)
+        )
+
+    def put(self, name: str, data: Buffer, *, if_match: str | None = None, absent: bool = False) -> Stat:
+        draft = f"{HIDDEN}/{uuid.uuid4().hex}"
+        with self._files.locked():
+            self._conditions(name, if_match, absent)
+            try:
+                self._files.make(HIDDEN)
+                self._files.write(draft, data)
+                self._files.rename(draft, self._path(name))
+            except BaseException:
+                self._files.remove(draft)
+                raise
+            return self._made(name)
+
+    def create(self, name: str) -> str:
+        upload = f"{int(time.time()):08x}{uuid.uuid4().hex[:8]}"
+        with self._files.locked():
+            self._files.make(self._upload(name, upload))
+        return upload
+
+    def uploads(self, name: str) -> list[Upload]:
+        start = f"{_flat(name)}@"
+        found = [entry.removeprefix(start) for entry in self._files.names(HIDDEN) if entry.startswith(start)]
+        return [Upload(name=name, id=upload, begun=int(upload[:8], 16)) for upload in sorted(found)]
+
+    def parts(self, name: str, upload: str) -> list[Part]:
+        folder = self._upload(name, upload)
+        if upload not in [unfinished.id for unfinished in self.uploads(name)]:
+            raise self._gone(name, upload)
+        files = sorted(entry for entry in self._files.names(folder) if entry[:1].isdigit())
+        return [part for file in files if (part := self._listed(folder, file))]
+
+    def put_part(self, name: str, upload: str, number: int, data: Buffer) -> Part:
+        folder = self._upload(name, upload)
+        draft, final = f"{folder}/.{uuid.uuid4().hex}", f"{folder}/{number:07}"
+        with self._of(name, upload):
+            self._files.write(draft, data)
+            self._files.rename(draft, final)
+        self._files.remove(final + NOTE)
+        there = self._files.stat(final)
+        if there is None:
+            raise self._gone(name, upload)
+        return Part(number=number, size=there.size, tag=there.tag)
+
+    def copy_part(
+        self, name: str, upload: str, number: int, source: str, offset: int, size: int, if_match: str
+    ) -> Part:
+        there = self.head(source)
+        self._check(source, there, if_match, False)
+        if there is not None and offset + size > there.size:
+            what = f"a range of its {there.size} bytes, got {size} from {offset} on"
+            raise StoreError(f"{self._where(source)}: expected {what}")
+        final = f"{self._upload(name, upload)}/{number:07}"
+        with self._of(name, upload):
+            self._files.write(
+                final + NOTE, msgspec.json.encode(Range(self._path(source), offset, size, if_match))
+            )
+        self._files.remove(final)
+        return Part(number=number, size=size, tag=if_match)
+
+    def complete(
+        self,
+        name: str,
+        upload: str,
+        parts: Sequence[Part],
+        *,
+        if_match: str | None = None,
+        absent: bool = False,
+        crc64nvme: str | None = None,
+    ) -> Stat:
+        folder = self._upload(name, upload)
+        with self._files.locked():
+            ranges = [self._range(folder, part) for part in parts]
+            self._conditions(name, if_match, absent)
+            for piece in ranges:
+                if not piece.path.startswith(folder):
+                    self._check(piece.path, self._files.stat(piece.path), piece.tag, False)
+            if self._appends(name, ranges):
+                self._files.append(self._path(name), ranges[1:])
+            elif len(ranges) == 1 and ranges[0].path.startswith(folder):
+                self._files.rename(ranges[0].path, self._path(name))
+            else:
+                self._files.remove(f"{folder}/.whole")
+                self._files.append(f"{folder}/.whole", ranges)
+                self._files.rename(f"{folder}/.whole", self._path(name))
+            self._files.clear(folder)
+            return self._made(name)
+
+    def abort(self, name: str, upload: str) -> None:
+        if upload in [unfinished.id for unfinished in self.uploads(name)]:
+            with self._files.locked():
+                self._files.clear(self._upload(name, upload))
+
+    def delete(self, name: str) -> None:
+        self._files.remove(self._path(name))
+
+    def names(self, prefix: str = "") -> list[str]:
+        return sorted(path for path in self._files.walk() if path.startswith(prefix))
+
+    def close(self) -> None:
+        self._files.close()
+
+    def _where(self, name: str) -> str:
+        return f"{self.url.rstrip('/')}/{name}"
+
+    def _path(self, name: str) -> str:
+        if "\0" in name or any(part in ("", ".", "..", HIDDEN) for part in name.split("/")):
+            raise InputError(f"{name!r}: expected the name of an object below {self.url}")
+        return name
+
+    def _upload(self, name: str, upload: str) -> str:
+        self._path(name)
+        if not upload.isalnum():
+            raise InputError(f"{upload!r}: expected the id of an upload of {self._where(name)}")
+        return f"{HIDDEN}/{_flat(name)}@{upload}"
+
+    def _gone(self, name: str, upload: str) -> MissingError:
+        return MissingError(f"{self._where(name)}: its upload {upload} is not there any more; begin again")
+
+    @contextmanager
+    def _of(self, name: str, upload: str) -> Iterator[None]:
+        try:
+            yield
+        except MissingError:
+            raise self._gone(name, upload) from None
+
+    def _listed(self, folder: str, file: str) -> Part | None:
+        """A part by its file; None where it was taken away meanwhile."""
+        number, path = int(file[:7]), f"{folder}/{file}"
+        there = self._files.stat(path)
+        if there is None:
+            return None
+        if file.endswith(NOTE):
+            note = self._note(path)
+            return Part(number=number, size=note.size, tag=note.tag)
+        # Read again: a power cut leaves files of the right size with other bytes.
+        return Part(number=number, size=there.size, tag=there.tag, md5=self._files.md5(path))
+
+    def _note(self, path: str) -> Range:
+        (data,) = self._files.get(path, [(0, 1 << 16)], lambda there: None)
+        return msgspec.json.decode(data, type=Range)
+
+    def _range(self, folder: str, part: Part) -> Range:
+        """Where the bytes of a part are, which are those that it was written with."""
+        path = f"{folder}/{part.number:07}"
+        there = self._files.stat(path)
+        if there is not None:
+            found = Range(path, 0, there.size, there.tag)
+        elif self._files.stat(path + NOTE) is not None:
+            found = self._note(path + NOTE)
+        else:
+            found = Range(path, 0, 0, "")
+        if found.tag != part.tag:
+            raise MissingError(f"{path}: part {part.number} is not what was written; write it again")
+        return found
+
+    def _appends(self, name: str, ranges: list[Range]) -> bool:
+        """Whether the object is to be itself, all of it, and parts behind."""
+        first, *rest = ranges
+        there = self._files.stat(self._path(name))
+        return (
+            there is not None
+            and (first.path, first.offset, first.size) == (name, 0, there.size)
+            and name not in [piece.path for piece in rest]
+        )
+
+    def _conditions(self, name: str, if_match: str | None, absent: bool) -> None:
+        if self.conditional:
+            self._check(name, self.head(name), if_match, absent)
+
+    def _check(self, name: str, there: Stat | None, if_match: str | None, absent: bool) -> None:
+        if absent and there is not None:
+            raise ConflictError(f"{self._where(name)}: expected no such file, and there is one by now")
+        if if_match is not None and (there is None or there.tag != if_match):
+            found = "is gone" if there is None else "was changed"
+            raise ConflictError(f"{self._where(name)}: {found} by somebody else; read it and try again")
+
+    def _made(self, name: str) -> Stat:
+        there = self.head(name)
+        if there is None:
+            raise MissingError(f"{self._where(name)}: was written, and is gone; somebody else deletes here")
+        return there
+
+
+def _flat(name: str) -> str:
+    """One name of a file for an object's, which may have folders in it."""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
