@@ -15,7 +15,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -150,6 +151,68 @@ def moto(place: Path) -> Iterator[Place]:
         yield bucket(endpoint)
 
 
+SWIFT_SERVER = """[DEFAULT]
+bind_ip = 127.0.0.1
+bind_port = {port}
+workers = 0
+user = {user}
+swift_dir = {place}
+devices = {place}/disks
+mount_check = false
+log_address = /dev/null
+[pipeline:main]
+pipeline = {pipeline}
+[app:{part}-server]
+use = egg:swift#{part}
+"""
+SWIFT_PROXY = """account_autocreate = true
+[filter:catch_errors]
+use = egg:swift#catch_errors
+[filter:cache]
+use = egg:swift#memcache
+[filter:listing_formats]
+use = egg:swift#listing_formats
+[filter:s3api]
+use = egg:swift#s3api
+[filter:tempauth]
+use = egg:swift#tempauth
+user_lab_k = s .admin
+[filter:slo]
+use = egg:swift#slo
+[filter:proxy-logging]
+use = egg:swift#proxy_logging
+"""
+
+
+@contextmanager
+def swift(place: Path) -> Iterator[Place]:
+    """A bucket of OpenStack Swift, which refuses conditions on PutObject, and parts above number 1,000."""
+    parts = ("proxy", "account", "container", "object")
+    programs = {part: program(f"swift-{part}-server", "swift") for part in parts}
+    builder = program("swift-ring-builder", "swift")
+    (place / "disks" / "d1").mkdir(parents=True)
+    (place / "swift.conf").write_text(
+        "[swift-hash]\nswift_hash_path_suffix = lab\n[storage-policy:0]\nname = one\ndefault = yes\n"
+    )
+    ports = dict(zip(parts, free_ports(4), strict=True))
+    for part in parts:
+        pipeline = "catch_errors cache listing_formats s3api tempauth slo proxy-logging proxy-server"
+        if part != "proxy":
+            pipeline = f"{part}-server"
+            device = f"r1z1-127.0.0.1:{ports[part]}/d1"
+            for step in (["create", "4", "1", "0"], ["add", device, "1"], ["rebalance"]):
+                command = [builder, str(place / f"{part}.builder"), *step]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        user = getpass.getuser()
+        text = SWIFT_SERVER.format(port=ports[part], user=user, place=place, pipeline=pipeline, part=part)
+        (place / f"{part}.conf").write_text(text + SWIFT_PROXY * (part == "proxy"))
+    with ExitStack() as stack:
+        for part, path in programs.items():
+            command = [path, str(place / f"{part}.conf")]
+            stack.enter_context(running(command, place / part, partial(listens, ports[part])))
+        yield bucket(f"http://127.0.0.1:{ports['proxy']}", "lab:k")
+
+
 @contextmanager
 def azurite(place: Path) -> Iterator[Place]:
     """A container of Microsoft's own emulator, with the account that is known of it."""
@@ -213,25 +276,26 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def bucket(endpoint: str) -> Place:
-    """A new bucket of an S3 server."""
-    key, secret, region = ACCOUNT.values()
+def bucket(endpoint: str, key: str = "k") -> Place:
+    """A new bucket of an S3 server; whose access key it is."""
+    env = {**ACCOUNT, "AWS_ACCESS_KEY_ID": key}
     client = boto3.client(
         "s3",
         endpoint_url=endpoint,
         aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        region_name=region,
+        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+        region_name=env["AWS_REGION"],
     )
     client.create_bucket(Bucket="lab")
     client.close()
-    return Place("s3://lab", {"AWS_ENDPOINT_URL": endpoint, **ACCOUNT}, endpoint)
+    return Place("s3://lab", {"AWS_ENDPOINT_URL": endpoint, **env}, endpoint)
 
 
 PLACES = {
     "file": folder,
     "s3": seaweedfs,
     "moto": moto,
+    "swift": swift,
     "azure": azurite,
     "sftp": openssh,
     "old-sftp": old_openssh,

@@ -198,13 +198,21 @@ def test_memory_does_not_grow_with_what_is_sent_and_read(network: Proxy) -> None
     assert int(done.stdout) < 240_000, "kB"
 
 
-def test_a_server_is_asked_what_it_can_do(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SeaweedFS honours every condition; moto completes an upload whatever If-Match says."""
-    for name, can in {"s3": (True, True, 10_000), "moto": (False, True, 1_000)}.items():
-        place = start(name)
-        for variable, value in place.env.items():
-            monkeypatch.setenv(variable, value)
-        store = open_store(f"{place.url}/asked")
-        assert (store.conditional, store.copies_ranges, store.parts_max) == can
-        assert store.names() == []
-        store.close()
+@pytest.mark.parametrize(
+    ("name", "can"),
+    [
+        ("s3", (True, True, 10_000)),
+        ("moto", (False, True, 1_000)),  # completes an upload whatever If-Match says
+        ("swift", (False, True, 1_000)),  # answers 501
+    ],
+)
+def test_a_server_is_asked_what_it_can_do(
+    start: Start, monkeypatch: pytest.MonkeyPatch, name: str, can: tuple[bool, bool, int]
+) -> None:
+    place = start(name)
+    for variable, value in place.env.items():
+        monkeypatch.setenv(variable, value)
+    store = open_store(f"{place.url}/asked")
+    assert (store.conditional, store.copies_ranges, store.parts_max) == can
+    assert store.names() == []
+    store.close()
