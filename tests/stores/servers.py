@@ -36,6 +36,8 @@ class Place(NamedTuple):
     url: str
     env: dict[str, str]
     endpoint: str = ""
+    conditional: bool = True
+    """Whether the server honours the conditions that the store, on a real cloud, is promised."""
 
 
 def program(name: str, must: str, *folders: Path) -> str:
@@ -235,6 +237,16 @@ def azurite(place: Path) -> Iterator[Place]:
 
 
 @contextmanager
+def gcs(place: Path) -> Iterator[Place]:
+    """A bucket of an emulator of Google's store, which takes every condition for granted."""
+    (port,) = free_ports(1)
+    endpoint = f"http://127.0.0.1:{port}"
+    command = [program("gcp-storage-emulator", "gcs"), "start", "--host=127.0.0.1", f"--port={port}"]
+    with running([*command, "--in-memory", "--default-bucket=lab"], place, lambda: answers(endpoint)):
+        yield Place("gs://lab", {"STORAGE_EMULATOR_HOST": endpoint}, endpoint, conditional=False)
+
+
+@contextmanager
 def openssh(place: Path, *sftp: str) -> Iterator[Place]:
     """A folder behind OpenSSH's sshd, with keys that nobody else has; found by a ~/.ssh of its own."""
     sshd = program("sshd", "sftp", Path("/usr/sbin"))
@@ -297,6 +309,7 @@ PLACES = {
     "moto": moto,
     "swift": swift,
     "azure": azurite,
+    "gcs": gcs,
     "sftp": openssh,
     "old-sftp": old_openssh,
 }

@@ -21,6 +21,7 @@ STORES = {
     "file": "xlabel.stores.file",
     "s3": "xlabel.stores.s3",
     "az": "xlabel.stores.azure",
+    "gs": "xlabel.stores.gcs",
     "sftp": "xlabel.stores.sftp",
 }
 """Schemes of URLs, and the modules that open them by a function `connect(url) -> Transport`."""
