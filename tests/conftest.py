@@ -1,11 +1,15 @@
 """What many tests share: the awkward folder, and its packs of every kind, made once."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import xlabel
 from tests import awkward
+from tests.stores import servers
 
 KINDS = {"mp4": "media.mp4", "plain": "media.mp4", "tar": "media.tar", "zip": "media.zip"}
 """Kinds of bundles, and the names of their media files; plain is an .mp4 without ZIP face."""
@@ -26,6 +30,18 @@ def awkward_packs(awkward_images: Path, tmp_path_factory: pytest.TempPathFactory
         xlabel.pack(awkward_images, None, folder, media=name, plain=kind == "plain")
         packs[kind] = folder / name
     return packs
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Start]:
+    """A server of others by its name, started when a test first asks for it."""
+    with ExitStack() as stack:
+
+        @cache
+        def started(name: str) -> servers.Place:
+            return stack.enter_context(servers.PLACES[name](tmp_path_factory.mktemp(name) / "place"))
+
+        yield started
 
 
 @pytest.fixture(params=KINDS)

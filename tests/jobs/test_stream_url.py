@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from tests.stores.proxy import Proxy, between
-from tests.stores.servers import S3_ACCOUNT, environment, seaweedfs
+from tests.stores.servers import Start, environment
 from tests.tools import SAMPLE
 
 import xlabel
@@ -32,16 +32,14 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def proxy(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def proxy(pack: Path, start: Start) -> Iterator[Proxy]:
     """The pack in a bucket of SeaweedFS, behind a network that can be told to be bad."""
-    folder = tmp_path_factory.mktemp("weed") / "server"
+    place = start("s3")
     with (
-        seaweedfs(folder) as endpoint,
-        between(endpoint) as proxy,
-        environment(AWS_ENDPOINT_URL=f"http://127.0.0.1:{proxy.port}", **S3_ACCOUNT),
+        between(place.endpoint) as proxy,
+        environment(place.env | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}),
     ):
         client = boto3.client("s3")
-        client.create_bucket(Bucket="lab")
         for name in FILES:
             client.upload_file(str(pack / name), "lab", f"set/{name}")
         yield proxy

@@ -1,7 +1,7 @@
 """Servers that tests start and stop themselves, on free ports of this machine only.
 
 Each is somebody else's: SeaweedFS (pip), moto (pip), Azurite (npm), OpenSSH. None is reached over a network,
-and none calls home. A test asks the fixture `start` of tests/stores/conftest.py for one of `PLACES`.
+and none calls home. A test asks the fixture `start` for one of `PLACES`.
 """
 
 import getpass
@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-import boto3
 import pytest
 
 START = 60.0
@@ -38,6 +37,10 @@ class Place(NamedTuple):
     endpoint: str = ""
     conditional: bool = True
     """Whether the server honours the conditions that the store, on a real cloud, is promised."""
+
+
+Start = Callable[[str], Place]
+"""Gives one of `PLACES` by its name."""
 
 
 def program(name: str, must: str, *folders: Path) -> str:
@@ -101,6 +104,15 @@ def answers(url: str) -> bool:
         return error.code < 500
     except OSError:
         return False
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Variables of the environment for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
 
 
 @contextmanager
@@ -291,7 +303,9 @@ def listens(port: int) -> bool:
 def bucket(endpoint: str, key: str = "k") -> Place:
     """A new bucket of an S3 server; whose access key it is."""
     env = {**ACCOUNT, "AWS_ACCESS_KEY_ID": key}
-    client = boto3.client(
+    from boto3.session import Session
+
+    client = Session().client(
         "s3",
         endpoint_url=endpoint,
         aws_access_key_id=key,

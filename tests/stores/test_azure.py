@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from tests.stores import proxy
-from tests.stores.conftest import Start
 from tests.stores.proxy import Proxy
+from tests.stores.servers import Start
 
 from xlabel.errors import ConflictError, MissingError, StoreError
 from xlabel.stores.transport import Transport, open_store

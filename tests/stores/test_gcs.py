@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.stores.conftest import Start
+from tests.stores.servers import Start
 
 from xlabel.errors import MissingError, StoreError
 from xlabel.stores.transport import Transport, open_store

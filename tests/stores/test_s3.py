@@ -9,8 +9,8 @@ from pathlib import Path
 import boto3
 import pytest
 from tests.stores import proxy
-from tests.stores.conftest import Start
 from tests.stores.proxy import Proxy
+from tests.stores.servers import Start
 
 from xlabel.errors import MissingError, StoreError
 from xlabel.stores import crc64, s3

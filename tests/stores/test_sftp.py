@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pytest
 from tests.stores import proxy
-from tests.stores.conftest import Start
 from tests.stores.proxy import Proxy
+from tests.stores.servers import Start
 
 from xlabel.errors import InputError, StoreError
 from xlabel.stores import sftp

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.stores import servers
-from tests.stores.conftest import Start
-from tests.stores.servers import Place
+from tests.stores.servers import Place, Start
 
 from xlabel.errors import ConflictError, InputError, MissingError
 from xlabel.stores.transport import Part, Transport, open_store
