@@ -191,9 +191,7 @@ def _copied(pieces: Iterable[memoryview], size: int, digest: str, out: BinaryIO,
         total += len(piece)
         out.write(piece)
     if total != size or found.hexdigest() != digest:
-        raise CorruptError(
-            f"{where}: its bytes are not those that were packed; update the pack first"
-        )
+        raise CorruptError(f"{where}: its bytes are not those that were packed; update the pack first")
     return crc
 
 

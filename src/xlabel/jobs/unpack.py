@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,8 +13,9 @@ from xlabel.errors import InputError
 from xlabel.formats.losses import refuse
 from xlabel.jobs.bundle import Bundle, open_bundle
 from xlabel.jobs.labels import Layout
+from xlabel.jobs.seen import as_seen
 from xlabel.model import Dataset, Loss, Problem, Report, Sample
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Seen
 from xlabel.model.report import Progress
 from xlabel.stores.extract import Extraction, put
 
@@ -50,8 +51,9 @@ def unpack(
         if dataset is not None and name is not None:
             report.losses = _losses(dataset, name, on_loss)
         with Extraction(target, overwrite) as out:
+            later = _later(bundle) if bundle.described else {}
             for number, frame in enumerate(frames):
-                _write_image(bundle, frame, layout, out, report)
+                _write_image(bundle, frame, later.get(frame.index), layout, out, report)
                 report.bytes += frame.size
                 if progress and number % 64 == 0:
                     progress(report.bytes, bundle.size)
@@ -90,6 +92,13 @@ def _frames(bundle: Bundle, report: Report) -> list[Frame]:
     return bundle.bare_frames()
 
 
+def _later(bundle: Bundle) -> dict[int, tuple[Sample, Seen]]:
+    """By frame number: the labels of images in which they were embedded anew since they were packed."""
+    unified = bundle.unified
+    placed = zip(unified.frames or (), unified.dataset.samples, unified.seen, strict=False)
+    return {frame.index: (sample, seen) for frame, sample, seen in placed if seen is not None}
+
+
 def _plan(bundle: Bundle, dataset: Dataset | None, to: str | None) -> tuple[Layout, str | None]:
     """Where things go, and the format of the labels."""
     if dataset is None:
@@ -113,11 +122,23 @@ def _losses(dataset: Dataset, name: str, on_loss: str) -> list[Loss]:
     return losses
 
 
-def _write_image(bundle: Bundle, frame: Frame, layout: Layout, out: Extraction, report: Report) -> None:
+def _write_image(
+    bundle: Bundle,
+    frame: Frame,
+    later: tuple[Sample, Seen] | None,
+    layout: Layout,
+    out: Extraction,
+    report: Report,
+) -> None:
+    """Write an image file; `later` has its labels, and what else it was, when they were embedded anew."""
     digest = hashlib.sha256()
+    expected = later[1].sha256 if later else frame.sha256
 
-    def pieces() -> Iterator[memoryview]:
-        for piece in bundle.pieces(frame.offset, frame.size):
+    def pieces() -> Iterator[bytes | memoryview]:
+        found: Iterable[bytes | memoryview] = bundle.pieces(frame.offset, frame.size)
+        if later is not None:
+            found = [as_seen(b"".join(found), *later)]
+        for piece in found:
             digest.update(piece)
             yield piece
 
@@ -126,10 +147,13 @@ def _write_image(bundle: Bundle, frame: Frame, layout: Layout, out: Extraction, 
     except ValueError as error:
         report.problems.append(Problem(frame.key, "unsafe-name", f"{error}; it was not written"))
         return
-    if put(out, layout.image(name), pieces(), report.problems) and frame.sha256 not in (
-        "",
-        digest.hexdigest(),
-    ):
+    try:
+        written = put(out, layout.image(name), pieces(), report.problems)
+    except ValueError as error:
+        message = f"its labels cannot be embedded again: {error}; it was not written"
+        report.problems.append(Problem(frame.key, "not-embedded", message))
+        return
+    if written and expected not in ("", digest.hexdigest()):
         report.problems.append(
             Problem(
                 frame.key,
