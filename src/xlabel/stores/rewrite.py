@@ -10,8 +10,8 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from errno import EACCES, EDQUOT, ELOOP, ENOSPC
+from contextlib import AbstractContextManager, contextmanager, suppress
+from errno import EACCES, EDQUOT, ELOOP, ENOENT, ENOSPC
 from fcntl import LOCK_EX, LOCK_NB, flock
 from typing import NamedTuple, TypeVar
 
@@ -36,6 +36,8 @@ class Seen(NamedTuple):
     path: bytes
     """The file itself, links resolved."""
     info: os.stat_result
+    fd: int
+    """Open while the file is."""
 
 
 def look(path: bytes, read: Callable[[Buffer], T]) -> T:
@@ -61,28 +63,45 @@ def look(path: bytes, read: Callable[[Buffer], T]) -> T:
         os.close(fd)
 
 
-@contextmanager
-def opened(path: bytes) -> Iterator[tuple[Buffer, Seen]]:
-    """A whole file, and what it is recognised by. Links are followed."""
-    real = path
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError as error:
-        if error.errno != ELOOP:
+class opened:
+    """A whole file, and what it is recognised by: `with opened(path) as (data, seen)`. Links are followed."""
+
+    __slots__ = ("_fd", "_mapping", "_path")
+
+    def __init__(self, path: bytes) -> None:
+        self._path = path
+        self._mapping: AbstractContextManager[memoryview] | None = None
+
+    def __enter__(self) -> tuple[Buffer, Seen]:
+        real = self._path
+        try:
+            fd = os.open(real, _READ | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno != ELOOP:
+                raise
+            real = os.path.realpath(real)
+            fd = os.open(real, _READ)
+        try:
+            info = os.fstat(fd)
+            if not stat.S_ISREG(info.st_mode):
+                raise InputError(f"{os.fsdecode(self._path)}: expected a file")
+            if info.st_size <= SMALL:
+                data: Buffer = os.read(fd, info.st_size + 1)
+            else:
+                self._mapping = _mapped(fd, info.st_size)
+                data = self._mapping.__enter__()
+        except BaseException:
+            os.close(fd)
             raise
-        real = os.path.realpath(path)
-        fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise InputError(f"{os.fsdecode(path)}: expected a file")
-        if info.st_size <= SMALL:
-            yield os.read(fd, info.st_size + 1), Seen(real, info)
-            return
-        with _mapped(fd, info.st_size) as view:
-            yield view, Seen(real, info)
-    finally:
-        os.close(fd)
+        self._fd = fd
+        return data, Seen(real, info, fd)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._mapping is not None:
+                self._mapping.__exit__(None, None, None)
+        finally:
+            os.close(self._fd)
 
 
 def replace(seen: Seen, pieces: list[Buffer], *, keep_time: bool = False) -> None:
@@ -91,41 +110,44 @@ def replace(seen: Seen, pieces: list[Buffer], *, keep_time: bool = False) -> Non
     Raises InputError where another process is writing it or has changed it since it was read, StoreError
     where the disk is full, OSError where the system refuses. The file is then as it was.
     """
-    with _temporary(seen.path, pieces, seen.info, keep_time):
-        if _identity(os.stat(seen.path)) != _identity(seen.info):
-            raise InputError(f"{os.fsdecode(seen.path)}: changed by somebody else meanwhile; run again")
-        if not seen.info.st_mode & 0o222:  # which the system would not ask of root
-            raise PermissionError(EACCES, "the file is read-only")
+    _write(seen.path, pieces, seen.info, keep_time, seen)
 
 
 def create(path: bytes, pieces: list[Buffer], like: os.stat_result, *, keep_time: bool = False) -> None:
     """Write a new file whole, with the mode and owner of another; errors as in `replace`."""
     os.makedirs(os.path.dirname(path) or b".", exist_ok=True)
-    with _temporary(path, pieces, like, keep_time):
-        pass
+    _write(path, pieces, like, keep_time, None)
 
 
 def temporary(path: bytes) -> bytes:
     """The temporary file by which a file is written."""
-    folder, name = os.path.split(path)
+    folder, slash, name = path.rpartition(b"/")
     short = name if len(name) <= 240 else name[:180] + xxh3_64_hexdigest(name).encode()
-    return os.path.join(folder, b"." + short + SUFFIX)
+    return b"%b%b.%b%b" % (folder, slash, short, SUFFIX)
 
 
-def sweep(path: bytes) -> None:
-    """Remove a temporary file that a killed process left; one that is being written stays."""
+def sweep(path: bytes) -> bool:
+    """Remove a temporary file that a killed process left; False where it is being written, and stays."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        return error.errno == ENOENT
     try:
         flock(fd, LOCK_EX | LOCK_NB)
         if os.stat(path).st_ino == os.fstat(fd).st_ino:
             os.unlink(path)
-    except OSError:
-        pass
+    except OSError as error:
+        return error.errno == ENOENT
     finally:
         os.close(fd)
+    return True
+
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+bytearray(4 * SMALL)
+"""Freed at once, by which glibc learns to keep blocks of that size. It would give the memory of each file
+that was read back to the system, and get it anew for the next: a tenth of the time that embed takes."""
 
 
 @contextmanager
@@ -141,19 +163,27 @@ def _mapped(fd: int, size: int) -> Iterator[memoryview]:
             mapped.close()
 
 
-@contextmanager
-def _temporary(path: bytes, pieces: list[Buffer], like: os.stat_result, keep_time: bool) -> Iterator[None]:
-    """A temporary file of the path's own, locked; it takes the path's place once the caller has looked."""
+def _write(
+    path: bytes, pieces: list[Buffer], like: os.stat_result, keep_time: bool, seen: Seen | None
+) -> None:
+    """Write a file by a temporary one of its own, which is locked; what was `seen` there has to be still."""
     draft = temporary(path)
-    fd, size = _locked(draft, path)
+    fd, made = _made(draft, path)
     try:
-        if size:
-            os.ftruncate(fd, 0)
-        _write(fd, pieces)
-        _like(fd, like, path)
+        _fill(fd, pieces)
+        if (like.st_uid, like.st_gid) != (made.st_uid, made.st_gid):
+            with suppress(PermissionError):
+                os.fchown(fd, like.st_uid, like.st_gid)
+        os.fchmod(fd, stat.S_IMODE(like.st_mode))
+        if sys.platform == "linux":
+            _give_attributes(fd, path if seen is None else seen.fd)
         if keep_time:
             os.utime(fd, ns=(like.st_atime_ns, like.st_mtime_ns))
-        yield
+        if seen is not None:
+            if _identity(os.stat(path)) != _identity(like):
+                raise InputError(f"{os.fsdecode(path)}: changed by somebody else meanwhile; run again")
+            if not like.st_mode & 0o222:  # which the system would not ask of root
+                raise PermissionError(EACCES, "the file is read-only")
         os.rename(draft, path)
     except BaseException as error:
         with suppress(FileNotFoundError):
@@ -165,45 +195,46 @@ def _temporary(path: bytes, pieces: list[Buffer], like: os.stat_result, keep_tim
         os.close(fd)
 
 
-def _locked(temporary: bytes, path: bytes) -> tuple[int, int]:
-    """The temporary file, open and locked, and the bytes that a killed process left in it."""
+def _made(draft: bytes, path: bytes) -> tuple[int, os.stat_result]:
+    """A new temporary file, open and locked; what a killed process left there goes.
+
+    Whoever finds one without a lock removes it, and never writes into it. So one that is locked and still
+    has a name is ours.
+    """
     while True:
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            flock(fd, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
+            fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            if sweep(draft):
+                continue
             raise InputError(f"{os.fsdecode(path)}: another process is writing it; run again") from None
-        try:
-            info = os.fstat(fd)
-            if os.stat(temporary).st_ino == info.st_ino:
-                return fd, info.st_size
-        except FileNotFoundError:
-            pass
-        os.close(fd)  # the one that held the lock has renamed it
+        flock(fd, LOCK_EX)
+        made = os.fstat(fd)
+        if made.st_nlink:
+            return fd, made
+        os.close(fd)  # removed before we had the lock
 
 
-def _write(fd: int, pieces: list[Buffer]) -> None:
-    left = [memoryview(piece) for piece in pieces]
-    while left:
-        done = os.writev(fd, left[:1000])
-        while left and done >= len(left[0]):
-            done -= len(left.pop(0))
-        if left and done:
-            left[0] = left[0][done:]
+def _fill(fd: int, pieces: list[Buffer]) -> None:
+    while (done := os.writev(fd, pieces[:1000])) < sum(map(len, pieces)):
+        pieces = _behind(pieces, done)
 
 
-def _like(fd: int, info: os.stat_result, path: bytes) -> None:
-    """Mode and owner of another file, and the attributes of the one whose place is taken."""
-    if (info.st_uid, info.st_gid) != (os.geteuid(), os.getegid()):
-        with suppress(PermissionError):
-            os.fchown(fd, info.st_uid, info.st_gid)
-    os.fchmod(fd, stat.S_IMODE(info.st_mode))
-    if sys.platform == "linux":
-        with suppress(OSError):
-            for name in os.listxattr(path):
-                with suppress(OSError):  # one that only the system may set
-                    os.setxattr(fd, name, os.getxattr(path, name))
+def _behind(pieces: list[Buffer], done: int) -> list[Buffer]:
+    """What is left of pieces behind so many bytes."""
+    for number, piece in enumerate(pieces):
+        if done < len(piece):
+            return [memoryview(piece)[done:], *pieces[number + 1 :]]
+        done -= len(piece)
+    return []
+
+
+def _give_attributes(fd: int, source: int | bytes) -> None:
+    """The extended attributes of a file, which may not be there."""
+    with suppress(OSError):
+        for name in os.listxattr(source):
+            with suppress(OSError):  # one that only the system may set
+                os.setxattr(fd, name, os.getxattr(source, name))
 
 
 def _identity(info: os.stat_result) -> tuple[int, ...]:
