@@ -6,7 +6,7 @@ into it; docs/extend/containers.md says how to add one. Nothing here decodes a p
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
@@ -178,7 +178,7 @@ class Carrying(Container, Protocol):
     def removal(self, data: memoryview) -> "list[Edit]":
         """The edits that take out all that is ours, wherever other tools have moved it."""
 
-    def stream(self, data: memoryview) -> Iterator[tuple[int, int]]:
+    def stream(self, data: memoryview) -> Iterable[tuple[int, int]]:
         """The ranges of bytes that are the compressed image data, in their order.
 
         Any tool that leaves the picture alone leaves them equal; a change of the picture changes them.
@@ -227,8 +227,8 @@ def image_of(key: str, header: Header | None) -> Image:
 
 def container(data: Buffer) -> Container | None:
     """The module for a file that begins with `data` (at least 32 bytes, if it has them), by its signature."""
-    name = _name(data)
-    return _module(name) if name else None
+    found = _SIGNATURE.match(data)
+    return _module(found.lastgroup) if found else None
 
 
 def carrying(data: Buffer) -> Carrying | None:
@@ -248,11 +248,6 @@ _BROKEN = (LookupError, ArithmeticError, struct.error, RecursionError, MemoryErr
 """What a parser may run into on mangled bytes, beside the ValueError that it raises itself."""
 
 _SIGNATURE = re.compile(b"|".join(b"(?P<%b>%b)" % (k.encode(), v) for k, v in SIGNATURES.items()), re.DOTALL)
-
-
-def _name(data: Buffer) -> str | None:
-    found = _SIGNATURE.match(data)
-    return found.lastgroup if found else None
 
 
 @cache
