@@ -8,6 +8,8 @@ from typing import NamedTuple
 from xlabel import images
 from xlabel.images import Buffer, Carriers, NoRoomError, Parts, exif, payload, splice, tags, xmp
 from xlabel.images.payload import Wrapped
+from xlabel.images.splice import Undo
+from xlabel.images.xmp import Ours
 
 
 class Copy(NamedTuple):
@@ -34,6 +36,8 @@ class Found(NamedTuple):
     @property
     def newest(self) -> Wrapped | None:
         """The whole copy of the highest revision."""
+        if not self.copies:
+            return None
         whole = [copy.wrapped for copy in self.copies if copy.wrapped is not None]
         return max(whole, key=lambda wrapped: wrapped.revision, default=None)
 
@@ -109,10 +113,10 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
     """
     container = _supported(data)
     plan = dict.fromkeys(container.DOCUMENT_IN, "plain")
-    ours = xmp.Ours(regions, faces)
     packing = payload.Packing()
     original = splice.digest([data])
-    undo = splice.Undo(original, _shapes.get(container.MIME, ()))
+    size = len(wrapped.document) * len(plan) + len(regions) + len(faces)
+    undo = Undo(original, _guess(container.MIME, size))
     guessed = True
     extended = False
     left_out: dict[str, str] = {}
@@ -122,26 +126,25 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
             replaced = comment[0] if comment is not None and "exif" in plan else None
             made = payload.forms(wrapped, undo, replaced, packing)
             texts = {name: made.plain() if form == "plain" else made.packed() for name, form in plan.items()}
-            inside = ours._replace(document=texts.get("xmp"))
             parts = Parts(
-                comment=exif.ASCII + texts["exif"] if "exif" in plan else None,
-                ours=None if "xmp" in left_out else inside,
-                text=texts.get("text"),
-                extended=made.packed() if extended else None,
+                exif.ASCII + texts["exif"] if "exif" in plan else None,
+                None if "xmp" in left_out else Ours(regions, faces, texts.get("xmp")),
+                texts.get("text"),
+                made.packed() if extended else None,
             )
             try:
                 edits = container.edits(view, parts)
             except NoRoomError as error:
                 if guessed and undo.edits:  # which may be longer than what is needed
-                    guessed, undo = False, splice.Undo(original, ())
+                    guessed, undo = False, Undo(original, ())
                     continue
                 name = error.carrier
                 if plan.get(name) == "plain":
                     plan[name] = "packed"
                     continue
-                if name == "xmp" and (ours.regions or ours.faces):
+                if name == "xmp" and (regions or faces):
                     left_out["regions"] = str(error)
-                    ours = xmp.Ours()
+                    regions = faces = b""
                     continue
                 left_out[name] = str(error)
                 plan.pop(name, None)
@@ -154,15 +157,10 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
             if again == undo:
                 break
             undo = again
-        _shapes[container.MIME] = undo.edits
+        _shapes[container.MIME] = undo.edits, size
         pieces = splice.apply(data, edits)
     done = plan | ({"extended xmp": "packed"} if extended else {}) | left_out
     return Put(pieces, done, max(map(len, texts.values())) if texts else len(made.packed()))
-
-
-_shapes: dict[str, tuple[str, ...]] = {}
-"""The edits of the last undo record, by container: a first guess that is as long as the next more often than
-not. What is put into a file does not depend on it."""
 
 
 def restore(data: Buffer, wrapped: Wrapped) -> list[Buffer] | None:
@@ -179,6 +177,20 @@ def remove(data: Buffer) -> list[Buffer]:
 
 
 _OTHERS = [tags.NAMES[name] for name in ("UserComment", "ImageDescription", "XPComment")]
+
+
+_shapes: dict[str, tuple[tuple[str, ...], int]] = {}
+"""The edits of the last undo record, by container, and the size of what was put in."""
+_NO_SHAPE: tuple[tuple[str, ...], int] = (), 0
+
+
+def _guess(mime: str, size: int) -> tuple[str, ...]:
+    """The edits of the next undo record, where the file is like the last one but for the size of its labels.
+
+    Right more often than not, and else mostly as long. What is put into a file does not depend on it.
+    """
+    edits, before = _shapes.get(mime, _NO_SHAPE)
+    return splice.grown(edits, size - before)
 
 
 def _supported(data: Buffer) -> images.Carrying:

@@ -5,6 +5,7 @@ old directory. Nothing else moves, so that offsets which only the camera's maker
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from struct import Struct
 
 from xlabel.images import ifd, payload, tags
@@ -227,14 +228,8 @@ def fresh(comment: bytes | Text, size: tuple[int, int], density: tuple[int, int,
     """
     if isinstance(comment, Text):
         return _with_text(comment, size, density)
-    unit, across, down = density
-    block = bytearray(_TEMPLATE)
-    _SHORT.pack_into(block, _PLACES[_RESOLUTION_UNIT], unit)
-    _DENSITY.pack_into(block, _PLACES[_X_RESOLUTION], across, 1, down, 1)
-    _LONG.pack_into(block, _PLACES[_IMAGE_WIDTH], size[0])
-    _LONG.pack_into(block, _PLACES[_IMAGE_HEIGHT], size[1])
-    _LONG.pack_into(block, _PLACES[USER_COMMENT], len(comment))
-    return bytes(block + comment)
+    before, behind = _around_count(size, density)
+    return b"%b%b%b%b" % (before, _LONG.pack(len(comment)), behind, comment)
 
 
 EXIF_VERSION, COMPONENTS, FLASHPIX_VERSION, COLOR_SPACE = 0x9000, 0x9101, 0xA000, 0xA001
@@ -383,6 +378,19 @@ def _utf16(data: bytes, order: str) -> str | None:
         if sum(character < "\x80" for character in reading) * 2 >= len(reading):
             return reading
     return _decoded(data, "latin-1") if not readings or data[:1] in (b"{", b"[") else readings[0]
+
+
+@lru_cache(maxsize=64)
+def _around_count(size: tuple[int, int], density: tuple[int, int, int]) -> tuple[bytes, bytes]:
+    """All of a fresh block but the comment and its count: what stands before the count and behind it."""
+    unit, across, down = density
+    block = bytearray(_TEMPLATE)
+    _SHORT.pack_into(block, _PLACES[_RESOLUTION_UNIT], unit)
+    _DENSITY.pack_into(block, _PLACES[_X_RESOLUTION], across, 1, down, 1)
+    _LONG.pack_into(block, _PLACES[_IMAGE_WIDTH], size[0])
+    _LONG.pack_into(block, _PLACES[_IMAGE_HEIGHT], size[1])
+    count = _PLACES[USER_COMMENT]
+    return bytes(block[:count]), bytes(block[count + _LONG.size :])
 
 
 def _template() -> tuple[bytes, dict[int, int]]:

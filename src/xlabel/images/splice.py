@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
-from xxhash import xxh3_128
+from xxhash import xxh3_128, xxh3_128_hexdigest
 
 from xlabel.images import Buffer
 
@@ -53,14 +53,22 @@ def apply(data: Buffer, edits: Iterable[Edit]) -> list[Buffer]:
 
 def undo(data: Buffer, edits: Sequence[Edit], original: str) -> Undo:
     """The record that undoes `edits` of `data`, whose hash is `original`."""
-    view = memoryview(data)
     shift = 0
     lines = []
     for start, stop, new in edits:
-        old = b64encode(view[start:stop]).decode() if stop > start else ""
-        lines.append(f"{start + shift:010x}+{len(new):010x}={old}")
-        shift += len(new) - (stop - start)
+        size = len(new)
+        old = b64encode(memoryview(data)[start:stop]).decode() if stop > start else ""
+        lines.append(_TEXT % (start + shift, size, old))
+        shift += size - (stop - start)
     return Undo(original, tuple(lines))
+
+
+def grown(edits: tuple[str, ...], by: int) -> tuple[str, ...]:
+    """The edits of an undo record, where those of another file insert more, if there is only one."""
+    if len(edits) != 1:
+        return edits
+    (line,) = edits
+    return (f"{line[:11]}{max(int(line[11:21], 16) + by, 0):010x}{line[21:]}",)
 
 
 def undone(data: Buffer, record: Undo) -> list[Buffer] | None:
@@ -83,16 +91,20 @@ def undone(data: Buffer, record: Undo) -> list[Buffer] | None:
     return pieces if digest(pieces) == record.original else None
 
 
-def digest(pieces: Iterable[Buffer]) -> str:
+def digest(pieces: Sequence[Buffer]) -> str:
     """xxh3-128 of pieces in a row, as 32 hexadecimal digits."""
+    if len(pieces) == 1:
+        return xxh3_128_hexdigest(pieces[0])
     hasher = xxh3_128()
     for piece in pieces:
         hasher.update(piece)
     return hasher.hexdigest()
 
 
-def joined(edits: Iterable[Edit]) -> list[Edit]:
+def joined(edits: Sequence[Edit]) -> list[Edit]:
     """Edits in order; those that touch become one. ValueError where two overlap, as in hostile files."""
+    if len(edits) < 2:
+        return list(edits)
     done: list[Edit] = []
     for edit in sorted(edits, key=lambda edit: edit[:2]):
         if done and done[-1].stop > edit.start:
@@ -114,4 +126,5 @@ def moved(edits: Iterable[Edit], by: int) -> list[Edit]:
     return [Edit(start + by, stop + by, data) for start, stop, data in edits]
 
 
+_TEXT = "%010x+%010x=%s"
 _LINE = re.compile(r"([0-9a-f]{10})\+([0-9a-f]{10})=([A-Za-z0-9+/=]*)")
