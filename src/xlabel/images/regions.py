@@ -48,7 +48,8 @@ def iptc(annotations: Iterable[Annotation], width: int, height: int, orientation
         box = annotation.bbox
         if box is not None and annotation.polygons is None and annotation.shape is None:
             x, y, w, h = box  # what nearly every label of nearly every set is
-            parts.append(_BOX % (number, x / across, y / down, w / across, h / down) + tail)
+            parts.append(_BOX % (number, x / across, y / down, w / across, h / down))
+            parts.append(tail)
             continue
         for part, boundary in enumerate(_boundaries(annotation, across, down)):
             own = f"{number}" if not part else f"{number}.{part + 1}"

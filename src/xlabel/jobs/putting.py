@@ -1,7 +1,9 @@
 """Putting labels into one image file, beside or instead of those that it holds."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -89,7 +91,12 @@ def picture(data: Buffer, sample: Sample, pixels: bool) -> Picture:
 
 def now() -> str:
     """The time, ISO 8601 in UTC."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _told(int(time.time()))
+
+
+@lru_cache(maxsize=1)
+def _told(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def projected(sample: Sample, mwg: bool) -> tuple[bytes, bytes]:

@@ -36,8 +36,14 @@ def spread(work: Callable[[int, int], T], count: int, processes: int | None = No
         processes = 1 if count < SMALL else available()
     ranges = ((start, min(start + BATCH, count)) for start in range(0, count, BATCH))
     if processes < 2 or "fork" not in get_all_start_methods():
-        for start, stop in ranges:
-            yield work(start, stop)
+        collecting = gc.isenabled()
+        gc.disable()  # as in `_begin`
+        try:
+            for start, stop in ranges:
+                yield work(start, stop)
+        finally:
+            if collecting:
+                gc.enable()
         return
     _work = work
     pool = ProcessPoolExecutor(

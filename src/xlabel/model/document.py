@@ -5,6 +5,7 @@ The document is pure ASCII and always written in the same way, so that equal lab
 
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ class Picture(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     extra: dict[str, Any] | None = None
 
 
-class Label(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Label(msgspec.Struct, frozen=True, omit_defaults=True):
     """An annotation, with the id of its category. The fields are those of `Annotation`."""
 
     id: int | str | None = None
@@ -73,27 +74,7 @@ def document(sample: Sample, picture: Picture) -> Document:
             held = used.setdefault(number, category)
             if held is not category and held != category:
                 number = _renumbered(category, used, moved)
-        labels.append(
-            Label(
-                id=annotation.id,
-                category=number,
-                bbox=annotation.bbox,
-                polygons=annotation.polygons,
-                mask=annotation.mask,
-                keypoints=annotation.keypoints,
-                shape=annotation.shape,
-                crowd=annotation.crowd,
-                area=annotation.area,
-                score=annotation.score,
-                status=annotation.status,
-                caption=annotation.caption,
-                attributes=annotation.attributes,
-                author=annotation.author,
-                time=annotation.time,
-                source=annotation.source,
-                extra=annotation.extra,
-            )
-        )
+        labels.append(Label(annotation.id, number, *_said(annotation)))
     return Document(image=picture, categories=tuple(used.values()), annotations=tuple(labels))
 
 
@@ -154,31 +135,18 @@ def decode(data: bytes | msgspec.Raw) -> Document:
         raise ValueError("the labels are nested deeper than any") from None
 
 
+_SAME = Label.__struct_fields__[2:]
+"""What a label and an annotation have in common, all but the category."""
+_said = attrgetter(*_SAME)
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Document)
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def _annotation(label: Label, categories: dict[int, Category]) -> Annotation:
-    return Annotation(
-        id=label.id,
-        category=None if label.category is None else categories.get(label.category),
-        bbox=label.bbox,
-        polygons=label.polygons,
-        mask=label.mask,
-        keypoints=label.keypoints,
-        shape=label.shape,
-        crowd=label.crowd,
-        area=label.area,
-        score=label.score,
-        status=label.status,
-        caption=label.caption,
-        attributes=label.attributes,
-        author=label.author,
-        time=label.time,
-        source=label.source,
-        extra=label.extra,
-    )
+    category = None if label.category is None else categories.get(label.category)
+    return Annotation(id=label.id, category=category, **dict(zip(_SAME, _said(label), strict=True)))
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -6,7 +6,6 @@ never proves. That of the compressed data is in `images.fingerprint`.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
 
 def fingerprints(data: Buffer, *, decoded: bool) -> dict[str, str]:
     """The fingerprints of an image by their names, as far as it can be read; with decoding where said."""
-    takers: dict[str, Callable[[Buffer], str | None]] = {"stream": stream}
-    if decoded:
-        takers |= {"pixels": pixels, "perceptual": perceptual}
     found = {}
-    for name, take in takers.items():
-        with suppress(ValueError):
-            if (text := take(data)) is not None:
-                found[name] = text
+    for name, take in _DECODED.items() if decoded else _UNDECODED.items():
+        try:
+            text = take(data)
+        except ValueError:
+            continue
+        if text is not None:
+            found[name] = text
     return found
 
 
@@ -93,6 +92,9 @@ def distance(one: str, other: str) -> int:
     """In how many bits two perceptual hashes differ."""
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
+
+_UNDECODED: dict[str, Callable[[Buffer], str | None]] = {"stream": stream}
+_DECODED = _UNDECODED | {"pixels": pixels, "perceptual": perceptual}
 
 _COLOURS = ("L", "LA", "RGB", "RGBA")
 _UNDONE = (None, None, 0, 3, 1, 5, 2, 6, 4)
