@@ -74,6 +74,8 @@ def get(data: Buffer) -> Found:
     with memoryview(data) as view:
         carriers = container.find(view)
     copies: list[Copy] = []
+    if carriers == _NOTHING:
+        return Found(copies, carriers)
     if (text := exif.ours(carriers.comment)) is not None:
         copies.append(_copy("exif", text))
     for name, packet in (("xmp", carriers.xmp), ("extended xmp", carriers.extended)):
@@ -159,8 +161,9 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
             undo = again
         _shapes[container.MIME] = undo.edits, size
         pieces = splice.apply(data, edits)
-    done = plan | ({"extended xmp": "packed"} if extended else {}) | left_out
-    return Put(pieces, done, max(map(len, texts.values())) if texts else len(made.packed()))
+    if extended:
+        plan["extended xmp"] = "packed"
+    return Put(pieces, plan | left_out, max(map(len, texts.values())) if texts else len(made.packed()))
 
 
 def restore(data: Buffer, wrapped: Wrapped) -> list[Buffer] | None:
@@ -176,6 +179,7 @@ def remove(data: Buffer) -> list[Buffer]:
     return splice.apply(data, edits)
 
 
+_NOTHING = Carriers()
 _OTHERS = [tags.NAMES[name] for name in ("UserComment", "ImageDescription", "XPComment")]
 
 

@@ -34,7 +34,7 @@ _CV = "http://cv.iptc.org/newscodes/imageregiontype/"
 def iptc(annotations: Iterable[Annotation], width: int, height: int, orientation: int) -> bytes:
     """An `rdf:li` for each boundary; width and height are those of the image as displayed."""
     across, down = turned_size(width, height, orientation)
-    parts: list[str] = []
+    parts: list[bytes] = []
     for number, annotation in enumerate(annotations, 1):
         if orientation != 1:
             try:
@@ -44,17 +44,16 @@ def iptc(annotations: Iterable[Annotation], width: int, height: int, orientation
         category = annotation.category
         tail = _named(category.name) if category else _END
         if annotation.score is not None:
-            tail = f"<xlabel:Score>{annotation.score}</xlabel:Score>{tail}"
+            tail = f"<xlabel:Score>{annotation.score}</xlabel:Score>".encode() + tail
         box = annotation.bbox
         if box is not None and annotation.polygons is None and annotation.shape is None:
             x, y, w, h = box  # what nearly every label of nearly every set is
-            parts.append(_BOX % (number, x / across, y / down, w / across, h / down))
-            parts.append(tail)
+            parts += (_BOX % (number, x / across, y / down, w / across, h / down), tail)
             continue
         for part, boundary in enumerate(_boundaries(annotation, across, down)):
             own = f"{number}" if not part else f"{number}.{part + 1}"
-            parts.append(f"{_START}{own}{_BOUNDARY}{boundary}{tail}")
-    return "".join(parts).encode()
+            parts += (f"{_START}{own}{_BOUNDARY}{boundary}".encode(), tail)
+    return b"".join(parts)
 
 
 def faces(annotations: Iterable[Annotation], width: int, height: int, orientation: int) -> bytes:
@@ -97,8 +96,8 @@ _RECTANGLE = (
 )
 _START = f'<rdf:li><rdf:Description Iptc4xmpExt:rId="{REGION}'
 _BOUNDARY = '"><Iptc4xmpExt:RegionBoundary'
-_BOX = _START + "%d" + _BOUNDARY + _RECTANGLE
-_END = "</rdf:Description></rdf:li>"
+_BOX = f"{_START}%d{_BOUNDARY}{_RECTANGLE}".encode()
+_END = b"</rdf:Description></rdf:li>"
 _CIRCLE = (
     ' Iptc4xmpExt:rbShape="circle" Iptc4xmpExt:rbUnit="relative"'
     ' Iptc4xmpExt:rbX="%.6g" Iptc4xmpExt:rbY="%.6g" Iptc4xmpExt:rbRx="%.6g"/>'
@@ -141,7 +140,7 @@ def _polygon(points: tuple[Number, ...], width: int, height: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _named(name: str) -> str:
+def _named(name: str) -> bytes:
     """Name and kind of a region, which stand at its end."""
     if not name:
         return _END
@@ -156,4 +155,4 @@ def _named(name: str) -> str:
             '<Iptc4xmpExt:rCtype><rdf:Bag><rdf:li rdf:parseType="Resource"><xmp:Identifier><rdf:Bag>'
             f"<rdf:li>{_CV}{kind}</rdf:li></rdf:Bag></xmp:Identifier></rdf:li></rdf:Bag></Iptc4xmpExt:rCtype>"
         )
-    return text + _END
+    return text.encode() + _END

@@ -231,10 +231,13 @@ def _behind(pieces: list[Buffer], done: int) -> list[Buffer]:
 
 def _give_attributes(fd: int, source: int | bytes) -> None:
     """The extended attributes of a file, which may not be there."""
-    with suppress(OSError):
-        for name in os.listxattr(source):
-            with suppress(OSError):  # one that only the system may set
-                os.setxattr(fd, name, os.getxattr(source, name))
+    try:
+        names = os.listxattr(source)
+    except OSError:
+        return
+    for name in names:
+        with suppress(OSError):  # one that only the system may set
+            os.setxattr(fd, name, os.getxattr(source, name))
 
 
 def _identity(info: os.stat_result) -> tuple[int, ...]:
