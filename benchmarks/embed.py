@@ -24,6 +24,8 @@ from pack import MemoryWatch
 
 HERE = Path(__file__).parent
 PEER = (sys.executable, str(HERE / "embed_peers.py"))
+QUIET = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+"""numpy's threads for algebra, which nobody here does, would spin for a while in whoever has imported it."""
 
 
 class Run(NamedTuple):
@@ -45,7 +47,7 @@ def run(command: list[str], *, watched: bool = False) -> Run:
     """Runs a command, which may print "work: WALL CPU" for the part without start and imports."""
     with tempfile.TemporaryFile("w+") as log:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=QUIET)
         watch = MemoryWatch(process.pid)
         if watched:
             watch.start()
