@@ -144,6 +144,7 @@ def sweep(path: bytes) -> bool:
 
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 bytearray(4 * SMALL)
 """Freed at once, by which glibc learns to keep blocks of that size. It would give the memory of each file
@@ -203,13 +204,18 @@ def _made(draft: bytes, path: bytes) -> tuple[int, os.stat_result]:
     """
     while True:
         try:
-            fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fd = os.open(draft, _NEW, 0o600)
         except FileExistsError:
             if sweep(draft):
                 continue
             raise InputError(f"{os.fsdecode(path)}: another process is writing it; run again") from None
-        flock(fd, LOCK_EX)
-        made = os.fstat(fd)
+        try:
+            flock(fd, LOCK_EX)
+            made = os.fstat(fd)
+        except BaseException:
+            os.unlink(draft)
+            os.close(fd)
+            raise
         if made.st_nlink:
             return fd, made
         os.close(fd)  # removed before we had the lock
