@@ -6,6 +6,7 @@ import io
 import json
 import re
 import struct
+import sys
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -528,6 +529,19 @@ def test_the_stream_stays_where_a_tool_takes_the_metadata_out(
         out = path.read_bytes()
     assert b"xlabel" not in out.split(b"\xff\xda")[0]
     assert fingerprint.stream(out) == fingerprint.stream(original)
+
+
+@pytest.mark.parametrize("fill", [b"", b"\xff"])
+def test_the_stream_ends_with_the_first_picture_also_where_numpy_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, fill: bytes
+) -> None:
+    data = picture()
+    two = data[:-2] + fill + data[-2:] + data
+    expected = fingerprint.stream(two[: -len(data)])
+    assert fingerprint.stream(two) == expected
+    monkeypatch.delitem(sys.modules, "numpy")
+    assert fingerprint.stream(bytes(bytearray(two))) == expected
+    assert fingerprint.stream(bytes(bytearray(data))) == fingerprint.stream(data)
 
 
 def test_another_picture_has_another_stream() -> None:
