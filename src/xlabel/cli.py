@@ -48,6 +48,12 @@ class Making:
     """Frames a second when the .mp4 is played."""
     plain: Annotated[bool, Flag] = False
     """No ZIP face on the .mp4; equal files are then stored once."""
+    preview: Annotated[bool, Flag] = False
+    """A small H.264 track besides, so that browsers play the .mp4; the images stay as they are."""
+    video: Literal["av1", "h264"] | None = None
+    """LOSSY: encode a sequence of one size as video; the image files are not in the bundle then."""
+    crf: int | None = None
+    """Quality of the video, less is better: 0 to 63 for av1 (30 if not given), 0 to 51 for h264 (23)."""
     fingerprint: Literal["pixels"] | None = None
     """Decode the images and note fingerprints of them: xlabel repair then needs only the annotation file."""
     workers: int | None = None
@@ -134,6 +140,9 @@ def pack(
         fps=making.fps,
         plain=making.plain,
         fingerprint=making.fingerprint,
+        video=making.video,
+        crf=making.crf,
+        preview=making.preview,
         workers=making.workers,
     )
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from xlabel.errors import CorruptError, InputError
+from xlabel.model.manifest import Video
 
 KINDS = {
     "mp4": "xlabel.bundles.mp4",
@@ -60,6 +61,18 @@ class Directory(msgspec.Struct, kw_only=True):
     """Entries that have a record: the frames, and files of 0 bytes."""
     fps: Fraction
     pack_id: str
+    video: Video | None = None
+    """How the frames are encoded, where they are no image files; .mp4 only."""
+    preview: Playable | None = None
+    """A track for players that show no images; .mp4 only."""
+
+
+class Playable(msgspec.Struct, frozen=True):
+    """A preview track: its samples, which stand behind all images, and its `trak` box."""
+
+    pieces: Callable[[], Iterable[bytes]]
+    track: Callable[[int, int, Fraction], bytes]
+    """(track id, offset of the first sample, frames a second) -> the box."""
 
 
 class Kind(Protocol):

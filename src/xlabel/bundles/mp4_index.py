@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xlabel.bundles import Index, ReadAt, Trailer, read_trailer
-from xlabel.bundles.mp4 import HIDDEN, MORE_NAMES_UUID, NAMES_UUID
+from xlabel.bundles.mp4 import HIDDEN, IMAGES, MORE_NAMES_UUID, NAMES_UUID
 from xlabel.bundles.tar import split_names
 from xlabel.errors import CorruptError
 
@@ -28,11 +28,11 @@ Array = Any
 def read_index(read: ReadAt, size: int, trailer: Trailer) -> Index:
     """The index that a trailer points to; that of an older generation is hidden by now."""
     try:
-        kind, start, end = next(_boxes(read, trailer.index, size))
+        kind, start, end = next(boxes(read, trailer.index, size))
         if kind not in (b"moov", HIDDEN):
             raise CorruptError(f"expected the index (moov) at byte {trailer.index}, found {kind!r}")
-        tables = [_tables(read, *place) for name, *place in _boxes(read, start, end) if name == b"trak"]
-        offsets, sizes, numbers = _merged(tables, trailer)
+        found = [tables(read, *place) for place in tracks(read, start, end, IMAGES)]
+        offsets, sizes, numbers = _merged(found, trailer)
         _names_box(read, size, trailer)
     except (StructError, StopIteration):
         raise CorruptError("the index breaks off; the file is damaged") from None
@@ -73,9 +73,9 @@ def settled(read: ReadAt, size: int, where: str) -> int:
         ends = list(generations(read, size, where))
     except CorruptError as error:
         try:  # an update was cut off: the first index and the box behind it are of the last whole generation
-            boxes = _boxes(read, 0, size)
-            next(end for kind, _, end in boxes if kind == b"moov")
-            _, _, end = next(boxes)
+            whole = boxes(read, 0, size)
+            next(end for kind, _, end in whole if kind == b"moov")
+            _, _, end = next(whole)
             read_trailer(read, end, where)
         except (CorruptError, StructError, StopIteration):
             raise error from None
@@ -85,7 +85,7 @@ def settled(read: ReadAt, size: int, where: str) -> int:
 
 def _names_box(read: ReadAt, size: int, trailer: Trailer) -> tuple[int, int, int]:
     """Where the keys of a generation begin and end, and where the generation itself begins: 0 the first."""
-    kind, start, end = next(_boxes(read, trailer.names, size))
+    kind, start, end = next(boxes(read, trailer.names, size))
     if kind == b"uuid" and bytes(read(start, 16)) == NAMES_UUID:
         return start + 16, end, 0
     if kind == b"uuid" and bytes(read(start, 16)) == MORE_NAMES_UUID:
@@ -103,7 +103,18 @@ def _names(read: ReadAt, size: int, trailer: Trailer) -> list[bytes]:
     return [name for part in reversed(parts) for name in part]
 
 
-def _boxes(read: ReadAt, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def tracks(read: ReadAt, start: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of the contents of those tracks of a moov whose handler has a name.
+
+    Whatever else the index holds are no frames: a preview, or what another tool added.
+    """
+    for kind, *place in boxes(read, start, end):
+        handler = _child(read, (place[0], place[1]), b"mdia", b"hdlr") if kind == b"trak" else None
+        if handler and bytes(read(handler[0] + 24, handler[1] - handler[0] - 24)) == name:
+            yield place[0], place[1]
+
+
+def boxes(read: ReadAt, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Type, content's start and end of each box between two offsets."""
     while start < end:
         length, kind = HEAD.unpack(read(start, 8))
@@ -123,14 +134,14 @@ def _boxes(read: ReadAt, start: int, end: int) -> Iterator[tuple[bytes, int, int
 
 def _child(read: ReadAt, place: tuple[int, int], *path: bytes) -> tuple[int, int] | None:
     for kind in path:
-        found = next(((s, e) for name, s, e in _boxes(read, *place) if name == kind), None)
+        found = next(((s, e) for name, s, e in boxes(read, *place) if name == kind), None)
         if found is None:
             return None
         place = found
     return place
 
 
-class _Track:
+class Track:
     """One track's tables as views on the file, and the frame number of its first sample."""
 
     def __init__(self, count: int, unit: int, first: int, runs: Array, sizes: Array, offsets: Array) -> None:
@@ -165,7 +176,8 @@ class _Track:
             yield start, frames
 
 
-def _tables(read: ReadAt, start: int, end: int) -> _Track:
+def tables(read: ReadAt, start: int, end: int) -> Track:
+    """The sample tables of the track whose content lies there."""
     place = _child(read, (start, end), b"mdia", b"minf", b"stbl")
     if place is None:
         raise CorruptError("a track has no sample tables")
@@ -190,7 +202,7 @@ def _tables(read: ReadAt, start: int, end: int) -> _Track:
     unit = int(runs[-1, 1])  # the last sample lasts one frame
     if not unit:
         raise CorruptError("a sample lasts no time; the file was written by another tool")
-    return _Track(count, unit, _first(read, start, end) // unit, runs, sizes, offsets)
+    return Track(count, unit, _first(read, start, end) // unit, runs, sizes, offsets)
 
 
 def _first(read: ReadAt, start: int, end: int) -> int:
@@ -217,15 +229,15 @@ def _table(read: ReadAt, place: tuple[int, int], kind: bytes, number: str, colum
     return np.frombuffer(read(found[0] + 8, size), number, count * columns).reshape(count, columns)
 
 
-def _merged(tracks: list[_Track], trailer: Trailer) -> tuple[Array, Array, Array | None]:
+def _merged(found: list[Track], trailer: Trailer) -> tuple[Array, Array, Array | None]:
     """Offsets and sizes in frame order, and the frames' numbers where some have been deleted."""
-    total, frames = sum(track.count for track in tracks), trailer.count
+    total, frames = sum(track.count for track in found), trailer.count
     if total != trailer.frames:
         raise CorruptError(f"the last line says {trailer.frames} frames, the tracks hold {total}")
-    if len(tracks) == 1 and tracks[0].steady and total == frames:
-        return tracks[0].offsets, tracks[0].sizes, None
+    if len(found) == 1 and found[0].steady and total == frames:
+        return found[0].offsets, found[0].sizes, None
     offsets, sizes = np.zeros(frames, "u8"), np.zeros(frames, "u4")
-    for track in tracks:
+    for track in found:
         for start, numbers in track.pieces():
             if int(numbers.min()) < 0 or int(numbers.max()) >= frames:
                 raise CorruptError("a track puts a sample outside the frames; the file is damaged")

@@ -275,6 +275,10 @@ def _image_record(
             said["name_bytes"] = frame.name_bytes
         if frame.placeholder:
             said["placeholder"] = True
+        if frame.psnr is not None:
+            said["psnr"] = frame.psnr
+        if frame.original is not None:
+            said["original"] = frame.original
     said |= prints or {}
     if seen is not None:
         said["file"] = seen
@@ -443,6 +447,8 @@ def _frame(found: dict[str, Any], image: Image) -> Frame | None:
                 "orientation": image.orientation,
                 "placeholder": said.get("placeholder", False),
                 "name_bytes": said.get("name_bytes"),
+                "psnr": said.get("psnr"),
+                "original": said.get("original"),
             },
             Frame,
         )

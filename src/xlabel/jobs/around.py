@@ -7,7 +7,7 @@ from struct import pack
 from typing import NamedTuple
 
 from xlabel import bundles
-from xlabel.bundles import Kind, Trailer, flatter, mp4
+from xlabel.bundles import Kind, Trailer, flatter, mp4, preview
 from xlabel.bundles import zip as zipped
 from xlabel.bundles.mp4_index import generations
 from xlabel.jobs.bundle import Bundle
@@ -35,11 +35,12 @@ def around(
     """
     kind = bundles.kind(bundle.kind)
     empty: dict[bytes, tuple[int, bytes]] = {}
+    shown = preview.stored(bundle.read, bundle.size, _line(bundle)) if bundle.preview else None
     yield 0, kind.HEAD[:-8]  # mdat's length comes with the rest
     for part in _parts(bundle):
         added = frames[part.first : part.line.count]
         end = yield from _between(kind, part, added, face)
-        for name, head in _empty(bundle, kind, part, end, face):
+        for name, head in _empty(bundle, kind, part, end, face, shown.start if shown else part.line.names):
             empty[name] = end, head
             yield end, head
             end += len(head)
@@ -51,6 +52,7 @@ def around(
         yield end, mp4.names_head(part.start, len(keys)) + keys
         yield part.line.index + 4, mp4.HIDDEN
     directory = _directory(bundle, kind, frames, crcs, face, rate)
+    directory.video, directory.preview = bundle.video, shown.track if shown else None
     directory.start, directory.names, directory.names_size = part.start, lambda: [keys], len(keys)
     records = [kind.record(name, 0, 0, empty[name][0]) for name in bundle.empty_names() if name in empty]
     before = directory.records
@@ -78,8 +80,7 @@ def holders(frames: list[Frame]) -> dict[int, Frame]:
 def _parts(bundle: Bundle) -> list[_Part]:
     where = str(bundle.media)
     if bundle.kind != mp4.NAME:
-        line = bundles.read_trailer(bundle.read, bundle.size, where)
-        return [_Part(0, bundle.size, 0, line)]
+        return [_Part(0, bundle.size, 0, _line(bundle))]
     found: list[_Part] = []
     start = first = 0
     for end, line in reversed(list(generations(bundle.read, bundle.size, where))):
@@ -104,18 +105,24 @@ def _between(
     return at
 
 
-def _empty(bundle: Bundle, kind: Kind, part: _Part, at: int, face: bool) -> Iterator[tuple[bytes, bytes]]:
-    """Name and header of each file of 0 bytes that a part has added."""
+def _line(bundle: Bundle) -> Trailer:
+    return bundles.read_trailer(bundle.read, bundle.size, str(bundle.media))
+
+
+def _empty(
+    bundle: Bundle, kind: Kind, part: _Part, at: int, face: bool, end: int
+) -> Iterator[tuple[bytes, bytes]]:
+    """Name and header of each file of 0 bytes that a part has added, up to `end`."""
     if kind.NAME != mp4.NAME:
         for name in bundle.empty_names():
             yield name, kind.prefix(name, 0, face)
         return
-    while face and at < part.line.names:
+    while face and at < end:
         name = zipped.name_at(bundle.read, at)
         yield name, kind.prefix(name, 0, face)
         at += len(kind.prefix(name, 0, face))
-    if at != part.line.names:
-        raise ValueError(f"{part.line.names - at:,} bytes at {at:,} are of no image")
+    if at != end:
+        raise ValueError(f"{end - at:,} bytes at {at:,} are of no image")
 
 
 def _directory(
@@ -132,7 +139,9 @@ def _directory(
         track = mimes.setdefault(frame.mime, len(mimes))
         if track == len(extents):
             extents.append((0, 0))
-        if frame.width and frame.height:
+        if bundle.video is not None:
+            extents[track] = (bundle.video.width, bundle.video.height)
+        elif frame.width and frame.height:
             size = turned_size(frame.width, frame.height, frame.orientation)
             extents[track] = flatter(extents[track], size)
         tracks.append(track)

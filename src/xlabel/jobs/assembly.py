@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from xlabel.bundles import Directory, Kind, flatter, mp4
+from xlabel.bundles import Directory, Kind, Playable, flatter, mp4
 from xlabel.errors import InputError
 from xlabel.formats.labels import Ref
 from xlabel.jobs.frames import Ask, Described, Grant, Making
 from xlabel.jobs.records import AnnotationFile, Lines
 from xlabel.model import Category, Problem
-from xlabel.model.manifest import VERSION
+from xlabel.model.manifest import VERSION, Video
 from xlabel.stores.transaction import Transaction
 
 FPS = 10
@@ -184,7 +184,14 @@ class Assembly:
         """Names this pack: it follows from the frames and how they are bundled."""
         return self._hash.hexdigest()[:32]
 
-    def finish_media(self, path: Path, empty: list[bytes]) -> None:
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """(offset, size) of each frame so far."""
+        return list(zip(self._offsets, self._sizes, strict=True))
+
+    def finish_media(
+        self, path: Path, empty: list[bytes], video: Video | None = None, preview: Playable | None = None
+    ) -> None:
         """Write the files of 0 bytes (they are no frames) and the index."""
         with open(path, "r+b", buffering=0) as out:
             entries = len(self._offsets)
@@ -214,6 +221,8 @@ class Assembly:
                 entries=entries,
                 fps=self.fps,
                 pack_id=self.pack_id,
+                video=video,
+                preview=preview,
             )
             for offset, data in self._kind.finish(self._end, directory, self._face):
                 _pwrite_all(out.fileno(), data, offset)

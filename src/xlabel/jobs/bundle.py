@@ -24,6 +24,8 @@ from xlabel.model.manifest import (
     MEDIA,
     Frame,
     Manifest,
+    Preview,
+    Video,
     empty_names,
     name_bytes,
     parse,
@@ -237,7 +239,73 @@ class Bundle:
         >>> len(bundle.image_bytes("harbour/001.jpg"))
         30248
         """
+        if self.video is not None:
+            raise InputError(
+                f"{self.media}: holds lossy video, no image files; picture({frame!r}) decodes a frame, "
+                "`xlabel unpack` all of them"
+            )
+        return self._packed(self._number(frame))
+
+    def picture(self, frame: int | str) -> Any:
+        """The pixels of a frame as displayed: height x width x 3, RGB, 8 bits, a numpy array.
+
+        Of a video only what it takes is decoded: `gop` frames at most. InputError where there is no picture.
+
+        >>> bundle.picture("harbour/001.jpg").shape
+        (480, 640, 3)
+        """
+        from xlabel.pictures.pillow import displayed
+
         number = self._number(frame)
+        if self.video is None:
+            try:
+                return displayed(self._packed(number))
+            except ValueError as error:
+                raise InputError(f"{self.media}: frame {number}: {error}") from None
+        return next(self.pictures(number, number + 1))
+
+    def pictures(self, start: int, stop: int) -> Iterator[Any]:
+        """The pictures of the frames from `start` up to `stop` of a video, decoded once each."""
+        from xlabel.bundles.video import decode
+
+        made = self.video
+        if made is None:
+            yield from map(self.picture, range(start, stop))
+            return
+        image = self.image(start)
+        if image.width is None or image.height is None:
+            raise CorruptError(f"{self.annotation_file}: frame {start} has no size; pack again")
+        for first in range(start - start % made.gop, stop, made.gop):
+            last = min(first + made.gop, stop)
+            packets = map(self._packed, range(first, last))
+            try:
+                for number, picture in enumerate(decode(made, packets, (image.width, image.height)), first):
+                    if number >= start:
+                        yield picture
+            except CorruptError as error:
+                raise CorruptError(f"{self.media}: frames {first} to {last - 1}: {error}") from None
+
+    @property
+    def video(self) -> Video | None:
+        """How the frames were encoded, where they are no image files but lossy video."""
+        if self.described:
+            return self.said("video", Video | None, None)  # type: ignore[arg-type]
+        return self._own_manifest.video if self._own_manifest else None
+
+    @property
+    def preview(self) -> Preview | None:
+        """What is known of the preview track; None where there is none."""
+        if self.described:
+            return self.said("preview", Preview | None, None)  # type: ignore[arg-type]
+        return self._own_manifest.preview if self._own_manifest else None
+
+    @property
+    def _own_manifest(self) -> Manifest | None:
+        manifest = self.manifest
+        return manifest if manifest is not None and manifest.pack_id == self.pack_id else None
+
+    def _packed(self, number: int) -> bytes:
+        """The bytes of a frame: an image file, or a packet of video."""
         offset, size = int(self._index.offsets[number]), int(self._index.sizes[number])
         data = self._file.read(offset, size) if offset + size <= self.size else b""
         if len(data) != size:

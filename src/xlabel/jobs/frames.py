@@ -91,7 +91,7 @@ class Described(msgspec.Struct):
     problems: list[Problem]
 
 
-class _Item(msgspec.Struct):
+class Item(msgspec.Struct):
     """An image file that has been read."""
 
     name: bytes
@@ -107,6 +107,10 @@ class _Item(msgspec.Struct):
     sample: Sample
     prints: dict[str, str]
     """Fingerprints, by their names."""
+    psnr: float | None = None
+    """Of a packet of video: how near it is to its image."""
+    original: str | None = None
+    """Of a packet of video: the SHA-256 of its image file."""
 
 
 def batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -167,7 +171,7 @@ class Packer:
         self._out: int | None = None
         self._buffer = bytearray()
         self._view = memoryview(self._buffer)
-        self._items: list[_Item] = []
+        self._items: list[Item] = []
         self._problems: list[Problem] = []
         self._used = 0
         self._unread: list[Ref] = []
@@ -231,7 +235,7 @@ class Packer:
             self._buffer = bytearray(need)
             self._view = memoryview(self._buffer)
 
-    def _read(self, name: bytes, size: int, at: int) -> _Item | None:
+    def _read(self, name: bytes, size: int, at: int) -> Item | None:
         key = key_of(name)
         prefix = self._kind.prefix(name, size, self._face)
         start = at + len(prefix)
@@ -270,7 +274,7 @@ class Packer:
             self._problem(key, problem[0], problem[1])
         self._check_name(name, key)
         sample = self._sample(key, header, data)
-        return _Item(name, key, size, at, len(prefix), digest, crc, header, sample, prints)
+        return Item(name, key, size, at, len(prefix), digest, crc, header, sample, prints)
 
     def _sample(self, key: str, header: images.Header | None, data: memoryview | None) -> Sample:
         image = images.image_of(key, header)
@@ -323,7 +327,7 @@ class Packer:
         self._pwrite(self._view[run_start:at], run_at)
         return places
 
-    def _copy_large(self, item: _Item, offset: int) -> None:
+    def _copy_large(self, item: Item, offset: int) -> None:
         prefix = bytearray(self._kind.prefix(item.name, item.size, self._face))
         if self._crc_at is not None:
             pack_into("<I", prefix, self._crc_at, item.crc)
@@ -338,7 +342,7 @@ class Packer:
             raise InputError(f"{self._scan.root}/{item.key}: changed while it was read; pack again")
         self._pwrite(memoryview(bytes(self._kind.padding(item.size))), place)
 
-    def _pieces(self, item: _Item) -> Iterator[bytes]:
+    def _pieces(self, item: Item) -> Iterator[bytes]:
         try:
             with open(self._root + item.name, "rb", buffering=0) as file:
                 left = item.size
@@ -379,6 +383,8 @@ class Packer:
                 orientation=image.orientation,
                 placeholder=self._placeholders,
                 name_bytes=name_bytes(item.name),
+                psnr=item.psnr,
+                original=item.original,
             )
             frames.append(_json.encode(frame))
             records.add(item.sample, frame, ids, item.prints)

@@ -27,6 +27,9 @@ def pack(
     fps: float = FPS,
     plain: bool = False,
     fingerprint: str | None = None,
+    video: str | None = None,
+    crf: int | None = None,
+    preview: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -36,8 +39,10 @@ def pack(
     `unified_annotation.json`; `problems.json` too where there are any. Frames are in the bytewise order of
     their keys. Labels are those in `labels`, else those inside or beside the images; `format` names their
     format, which is found out otherwise. `plain` leaves out the ZIP face of an .mp4 and stores equal files
-    once. `fingerprint="pixels"` decodes the images and notes fingerprints of them in the annotation file. The
-    three files are replaced as one, or not at all.
+    once. `fingerprint="pixels"` decodes the images and notes fingerprints of them in the annotation file.
+    `preview` adds a small H.264 track that browsers play. `video` ("av1" or "h264", with the quality `crf`)
+    puts a lossy video of a sequence of one size in place of the image files, which are then not in the
+    bundle. The three files are replaced as one, or not at all.
 
     Raises InputError where nothing was changed: a missing folder, no images, an output that exists.
 
@@ -56,6 +61,9 @@ def pack(
         fps=fps,
         plain=plain,
         pixels=pixels,
+        video=video,
+        crf=crf,
+        preview=preview,
         workers=workers,
     )
     return write(found_images, found, in_folder(Path(output), media), how, progress)

@@ -59,6 +59,11 @@ class How(msgspec.Struct, frozen=True):
     """The fingerprints that need decoding are taken too."""
     workers: int | None = None
     generation: int = 1
+    video: str | None = None
+    """Codec of a lossy video that takes the place of the image files."""
+    crf: int | None = None
+    preview: bool = False
+    """With a track that players show which show no images."""
 
 
 def write(
@@ -70,11 +75,12 @@ def write(
     if how.workers is not None and how.workers < 1:
         raise InputError(f"expected at least one worker, got {how.workers}")
     rate = frame_rate(how.fps)
+    crf = _checked_video(how, kind.NAME)
     if not how.overwrite:
         _refuse_existing(files)
     making = frames.Making(
         kind,
-        face=kind.NAME == "mp4" and not how.plain and len(images.keys) <= bundles.FACE_LIMIT,
+        face=_has_face(kind.NAME, how, len(images.keys)),
         noted=bool(files.manifest or files.annotations),
         placeholders=how.placeholders,
         pixels=how.pixels,
@@ -89,6 +95,14 @@ def write(
         _refuse_full(work.folder, sum(images.sizes))
         media = work.staged(files.media.name)
         media.write_bytes(kind.HEAD)
+        coded = None
+        threads = how.workers or workers.available()
+        if how.video is not None:
+            from xlabel.jobs import video
+
+            spool = work.staged("spool-video")
+            coded = video.encode(images, how.video, crf, rate, spool, threads, progress)
+            images, progress = coded.images, None
         early = bound(found, images)
         manifest = annotations = None
         if files.manifest is not None:
@@ -102,15 +116,53 @@ def write(
         leaving.callback(assembly.close)
         assembly.problems += early
         packer = frames.Packer(images, found, making, str(media))
+        if coded:
+            packer = video.VideoPacker(coded, found, making, str(media))
         leaving.callback(packer.close)
         run_packer(packer, images, assembly, how.workers, progress)
         report, section = reported(assembly, images, found, files, how)
-        assembly.finish_media(media, images.empty)
+        if coded:
+            video.note(coded, report)
+            section = {"video": coded.video} | section
+        if how.preview:
+            from xlabel.jobs import video
+
+            spool = work.staged("spool-preview")
+            small, sizes = video.preview(media, assembly.places, images, rate, spool, threads)
+            assembly.finish_media(media, images.empty, preview=video.playable(small, sizes, spool))
+            section = {"preview": video.stated(media, small)} | section
+        else:
+            assembly.finish_media(media, images.empty, coded.video if coded else None)
         section["media_size"] = media.stat().st_size
         end_json(manifest, annotations, assembly, images, found, report, section)
         publish(works, report, files)
         report.seconds = time.perf_counter() - began
     return report
+
+
+def _has_face(kind: str, how: How, count: int) -> bool:
+    """Whether the bundle is a ZIP besides: packets of a video are no files that one would unzip."""
+    return kind == "mp4" and not how.plain and not how.video and count <= bundles.FACE_LIMIT
+
+
+def _checked_video(how: How, kind: str) -> int:
+    """The quality of the video that is asked for, 0 for none; InputError for what does not go together."""
+    if how.video is None and not how.preview:
+        if how.crf is not None:
+            raise InputError("--crf is the quality of a video; say --video av1 or --video h264 too")
+        return 0
+    asked = "--video" if how.video else "--preview"
+    if kind != "mp4":
+        raise InputError(f"{asked}: expected a bundle ending in .mp4, got .{kind}; leave out {asked}")
+    if how.video and how.preview:
+        raise InputError("--preview: players show a video as it is; leave out --preview")
+    if how.video and how.pixels:
+        raise InputError("--fingerprint: a video holds no image files; leave out --fingerprint or --video")
+    if how.placeholders:
+        raise InputError(f"{asked}: placeholders are no pictures; leave out {asked}")
+    from xlabel.bundles.video import check
+
+    return check(how.video or "h264", how.crf)
 
 
 def bound(found: Found | None, images: Scan) -> list[Problem]:
@@ -201,7 +253,8 @@ def end_json(
     if manifest is not None:
         roots = (images.root, found.root if found else images.root)
         tail = empty_fields(images.empty) | {"problems": below(report.problems, *roots)}
-        tail |= {name: section[name] for name in ("generation", "media_size") if name in section}
+        also = ("video", "preview", "generation", "media_size")
+        tail |= {name: section[name] for name in also if name in section}
         manifest.end(manifest_tail(tail | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
     if annotations is not None:
         extra = found.labels.extra if found else None

@@ -110,6 +110,9 @@ def _found(selected: Scan, labels: Path | None, name: str | None) -> Found:
 
 def _of_bundle(bundle: Bundle) -> Subject:
     where = str(bundle.media)
+    if bundle.video is not None:
+        bundle.close()
+        raise InputError(f"{where}: holds lossy video, no image files; unpack it, and validate what it gives")
     if not bundle.described:
         note = "no annotation file beside the bundle: only labels inside the images are looked at"
         return Subject(where, BundleSet(bundle), None, notes=(note,), size=bundle.size)

@@ -17,6 +17,7 @@ from xlabel.jobs.seen import as_seen
 from xlabel.model import Dataset, Loss, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Seen
 from xlabel.model.report import Progress
+from xlabel.pictures import pillow
 from xlabel.stores.extract import Extraction, put
 
 
@@ -31,6 +32,8 @@ def unpack(
     progress: Progress | None = None,
 ) -> Report:
     """Write the images of a pack to `dest` again, byte for byte, and their labels.
+
+    Of a video the frames are decoded and written as PNG, since the image files are not in it; a note says so.
 
     Without `to`, images and labels lie to each other as they did when they were packed, and the labels are in
     the form that they had. With it, images go where that format's readers look for them (`dest/images`), and
@@ -47,16 +50,21 @@ def unpack(
     with open_bundle(path, annotations) as bundle:
         frames = _frames(bundle, report)
         dataset = bundle.unified.dataset if bundle.described else None
+        if bundle.video is not None:
+            frames, dataset = _as_pictures(bundle, frames, dataset, report)
         layout, name = _plan(bundle, dataset, to)
         if dataset is not None and name is not None:
             report.losses = _losses(dataset, name, on_loss)
         with Extraction(target, overwrite) as out:
             later = _later(bundle) if bundle.described else {}
             for number, frame in enumerate(frames):
-                _write_image(bundle, frame, later.get(frame.index), layout, out, report)
+                if bundle.video is None:
+                    _write_image(bundle, frame, later.get(frame.index), layout, out, report)
                 report.bytes += frame.size
                 if progress and number % 64 == 0:
                     progress(report.bytes, bundle.size)
+            if bundle.video is not None:
+                _write_pictures(bundle, frames, layout, out, report)
             for empty in bundle.empty_names():
                 put(out, layout.image(empty), [b""], report.problems)
             report.done = {"images": len(frames)}
@@ -106,6 +114,10 @@ def _plan(bundle: Bundle, dataset: Dataset | None, to: str | None) -> tuple[Layo
             raise InputError(f"there is no {ANNOTATIONS} beside the bundle, so no labels to write as {to}")
         return Layout(), None
     origin = dataset.origin.format if dataset.origin else None
+    if to is None and bundle.video is not None and origin in formats.INSIDE:
+        raise InputError(
+            "the labels were inside the image files, which a video does not keep; say --to FORMAT for them"
+        )
     if to is None or to == origin or to == (origin or "").split("-")[0]:
         return bundle.said("layout", Layout, Layout()), origin
     base, _ = formats.split_name(to)
@@ -161,6 +173,36 @@ def _write_image(
                 "its bytes are not those that were packed; written as they are, restore it from elsewhere",
             )
         )
+
+
+def _as_pictures(
+    bundle: Bundle, frames: list[Frame], dataset: Dataset | None, report: Report
+) -> tuple[list[Frame], Dataset | None]:
+    """The frames and labels of a video under the names of the pictures that are written."""
+    if dataset is None:
+        raise InputError(f"{bundle.media}: a video is decoded by its {ANNOTATIONS}, which is not beside it")
+    from xlabel.jobs.video import picture_names
+
+    report.notes.append(
+        "LOSSY: the pictures are decoded frames of a video, as PNG; the image files are not in the pack"
+    )
+    names = picture_names(frame.key for frame in frames)
+    samples = [
+        msgspec.structs.replace(sample, image=msgspec.structs.replace(sample.image, key=name), named=None)
+        for sample, name in zip(dataset.samples, names, strict=True)
+    ]
+    renamed = [
+        msgspec.structs.replace(frame, key=name, name_bytes=None)
+        for frame, name in zip(frames, names, strict=True)
+    ]
+    return renamed, msgspec.structs.replace(dataset, samples=samples)
+
+
+def _write_pictures(
+    bundle: Bundle, frames: list[Frame], layout: Layout, out: Extraction, report: Report
+) -> None:
+    for frame, picture in zip(frames, bundle.pictures(0, len(frames)), strict=True):
+        put(out, layout.image(frame.raw_name), [pillow.png(picture)], report.problems)
 
 
 def _write_labels(

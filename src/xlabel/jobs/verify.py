@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from xlabel import bundles
+from xlabel.bundles.preview import stored
 from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, InputError
 from xlabel.jobs import notes
@@ -61,6 +62,7 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
             report.bytes += frame.size
             if progress and number % 64 == 0:
                 progress(report.bytes, bundle.size)
+        _check_preview(bundle, report)
         if hashed and rate is not None and not report.problems:  # those would only be found once more
             _check_rest(bundle, frames, crcs, face, rate, report)
         report.done = {"images": len(bundle)}
@@ -228,6 +230,20 @@ def _check_frame(bundle: Bundle, frame: Frame, holder: Frame, face: bool, report
             Problem(where, "header-damaged", f"it or its header in the .{bundle.kind} is damaged; pack again")
         )
     return crc
+
+
+def _check_preview(bundle: Bundle, report: Report) -> None:
+    """Whether the preview is the one that was packed."""
+    if bundle.preview is None:
+        return
+    trailer = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media))
+    try:
+        found = stored(bundle.read, bundle.size, trailer)
+    except (CorruptError, StructError, StopIteration):
+        found = None
+    if found is None or found.sha256 != bundle.preview.sha256:
+        message = "its preview is not the one that was packed; images are not concerned; pack again"
+        report.problems.append(Problem(str(bundle.media), "preview-damaged", message))
 
 
 def _check_rest(

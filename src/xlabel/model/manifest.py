@@ -16,11 +16,34 @@ VERSION = 1
 """Of the three files' layout; a reader refuses a higher one. See docs/dataset_spec.md."""
 
 
+class Video(msgspec.Struct, frozen=True, kw_only=True):
+    """How frames were encoded anew, and what a decoder needs besides their bytes."""
+
+    codec: str
+    """`h264` or `av1`."""
+    crf: int
+    """The quality that was asked of the encoder; less is better."""
+    gop: int
+    """Each frame whose number this divides decodes by itself; others need those since that one."""
+    width: int
+    """Pixels of the encoded pictures: those of the frames, made even at the right and below."""
+    height: int
+    config: bytes
+    """What the box avcC or av1C holds."""
+
+
+class Preview(Video, frozen=True, kw_only=True):
+    """A small video track that players show beside the images."""
+
+    sha256: str
+    """Of the track's samples, in their order, and then of its `trak` box."""
+
+
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """An image's place in a bundle: the bytes [offset, offset + size) of the media file are the image file.
 
     `width` and `height` are pixels as displayed, None where the image cannot be read. `sha256` is of the
-    image file's bytes, in lower-case hexadecimal.
+    image file's bytes, in lower-case hexadecimal. In a video they are a packet of it, and its hash.
     """
 
     index: int
@@ -38,6 +61,10 @@ class Frame(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fa
     """The image was missing: a grey picture of the labels' size stands in for it."""
     name_bytes: str | None = None
     """The file name in base64 where it is not UTF-8; `key` then has `\\xff` for such a byte."""
+    psnr: float | None = None
+    """In a video: how near the frame is to its image, in dB; see docs/video.md."""
+    original: str | None = None
+    """In a video: SHA-256 of the image file that it was made from."""
 
     @property
     def raw_name(self) -> bytes:
@@ -114,6 +141,9 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """How often the pack was updated, and 1."""
     media_size: int | None = None
     """Bytes of the media file; what stands behind them is of a later generation."""
+    video: Video | None = None
+    """How the frames were encoded, where they are no image files."""
+    preview: Preview | None = None
     sha256: str | None = None
     """Of all that stands before `"sha256":` at the end of the file."""
     pack_id: str

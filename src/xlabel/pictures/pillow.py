@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from xlabel.images import Buffer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 
@@ -37,6 +39,50 @@ def reading(file: BinaryIO) -> Iterator["Image"]:
                 yield image
         except (*_BROKEN, Image.DecompressionBombError) as error:
             raise ValueError(f"the image cannot be decoded: {error}") from None
+
+
+def displayed(data: Buffer) -> "NDArray[np.uint8]":
+    """The first picture of an image file as displayed: height x width x 3, RGB, 8 bits.
+
+    ValueError where it cannot be decoded.
+    """
+    import numpy as np
+    from PIL import ImageOps
+
+    with opened(data) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def fitted(data: Buffer, size: tuple[int, int]) -> "NDArray[np.uint8]":
+    """The same at a size (width, height), with black bars where its sides have another ratio.
+
+    A JPEG is decoded at about that size only, which takes a fraction of the time.
+    """
+    import numpy as np
+    from PIL import ImageOps
+
+    with reading(io.BytesIO(data)) as image:
+        image.draft("RGB", (min(size), min(size)))
+        return np.asarray(ImageOps.pad(ImageOps.exif_transpose(image).convert("RGB"), size))
+
+
+def png(picture: "NDArray[np.uint8]") -> bytes:
+    """A picture as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def beyond_rgb(data: Buffer) -> str | None:
+    """What an image has that 8 bits of red, green and blue do not hold: transparency, or finer steps."""
+    with opened(data) as image:
+        if image.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr"):
+            return "more than 8 bits a colour"
+        if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+            return "transparent pixels"
+    return None
 
 
 _BROKEN = (
