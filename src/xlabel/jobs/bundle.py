@@ -252,7 +252,7 @@ class Bundle:
         Of a video only what it takes is decoded: `gop` frames at most. InputError where there is no picture.
 
         >>> bundle.picture("harbour/001.jpg").shape
-        (480, 640, 3)
+        (360, 640, 3)
         """
         from xlabel.pictures.pillow import displayed
 
