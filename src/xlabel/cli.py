@@ -154,6 +154,8 @@ def _update(
 
     if making.plain or making.fps != Making.fps:
         raise InputError(f"{output}: --fps and --plain cannot change a pack that is there; pack anew")
+    if making.video or making.preview or making.crf is not None:
+        raise InputError(f"{output}: --video and --preview make a pack and update none; pack anew")
     return with_progress(
         job,
         images,
