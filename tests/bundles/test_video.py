@@ -19,6 +19,7 @@ from tests.tools import xlabel as command
 
 import xlabel
 from xlabel.errors import InputError, MissingExtraError
+from xlabel.jobs.compact import compact
 from xlabel.jobs.update import update
 from xlabel.model.manifest import parse
 
@@ -300,18 +301,20 @@ def test_validate_and_the_labels_alone_refuse_a_video_and_say_what_to_do(
     with pytest.raises(InputError, match="unpack it"):
         xlabel.validate(pack)
     read = parse((pack / "frame_manifest.json").read_bytes(), "manifest")
-    with pytest.raises(InputError, match="pack again with them"):
+    with pytest.raises(InputError, match="is not changed in place"):
         xlabel.annotate(images, None, tmp_path / "labels.json", manifest=read)
 
 
 @pytest.mark.parametrize("how", [{"video": "h264"}, {"preview": True}], ids=str)
-def test_an_update_is_refused_before_anything_is_changed(
+def test_update_and_compact_are_refused_before_anything_is_changed(
     images: Path, tmp_path: Path, how: dict[str, Any]
 ) -> None:
     xlabel.pack(images, None, tmp_path / "pack", **how)
     before = {path: path.read_bytes() for path in (tmp_path / "pack").iterdir()}
     more = tmp_path / "images"
     sequences.build(more, SIZE, COUNT + 1)
-    with pytest.raises(InputError, match="is not updated in place; pack again with --overwrite"):
+    with pytest.raises(InputError, match="is not changed in place; pack again with --overwrite"):
         update(more, None, tmp_path / "pack")
+    with pytest.raises(InputError, match="is not changed in place; pack again with --overwrite"):
+        compact(tmp_path / "pack")
     assert {path: path.read_bytes() for path in (tmp_path / "pack").iterdir()} == before

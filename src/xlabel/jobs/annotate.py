@@ -59,11 +59,8 @@ def annotate(
     if target.exists() and not overwrite:
         raise ExistsError(f"{target}: exists already; say --overwrite to replace it")
     scanned = scan(images, pattern)
-    if manifest is not None and (manifest.video or manifest.preview):
-        what = "a video" if manifest.video else "a bundle with a preview"
-        raise InputError(
-            f"{target}: the labels of {what} are written when it is packed; pack again with them"
-        )
+    if manifest is not None:
+        manifest.refuse_fixed(manifest.bundle)
     if manifest is not None and pattern:
         _check_pattern(manifest, pattern)
     if not len(scanned.keys) and manifest is None:

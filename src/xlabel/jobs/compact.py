@@ -54,6 +54,7 @@ def compact(
         manifest = bundle.manifest
         if not bundle.described or manifest is None or manifest.pack_id != bundle.pack_id:
             raise InputError(f"{place}: expected a pack with manifest and annotation file; pack again")
+        manifest.refuse_fixed(str(bundle.media))
         lines = read_lines(bundle, leaving)
         positions = _ordered(lines, manifest, order)
         work = leaving.enter_context(Transaction(place))

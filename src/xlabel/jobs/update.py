@@ -119,9 +119,7 @@ def _manifest(bundle: Bundle) -> Manifest:
             f"{bundle.media}: is of a later generation than the files beside it; put those of the same "
             "generation back, or choose another --output"
         )
-    if manifest.video or manifest.preview:
-        what = "a lossy video" if manifest.video else "a bundle with a preview"
-        raise InputError(f"{bundle.media}: {what} is not updated in place; pack again with --overwrite")
+    manifest.refuse_fixed(str(bundle.media))
     return manifest
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from xlabel.errors import CorruptError
+from xlabel.errors import CorruptError, InputError
 
 MEDIA = "media_bundle.mp4"
 MANIFEST = "frame_manifest.json"
@@ -153,6 +153,12 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     def live(self) -> list[Frame]:
         """The frames that are not deleted."""
         return [frame for frame in self.frames if not frame.deleted]
+
+    def refuse_fixed(self, where: str) -> None:
+        """InputError for a bundle that is made in one go: a lossy video, or one with a preview."""
+        if self.video or self.preview:
+            what = "a lossy video" if self.video else "a bundle with a preview"
+            raise InputError(f"{where}: {what} is not changed in place; pack again with --overwrite")
 
 
 def parse(data: bytes, where: str) -> Manifest:
