@@ -13,6 +13,8 @@ _HOME = {
     "log": "xlabel.jobs.history",
     "open_bundle": "xlabel.jobs.bundle",
     "pack": "xlabel.jobs.pack",
+    "pull": "xlabel.jobs.pull",
+    "push": "xlabel.jobs.push",
     "read": "xlabel.jobs.convert",
     "read_exif_tag": "xlabel.jobs.tags",
     "repair": "xlabel.jobs.repair",

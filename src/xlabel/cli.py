@@ -26,6 +26,16 @@ app = App(
 app.meta.group_parameters = Group("Global options", sort_key=9)
 
 
+def _bytes_of(_: Any, tokens: Any) -> int:
+    """A number of bytes as a person writes it: 500k, 10M, 1.5G."""
+    text = tokens[0].value.strip()
+    unit = {"k": 1000, "m": 1000**2, "g": 1000**3}.get(text[-1:].lower(), 1)
+    number = float(text[:-1] if unit > 1 else text) * unit
+    if number < 1:
+        raise ValueError("expected at least 1 byte a second")
+    return int(number)
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Choice:
@@ -223,6 +233,57 @@ def diff(one: Path, other: Path, /) -> Any:
     from xlabel.jobs.history import diff as job
 
     return job(one, other)
+
+
+@app.command(usage="Usage: xlabel push [OPTIONS] DIR URL")
+def push(
+    dir: Path,
+    url: str,
+    /,
+    *,
+    fold: Annotated[bool, Flag] = False,
+    gc: Annotated[bool, Flag] = False,
+    bwlimit: Annotated[int | None, Parameter(converter=_bytes_of)] = None,
+    dry_run: Annotated[bool, Flag] = False,
+) -> Any:
+    """Send a pack to a URL, or what has changed since it was last sent.
+
+    Parameters
+    ----------
+    dir
+        Folder of a pack.
+    url
+        Where it goes: s3://bucket/name, gs://, az://, hf://, sftp:// or file:///folder.
+    fold
+        Write the JSON files there whole again, with the changes that were sent since folded in.
+    gc
+        Take away what pushes that were killed have left there.
+    bwlimit
+        Bytes a second that are sent at most, such as 500k or 10M.
+    dry_run
+        Say how many bytes would be sent, and send none.
+    """
+    from xlabel.jobs.push import push as job
+
+    return with_progress(job, dir, url, fold=fold, gc=gc, bwlimit=bwlimit, dry_run=dry_run)
+
+
+@app.command(usage="Usage: xlabel pull [OPTIONS] URL DIR")
+def pull(url: str, dir: Path, /, *, overwrite: Annotated[bool, Flag] = False) -> Any:
+    """Fetch a pack from a URL, or what has changed there since it was last fetched.
+
+    Parameters
+    ----------
+    url
+        Where it was pushed to.
+    dir
+        Folder for the pack.
+    overwrite
+        Replace another pack, or changes that were not pushed.
+    """
+    from xlabel.jobs.pull import pull as job
+
+    return with_progress(job, url, dir, overwrite=overwrite)
 
 
 @app.command

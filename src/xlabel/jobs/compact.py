@@ -2,30 +2,25 @@
 
 import os
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from struct import pack_into
-from typing import BinaryIO
 
 import msgspec
 
 from xlabel import bundles
-from xlabel.bundles import flatter
-from xlabel.bundles.zip import crc32
-from xlabel.errors import CorruptError, InputError
+from xlabel.errors import InputError
 from xlabel.formats import unified
 from xlabel.formats.unified_lines import Lines
 from xlabel.jobs.assembly import FPS, Assembly, frame_rate, manifest_file, manifest_tail
-from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
-from xlabel.jobs.frames import Ask, Described, Making
-from xlabel.jobs.generations import LOG, Changes, Generation
+from xlabel.jobs.bundle import open_bundle, read_lines
+from xlabel.jobs.frames import Making
+from xlabel.jobs.generations import LOG, Changes, Generation, Records
+from xlabel.jobs.kept import Batch
+from xlabel.jobs.placing import placed
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
-from xlabel.jobs.seen import as_seen
 from xlabel.model import Report
-from xlabel.model.geometry import turned_size
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, empty_fields
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Manifest, empty_fields
 from xlabel.model.report import Progress, counted, size_text
 from xlabel.stores.transaction import Transaction, told
 
@@ -73,7 +68,12 @@ def compact(
         with open(media, "w+b") as out:
             out.write(kind.HEAD)
             for number, position in enumerate(positions):
-                assembly.accept(_moved(bundle, lines, position, making, assembly, out))
+                told_of = lines.sample(position)
+                frame, entry = placed(bundle, position, told_of, making, assembly, out)
+                image = unified.image_record(told_of.sample, lines.ids(position)[0], frame, told_of.prints)
+                batch = Batch()
+                batch.add(frame, Records(image, lines.annotations(position)), entry)
+                assembly.accept(batch.described())
                 report.bytes += int(bundle.sizes[position])
                 if progress and number % 64 == 0:
                     progress(report.bytes, bundle.size)
@@ -89,6 +89,7 @@ def compact(
         annotations.finish(top.categories, top.extra, _sealed(section) | {"pack_id": assembly.pack_id})
         line = Generation(
             generation=generation,
+            before=generation - 1,
             time=now(),
             message=message or "compacted",
             changes={},
@@ -97,7 +98,7 @@ def compact(
             anew=True,
             size=0,
         )
-        changes.append(place / LOG, generation - 1, line)
+        changes.append(place / LOG, line)
         names = [bundle.media.name, ANNOTATIONS, MANIFEST]
         report.files = {str(place / name): work.staged(name).stat().st_size for name in names}
         work.commit(names)
@@ -143,81 +144,3 @@ def _ordered(lines: Lines, manifest: Manifest, order: str) -> list[int]:
             f"{counted(len(wanted), 'lines')}; look at {odd.decode(errors='backslashreplace')!r}"
         )
     return [places[name] for name in wanted]
-
-
-def _moved(
-    bundle: Bundle, lines: Lines, position: int, making: Making, assembly: Assembly, out: BinaryIO
-) -> Described:
-    """One image at its new place: written, and described."""
-    kind, face = making.kind, making.face
-    told_of = lines.sample(position)
-    old = told_of.frame
-    if old is None:
-        raise CorruptError(f"{lines.where}: does not say where {told_of.sample.image.key} is; pack again")
-    name = old.raw_name
-    pieces: Iterable[memoryview] = bundle.pieces(old.offset, old.size)
-    size, digest = old.size, old.sha256
-    if told_of.seen is not None:
-        data = as_seen(bundle.image_bytes(position), told_of.sample, told_of.seen)
-        pieces, size, digest = [memoryview(data)], told_of.seen.size, told_of.seen.sha256
-    contents = [(digest, size)] if making.shared else []
-    prefix = bytearray(kind.prefix(name, size, face))
-    padding = kind.padding(size)
-    grant = assembly.grant(Ask(1, len(prefix) + size + padding, 0, 0, [], contents))
-    place, crc = grant.offset + len(prefix), 0
-    stored = grant.stored[0] if grant.stored else None
-    if stored is None:
-        out.seek(place)
-        crc = _copied(pieces, size, digest, out, f"{bundle.media}: {old.key}")
-        out.write(bytes(padding))
-        at = kind.crc_at(face)
-        if at is not None:
-            pack_into("<I", prefix, at, crc)
-        out.seek(grant.offset)
-        out.write(prefix)
-    else:
-        place = stored
-    frame = msgspec.structs.replace(old, index=grant.index, offset=place, size=size, sha256=digest)
-    return _described(lines, position, frame, told_of, kind.record(name, size, crc, place - len(prefix)))
-
-
-def _copied(pieces: Iterable[memoryview], size: int, digest: str, out: BinaryIO, where: str) -> int:
-    """Write an image; gives its CRC-32. CorruptError where it is not what it was."""
-    from hashlib import sha256
-
-    crc, total, found = 0, 0, sha256()
-    for piece in pieces:
-        found.update(piece)
-        crc = crc32(piece, crc)
-        total += len(piece)
-        out.write(piece)
-    if total != size or found.hexdigest() != digest:
-        raise CorruptError(f"{where}: its bytes are not those that were packed; update the pack first")
-    return crc
-
-
-def _described(
-    lines: Lines, position: int, frame: Frame, told_of: unified.Described, record: bytes
-) -> Described:
-    image_id, _ = lines.ids(position)
-    annotations = lines.annotations(position)
-    extents = {}
-    if frame.width and frame.height:
-        extents[frame.mime] = flatter((0, 0), turned_size(frame.width, frame.height, frame.orientation))
-    return Described(
-        frames=_json.encode(frame),
-        images=unified.image_record(told_of.sample, image_id, frame, told_of.prints),
-        annotations=annotations,
-        names=frame.raw_name + b"\0",
-        records=record,
-        offsets=[frame.offset],
-        sizes=[frame.size],
-        mimes=[frame.mime],
-        extents=extents,
-        annotation_count=annotations.count(b",\n") + 1 if annotations else 0,
-        labelled=bool(annotations),
-        used=0,
-        unread=[],
-        turned=[],
-        problems=[],
-    )

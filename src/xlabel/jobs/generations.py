@@ -7,7 +7,7 @@ over it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is known of an update."""
 
     generation: int
+    before: int
+    """The generation that it follows; not the one below where several were pulled at once."""
     time: str
     """ISO 8601, UTC."""
     message: str = ""
@@ -54,7 +56,7 @@ class Changes:
     def __init__(self, spool: Path, whole: bytes) -> None:
         """`whole`: the annotation file that was, from the end of its annotations on."""
         self._file = open(spool, "w+b")  # noqa: SIM115
-        self._file.write(b'{"was":{' + whole.lstrip(b"],\n").rstrip(b"\n").replace(b"\n", b"") + b"}\n")
+        self._file.write(b'{"was":' + on_one_line(whole) + b"}\n")
         self.counts: dict[str, int] = {}
 
     def add(self, kind: str, was: Records | None, now: Records | None) -> None:
@@ -72,11 +74,20 @@ class Changes:
         """Count a change."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
 
-    def append(self, log: Path, before: int, line: Generation) -> None:
-        """Append all to the log, behind generation `before`."""
+    def between(self, old: Lines, new: Lines) -> None:
+        """Note how the images of one annotation file differ from those of another."""
+        before, now = ({lines.frame_index(at): at for at in range(len(lines))} for lines in (old, new))
+        for number in sorted({*before, *now}):
+            was = records_at(old, before.get(number))
+            is_ = records_at(new, now.get(number))
+            if was != is_:
+                self.add("relabelled" if was and is_ else "removed" if was else "added", was, is_)
+
+    def append(self, log: Path, line: Generation) -> None:
+        """Append all to the log, behind the generation that it follows."""
         self._file.flush()
         line = msgspec.structs.replace(line, size=self._file.tell())
-        end = max((at + known.size for known, at in entries(log) if known.generation <= before), default=0)
+        end = ended(log, line.before)
         with open(log, "r+b" if log.exists() else "w+b") as out:
             out.truncate(end)
             out.seek(end)
@@ -90,6 +101,11 @@ class Changes:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+
+def records_at(lines: Lines, position: int | None) -> Records | None:
+    """The records of the image at a position."""
+    return None if position is None else Records(lines.image(position), lines.annotations(position))
 
 
 def entries(log: Path) -> list[tuple[Generation, int]]:
@@ -120,21 +136,30 @@ def as_of(lines: Lines, folder: Path, current: int, wanted: int) -> Iterator[byt
             f"{folder}: generation {wanted} cannot be read any more: the media was written anew in "
             f"generation {anew}; see xlabel log {folder}"
         )
-    if (
-        wanted > current
-        or wanted < 1
-        or any(number not in known for number in range(wanted + 1, current + 1))
-    ):
-        have = ", ".join(map(str, sorted({current, *(number - 1 for number in known), *known})))
-        raise InputError(
-            f"{folder}: expected one of the generations {have}, got {wanted}; see xlabel log {folder}"
-        )
     changed: dict[int, Records | None] = {}
     whole: Any = None
-    for number in range(current, wanted, -1):
+    number = current
+    while number > wanted and number in known:
         line, at = known[number]
         whole, undone = _undone(log, line, at)
         changed |= undone
+        number = line.before
+    if number != wanted or wanted < 1:
+        have = ", ".join(map(str, sorted({current, *known, *(line.before for line, _ in known.values())})))
+        raise InputError(
+            f"{folder}: expected one of the generations {have}, got {wanted}; see xlabel log {folder}"
+        )
+    top = lines.top if whole is None else unified.read_top(whole, str(log))
+    yield from merged(lines, changed, unified.tail(top.categories, top.extra, top.section))
+
+
+def ended(log: Path, generation: int) -> int:
+    """Bytes of a log up to the end of a generation."""
+    return max((at + line.size for line, at in entries(log) if line.generation <= generation), default=0)
+
+
+def merged(lines: Lines, changed: Mapping[int, Records | None], tail: bytes) -> Iterator[bytes]:
+    """An annotation file with other records of some frames, by number; None takes a frame out."""
     numbers = {lines.frame_index(position): position for position in range(len(lines))}
     order = sorted(number for number in {*numbers, *changed} if changed.get(number, True) is not None)
 
@@ -152,8 +177,47 @@ def as_of(lines: Lines, folder: Path, current: int, wanted: int) -> Iterator[byt
         if annotations := records(number).annotations:
             yield (b",\n" if some else b"") + annotations
             some = True
-    top = lines.top if whole is None else unified.read_top(whole, str(log))
-    yield unified.tail(top.categories, top.extra, top.section)
+    yield tail
+
+
+def on_one_line(tail: bytes) -> bytes:
+    """What stands behind the annotations of an annotation file, as an object on one line."""
+    return b"{" + tail.lstrip(b"],\n").rstrip(b"\n").replace(b"\n", b"")
+
+
+def numbers_since(log: Path, before: int, current: int) -> set[int] | None:
+    """Numbers of the frames whose records have changed since; None where the media was written anew."""
+    numbers: set[int] = set()
+    for line, at in entries(log):
+        if before < line.generation <= current:
+            if line.anew:
+                return None
+            numbers.update(_undone(log, line, at)[1])
+    return numbers
+
+
+def seals(log: Path, lines: Lines, current: int) -> dict[int, str]:
+    """By generation, the seals of the annotation files that there have been."""
+    found = {current: lines.top.section.get("sha256", "")}
+    for line, at in entries(log):
+        if line.generation <= current:
+            with open(log, "rb") as file:
+                file.seek(at)
+                was = msgspec.json.decode(file.readline(), type=_Was).was.xlabel
+            found[line.before] = was.sha256
+    return found
+
+
+class _Section(msgspec.Struct):
+    sha256: str = ""
+
+
+class _Whole(msgspec.Struct):
+    xlabel: _Section
+
+
+class _Was(msgspec.Struct):
+    was: _Whole
 
 
 class _Side(msgspec.Struct):

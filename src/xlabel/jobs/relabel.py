@@ -21,8 +21,6 @@ class Labelled(NamedTuple):
     """The records of a frame, as they are to stand in the annotation file."""
 
     records: Records
-    sample: Sample | None
-    """What they are of; None where nothing has changed, and nothing was looked at."""
     changed: bool
 
 
@@ -51,6 +49,8 @@ class Relabel:
         )
         self.used = 0
         self.unread: list[Ref] = []
+        self.turned: list[str] = []
+        """Keys of images whose labels were drawn on the stored matrix, of those that were looked at."""
         self.problems: list[Problem] = []
 
     def kept(self, at: int, frame: Frame, seen: Seen | None, *, same: bool) -> Labelled:
@@ -59,16 +59,16 @@ class Relabel:
         file = self._label_file(frame)
         if same and self._copies and self._known.same(frame.index, file):
             self.used += b'"origin":' in old.image
-            return Labelled(old, None, changed=False)
+            return Labelled(old, changed=False)
         sample = self._load(frame, file)
         before = self._lines.sample(at)
         new = self._records(sample, frame, at, before.prints, seen)
-        return Labelled(new, sample, changed=new != old)
+        return Labelled(new, changed=new != old)
 
     def moved(self, at: int, frame: Frame) -> Labelled:
         """The records of a frame that has the bytes and the ids of the one at a position of the old file."""
         sample = self._load(frame, self._label_file(frame))
-        return Labelled(self._records(sample, frame, at, self._lines.sample(at).prints, None), sample, True)
+        return Labelled(self._records(sample, frame, at, self._lines.sample(at).prints, None), changed=True)
 
     def _load(self, frame: Frame, file: os.stat_result | None) -> Sample:
         image = Image(key=frame.key, width=frame.width, height=frame.height, orientation=frame.orientation)
@@ -79,6 +79,8 @@ class Relabel:
         if unread is not None:
             self.unread.append(unread)
         self.used += sample.origin is not None
+        if sample.turned:
+            self.turned.append(frame.key)
         if labels.problems:
             self.problems += labels.problems
             labels.problems.clear()

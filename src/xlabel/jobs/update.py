@@ -3,7 +3,6 @@
 import os
 import time
 from array import array
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import msgspec
 
 from xlabel import bundles
-from xlabel.bundles import flatter, mp4
-from xlabel.bundles import zip as zipped
+from xlabel.bundles import mp4
 from xlabel.errors import InputError
 from xlabel.formats import unified
 from xlabel.formats.unified_lines import grouped
@@ -23,16 +21,16 @@ from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.frames import Ask, Described, Making, Packer
 from xlabel.jobs.generations import LOG, Changes, Generation, Records
+from xlabel.jobs.kept import Batch, zip_records
 from xlabel.jobs.labels import Found
 from xlabel.jobs.packing import How, bound, end_json, in_folder, publish, reported, run_packer, write
 from xlabel.jobs.planning import Plan, plan
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
-from xlabel.jobs.relabel import Labelled, Relabel
+from xlabel.jobs.relabel import Relabel
 from xlabel.jobs.seen import seen
 from xlabel.jobs.selection import wants_pixels
 from xlabel.model import Problem, Report, Sample
-from xlabel.model.geometry import turned_size
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, Seen, name_bytes
 from xlabel.model.report import Progress, counted, size_text
 from xlabel.stores import stats
@@ -202,6 +200,7 @@ class _Update:
         end_json(manifest, annotations, assembly, self.images, self.found, report, section)
         line = Generation(
             generation=self.before + 1,
+            before=self.before,
             time=now(),
             message=message,
             changes=self.changes.counts,
@@ -209,7 +208,7 @@ class _Update:
             media_size=size,
             size=0,
         )
-        self.changes.append(self.folder / LOG, self.before, line)
+        self.changes.append(self.folder / LOG, line)
         hide = Hidden(media.name, index) if moved else None
         publish({self.folder: self.work}, report, in_folder(self.folder, media.name), hide, in_place=True)
         report.files = {str(media): size} | report.files
@@ -224,9 +223,9 @@ class _Update:
 
     def _keep(self, made: Plan, noted: dict[int, Seen], assembly: Assembly) -> None:
         """Go through the frames that there are: mark those that are deleted, and renew labels."""
-        records = _directory(self.bundle) if self.making.face else iter(())
+        records = zip_records(self.bundle) if self.making.face else iter(())
         gone = set(made.gone.values())
-        batch = _Batch()
+        batch = Batch()
         for frame in self.old.frames:
             if frame.deleted:
                 batch.frames.append(frame)
@@ -241,11 +240,10 @@ class _Update:
             labelled = self.relabel.kept(self.places[frame.index], frame, differs, same=same)
             if labelled.changed:
                 self.changes.add("relabelled", self._was(frame.index), labelled.records)
-            batch.frames.append(frame)
-            batch.add(frame, labelled, record)
+            batch.add(frame, labelled.records, record)
             if len(batch.frames) >= BATCH:
                 assembly.keep(batch.described(), batch.numbers)
-                batch = _Batch()
+                batch = Batch()
         assembly.keep(batch.described(), batch.numbers)
         assembly.empty = {name: record for name, _, record in records}
         self._tell_again(made, assembly)
@@ -254,7 +252,7 @@ class _Update:
         """Give the bytes of deleted frames to the images that have them under another name."""
         kind, face = self.making.kind, self.making.face
         written = holders(self.old.frames)
-        batch = _Batch()
+        batch = Batch()
         for position, number in made.renamed.items():
             name, old = self.names[position], self.old.frames[number]
             index = assembly.grant(_ASK).index
@@ -263,8 +261,7 @@ class _Update:
             self.changes.add("renamed", self._was(number), labelled.records)
             head = len(kind.prefix(written[old.offset].raw_name, old.size, face))
             record = kind.record(name, old.size, self.crcs[number], old.offset - head) if face else b""
-            batch.frames.append(frame)
-            batch.add(frame, labelled, record)
+            batch.add(frame, labelled.records, record)
             self.image_stats.note(index, os.stat(self.root + name))
         assembly.accept(batch.described())
 
@@ -293,6 +290,7 @@ class _Update:
             run_packer(packer, images, assembly, self.how.workers, progress, accepted)
         assembly.counted.used += self.relabel.used
         assembly.counted.unread += self.relabel.unread
+        assembly.counted.turned += self.relabel.turned
         assembly.problems += self.relabel.problems
         return assembly.counted.bytes - before
 
@@ -366,54 +364,6 @@ class _Update:
             report.notes.append(f"{share}, are of deleted images{advice}")
 
 
-class _Batch:
-    """Frames of the old manifest on their way into the new files."""
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-        """All, deleted ones too."""
-        self._live: list[Frame] = []
-        self._labelled: list[Labelled] = []
-        self._records: list[bytes] = []
-
-    def add(self, frame: Frame, labelled: Labelled, record: bytes) -> None:
-        """Add a frame that is not deleted; `record` is its entry in the ZIP directory."""
-        self._live.append(frame)
-        self._labelled.append(labelled)
-        self._records.append(record)
-
-    @property
-    def numbers(self) -> list[int]:
-        """Of the frames that are not deleted."""
-        return [frame.index for frame in self._live]
-
-    def described(self) -> Described:
-        """What the frames add to the files."""
-        extents: dict[str, tuple[int, int]] = {}
-        for frame in self._live:
-            if frame.width and frame.height:
-                size = turned_size(frame.width, frame.height, frame.orientation)
-                extents[frame.mime] = flatter(extents.get(frame.mime, (0, 0)), size)
-        annotations = [one.records.annotations for one in self._labelled if one.records.annotations]
-        return Described(
-            frames=b",\n".join(map(_json.encode, self.frames)),
-            images=b",\n".join(one.records.image for one in self._labelled),
-            annotations=b",\n".join(annotations),
-            names=b"".join(frame.raw_name + b"\0" for frame in self._live),
-            records=b"".join(self._records),
-            offsets=[frame.offset for frame in self._live],
-            sizes=[frame.size for frame in self._live],
-            mimes=[frame.mime for frame in self._live],
-            extents=extents,
-            annotation_count=sum(text.count(b",\n") + 1 for text in annotations),
-            labelled=len(annotations),
-            used=0,
-            unread=[],
-            turned=[one.sample.image.key for one in self._labelled if one.sample and one.sample.turned],
-            problems=[],
-        )
-
-
 def _anew(
     bundle: Bundle,
     manifest: Manifest,
@@ -434,6 +384,7 @@ def _anew(
         counts = compared(old, read_lines(there, leaving)).counts
         line = Generation(
             generation=before + 1,
+            before=before,
             time=now(),
             message=message,
             changes=counts,
@@ -445,7 +396,7 @@ def _anew(
         spool = folder / (LOG + ".new")
         changes = Changes(spool, old.tail)
         leaving.callback(changes.close)
-        changes.append(folder / LOG, before, line)
+        changes.append(folder / LOG, line)
         spool.unlink()
     report.done |= counts
     report.notes.append(
@@ -453,13 +404,6 @@ def _anew(
         f"{counted(sum(counts.values()), 'changes')}; an .mp4 grows by what is new alone"
     )
     return report
-
-
-def _directory(bundle: Bundle) -> Iterator[tuple[bytes, int, bytes]]:
-    """Name, CRC-32 and record of each file in the ZIP directory of an .mp4."""
-    index = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media)).index
-    index += mp4.box_size(bytes(bundle.read(index, 16)))
-    return zipped.directory_records(bundle.read, index + 16)
 
 
 def _cut(media: Path, size: int, index: int) -> None:

@@ -1,0 +1,307 @@
+"""Rebase: the changes that were made here put upon those that others have pushed, so that nobody's are lost.
+
+Both have grown from a common generation. What was added here is appended behind the media as it is there,
+with new frame numbers; what was removed or relabelled here is so again. Where both have changed the same
+image, ours comes later and counts, and theirs stays in the log.
+"""
+
+import os
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from msgspec.structs import replace
+
+from xlabel import bundles
+from xlabel.bundles import mp4
+from xlabel.bundles.mp4_index import generations
+from xlabel.formats import unified
+from xlabel.formats.unified_lines import Lines, lines
+from xlabel.jobs.assembly import FPS, Assembly, Base, Categories, frame_rate, manifest_file, manifest_tail
+from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
+from xlabel.jobs.comparing import compared
+from xlabel.jobs.fetch import fetch
+from xlabel.jobs.frames import Ask, Making
+from xlabel.jobs.generations import LOG, Changes, Generation, Records, as_of, ended, records_at
+from xlabel.jobs.kept import Batch, zip_records
+from xlabel.jobs.notes import named
+from xlabel.jobs.placing import placed
+from xlabel.jobs.putting import now
+from xlabel.jobs.records import AnnotationFile
+from xlabel.jobs.remote import json_files
+from xlabel.model.head import Head
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, empty_fields
+from xlabel.model.report import counted
+from xlabel.stores.snapshot import Kept
+from xlabel.stores.transaction import Transaction
+from xlabel.stores.transport import Transport
+
+_ASK = Ask(frames=1, size=0, image_ids=0, annotation_ids=0, categories=[], contents=[])
+_FOLLOWS = frozenset({"sha256", "media_size", "generation", "bundle", "pack_id"})
+
+
+def rebase(folder: Path, store: Transport, head: Head, common: int) -> str:
+    """Put the changes of the pack in a folder since generation `common` upon what is at a URL; gives a note.
+
+    The pack in the folder is then one generation ahead of the URL. What is there may have changed since
+    `head` was read: then nothing is done, and the caller looks again.
+    """
+    now_there, annotations, manifest = json_files(store)
+    if now_there != head:
+        return f"{store.url} has changed again"
+    with ExitStack() as leaving:
+        work = leaving.enter_context(Transaction(folder))
+        mine = leaving.enter_context(open_bundle(folder))
+        ours = read_lines(mine, leaving)
+        base = lines(b"".join(as_of(ours, folder, mine.generation, common)), str(folder))
+        shared = int(base.top.section["media_size"])
+        start = bundles.read_trailer(mine.read, shared, str(mine.media)).index
+        media = work.staged(mine.media.name)
+        tail = work.staged("spool-tail")
+        fetch(store, head, start, tail)
+        _joined(mine.media, start, tail, media)
+        theirs = leaving.enter_context(_bundle(work, media, annotations, manifest, head))
+        job = _Rebase(work, mine, ours, base, theirs, read_lines(theirs, leaving), start, leaving)
+        return job.run(folder, common, store.url)
+
+
+def _joined(media: Path, start: int, tail: Path, out: Path) -> None:
+    """The first `start` bytes of a media file, and another file behind them."""
+    with open(media, "rb") as first, open(tail, "rb") as second, open(out, "wb") as target:
+        left = start
+        while left and (piece := first.read(min(left, 1 << 20))):
+            target.write(piece)
+            left -= len(piece)
+        shutil.copyfileobj(second, target, 1 << 20)
+
+
+def _bundle(work: Transaction, media: Path, annotations: bytes, manifest: bytes, head: Head) -> Bundle:
+    """What is at the URL, as a bundle that is open."""
+    places = work.staged("spool-their-annotations"), work.staged("spool-their-manifest")
+    for place, data in zip(places, (annotations, manifest), strict=True):
+        place.write_bytes(data)
+    return Bundle(Kept(media), Kept(places[0]), Kept(places[1]), head.media.size)
+
+
+class _Rebase:
+    """The changes of one pack, and another one that they are put upon."""
+
+    def __init__(
+        self,
+        work: Transaction,
+        mine: Bundle,
+        ours: Lines,
+        base: Lines,
+        theirs: Bundle,
+        lines: Lines,
+        start: int,
+        leaving: ExitStack,
+    ) -> None:
+        self.work, self.mine, self.ours, self.base = work, mine, ours, base
+        self.theirs, self.lines, self.start, self.leaving = theirs, lines, start, leaving
+        self.our_places, self.base_places, self.places = (_places(one) for one in (ours, base, lines))
+        found = theirs.manifest
+        assert found is not None
+        self.manifest: Manifest = found
+        self.categories = Categories(lines.top.categories)
+        self.category_ids = self.categories.numbered(ours.top.categories)
+        next_ids = lines.next_ids(), ours.next_ids()
+        self.image_id, self.annotation_id = (max(pair) for pair in zip(*next_ids, strict=True))
+        every = [lines.ids(at) for at in range(len(lines))]
+        self.taken_images = {image for image, _ in every}
+        self.taken = {one for _, annotations in every for one in annotations}
+        self.conflicts: list[str] = []
+        """Keys of images that both have changed."""
+        self._entries: dict[bytes, bytes] | None = None
+
+    def run(self, folder: Path, common: int, url: str) -> str:
+        """Write the next generation, and put it in the folder's place."""
+        generation = self.theirs.generation + 1
+        name = self.mine.media.name
+        theirs_log, log = self._logs(folder, common)
+        changes = Changes(self.work.staged("spool-log"), self.lines.tail)
+        self.leaving.callback(changes.close)
+        making = Making(bundles.kind(mp4.NAME), self.theirs.has_face, noted=True)
+        rate = frame_rate(self.manifest.fps or FPS)
+        manifest = manifest_file(self.work.staged(MANIFEST), name, making.kind, rate)
+        annotations = AnnotationFile(self.work, ANNOTATIONS)
+        frames = self.manifest.frames
+        stored = {bytes.fromhex(f.sha256): f.offset for f in frames} if making.shared else {}
+        base = Base(size=self.theirs.size, count=len(frames), shared=stored)
+        assembly = Assembly(self.work, making, rate, manifest, annotations, [], (1, 1), base)
+        self.leaving.callback(assembly.close)
+        assembly.categories = self.categories
+        changed = self._changed()
+        added = [number for number, was in changed.items() if was is None]
+        self._keep(changed, added, making, assembly, changes)
+        media = self.work.staged(name)
+        with open(media, "r+b") as out:
+            for number in added:
+                self._add(number, making, assembly, changes, out)
+        empty = sorted({*self.mine.empty_names(), *self.theirs.empty_names()})
+        assembly.finish_media(media, empty)
+        _hide(media)
+        size = media.stat().st_size
+        problems = self.mine.manifest.problems if self.mine.manifest else []
+        said = empty_fields(empty) | {"problems": problems, "generation": generation, "media_size": size}
+        manifest.end(manifest_tail(said | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
+        top = self.ours.top
+        section = {key: value for key, value in top.section.items() if key not in _FOLLOWS}
+        section |= empty_fields(empty) | {"generation": generation, "sha256": "0" * 64, "media_size": size}
+        section |= {"bundle": name, "pack_id": assembly.pack_id}
+        annotations.finish(self.categories.all, top.extra, section)
+        changes.append(
+            log,
+            Generation(
+                generation=generation,
+                before=theirs_log.generation,
+                time=now(),
+                message="put upon what others have pushed",
+                changes=changes.counts,
+                pack_id=assembly.pack_id,
+                media_size=size,
+                size=0,
+            ),
+        )
+        self.work.commit([name, ANNOTATIONS, MANIFEST, LOG])
+        note = f"others have pushed to {url} since generation {common}: their changes were taken in, as "
+        note += f"generation {theirs_log.generation}, and ours follow"
+        if self.conflicts:
+            both = sorted(set(self.conflicts))
+            note += f"; changed by both, and ours count: {counted(len(both), 'images')}, {named(both)}"
+        return note
+
+    def _changed(self) -> dict[int, Records | None]:
+        """By frame number, the records before the change of what was changed here."""
+        found: dict[int, Records | None] = {}
+        for number in sorted({*self.base_places, *self.our_places}):
+            was = records_at(self.base, self.base_places.get(number))
+            if was != records_at(self.ours, self.our_places.get(number)):
+                found[number] = was
+        return found
+
+    def _keep(
+        self,
+        changed: dict[int, Records | None],
+        added: list[int],
+        making: Making,
+        assembly: Assembly,
+        changes: Changes,
+    ) -> None:
+        """Go through the frames that are there, with the labels of ours that have changed."""
+        entries = zip_records(self.theirs) if making.face else iter(())
+        keys = {self.ours.sample(self.our_places[number]).sample.image.key for number in added}
+        batch = Batch()
+        for frame in self.manifest.frames:
+            number = frame.index
+            if frame.deleted:
+                batch.frames.append(frame)
+                if number in changed and changed[number] is not None and number in self.our_places:
+                    self.conflicts.append(frame.key)  # relabelled here, and removed there
+                continue
+            _, _, entry = next(entries, (b"", 0, b""))
+            now_there = records_at(self.lines, self.places[number])
+            assert now_there is not None
+            ours = number in changed and changed[number] is not None
+            removed = ours and number not in self.our_places
+            if ours and now_there != changed[number]:
+                self.conflicts.append(frame.key)
+            if removed or frame.key in keys:
+                if not removed and frame.key not in self.conflicts:
+                    self.conflicts.append(frame.key)
+                batch.frames.append(replace(frame, deleted=True))
+                changes.add("removed", now_there, None)
+                continue
+            records = now_there
+            if ours:
+                records = self._records(number, frame, self.lines.ids(self.places[number])[0])
+                changes.add("relabelled", now_there, records)
+            batch.add(frame, records, entry)
+        assembly.keep(batch.described(), batch.numbers)
+        assembly.empty = {name: entry for name, _, entry in entries}
+
+    def _add(self, number: int, making: Making, assembly: Assembly, changes: Changes, out: BinaryIO) -> None:
+        """Add an image of ours: by its bytes, or by their place where they are in what both have."""
+        at = self.our_places[number]
+        told_of = self.ours.sample(at)
+        old = told_of.frame
+        assert old is not None
+        if old.offset + old.size <= self.start:
+            frame = replace(old, index=assembly.grant(_ASK).index)
+            entry = self._entry(frame.raw_name)
+        else:
+            frame, entry = placed(self.mine, at, told_of, making, assembly, out)
+        image_id = told_of.sample.image.id
+        if image_id is None or image_id in self.taken_images:
+            image_id, self.image_id = self.image_id, self.image_id + 1
+        records = self._records(number, frame, image_id)
+        changes.add("added", None, records)
+        batch = Batch()
+        batch.add(frame, records, entry)
+        assembly.accept(batch.described())
+
+    def _entry(self, name: bytes) -> bytes:
+        """The ZIP record that we have of an image; it says where its bytes are, which both have."""
+        if self._entries is None:
+            found = zip_records(self.mine) if self.mine.has_face else iter(())
+            self._entries = {one: entry for one, _, entry in found}
+        return self._entries.get(name, b"")
+
+    def _records(self, number: int, frame: Frame, image_id: int | str) -> Records:
+        """Our records of an image, for its frame there."""
+        told_of = self.ours.sample(self.our_places[number])
+        sample = told_of.sample
+        if sample.image.id is not None and sample.image.id != image_id:
+            sample = replace(sample, image=replace(sample.image, id=None))
+        fresh = tuple(replace(a, id=None) if a.id in self.taken else a for a in sample.annotations)
+        sample = replace(sample, annotations=fresh)
+        annotations = b""
+        if fresh:
+            annotations, self.annotation_id = unified.annotation_records(
+                sample, image_id, self.annotation_id, self.category_ids
+            )
+        return Records(
+            unified.image_record(sample, image_id, frame, told_of.prints, told_of.seen), annotations
+        )
+
+    def _logs(self, folder: Path, common: int) -> tuple[Generation, Path]:
+        """The log up to the common generation, and what others have changed since."""
+        log = self.work.staged(LOG)
+        own = folder / LOG
+        with open(log, "wb") as out:
+            if own.exists():
+                out.write(own.read_bytes()[: ended(own, common)])
+        changes = Changes(self.work.staged("spool-their-log"), self.base.tail)
+        self.leaving.callback(changes.close)
+        changes.between(self.base, self.lines)
+        line = Generation(
+            generation=self.theirs.generation,
+            before=common,
+            time=now(),
+            message="pushed by others",
+            changes=compared(self.base, self.lines).counts,
+            pack_id=str(self.theirs.pack_id),
+            media_size=self.theirs.size,
+            size=0,
+        )
+        changes.append(log, line)
+        return line, log
+
+
+def _places(lines: Lines) -> dict[int, int]:
+    """The positions of images by their frame numbers."""
+    return {lines.frame_index(at): at for at in range(len(lines))}
+
+
+def _hide(media: Path) -> None:
+    """Hide the indexes of all generations but the newest."""
+    with open(media, "r+b") as file:
+
+        def read(offset: int, size: int) -> memoryview:
+            return memoryview(os.pread(file.fileno(), size, offset))
+
+        _, *older = generations(read, os.fstat(file.fileno()).st_size, str(media))
+        for _, line in older:
+            os.pwrite(file.fileno(), mp4.HIDDEN, line.index + 4)
+        os.fsync(file.fileno())

@@ -1,0 +1,103 @@
+"""The head object of a pack at a URL: what is current there, and which objects it is made of.
+
+Its conditional write is the commit of a push. docs/dataset_spec.md, "At a URL".
+"""
+
+import msgspec
+
+from xlabel.errors import CorruptError
+
+HEAD = "xlabel_head.json"
+HEADS = "xlabel_heads/"
+"""Where a store that knows no conditional writes has one head for each push, which nobody overwrites."""
+VERSION = 1
+
+
+class Named(msgspec.Struct, frozen=True):
+    """An object, or a file."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """An object that is a part of the media: its first byte is byte `offset` of the whole."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class Media(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The media file. What its objects hold behind `size` is of a later generation, or of nobody."""
+
+    size: int
+    index: int
+    """Where the index that counts begins: the bytes before never change."""
+    segments: tuple[Segment, ...]
+    crc64nvme: str | None = None
+    """CRC-64/NVME of the whole in base64, where the store keeps such checksums."""
+    before_index: str | None = None
+    """That of the bytes before `index`."""
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """A state of the data set, by its generation and the seal of its annotation file."""
+
+    generation: int
+    seal: str
+
+
+class Whole(Pushed, frozen=True):
+    """The last whole pair of JSON files."""
+
+    annotations: Named
+    manifest: Named
+
+
+class Delta(Pushed, frozen=True):
+    """An object with the changes since the one before it in the list, or since the whole pair."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What is current. `annotations` and `manifest` are the files that folding gives."""
+
+    version: int = VERSION
+    generation: int
+    seal: str
+    """Of the annotation file: its field `sha256`."""
+    pack_id: str
+    bundle: str
+    kind: str
+    media: Media
+    annotations: Named
+    manifest: Named
+    whole: Whole
+    deltas: tuple[Delta, ...] = ()
+    past: tuple[Pushed, ...] = ()
+    """What was current before, the oldest first."""
+    fence: str | None = None
+    """Written by a push that takes the place of another one, which then can no longer commit."""
+
+    @property
+    def states(self) -> tuple[Pushed, ...]:
+        """What has been current, and what is."""
+        return *self.past, Pushed(self.generation, self.seal)
+
+
+def parse(data: bytes, where: str) -> Head:
+    """The head in a JSON text; CorruptError where it is none."""
+    try:
+        head = msgspec.json.decode(data, type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptError(f"{where}: expected a head object: {error}; push again") from None
+    if head.version > VERSION:
+        raise CorruptError(
+            f"{where}: is of version {head.version}, this xlabel reads up to {VERSION}; upgrade xlabel"
+        )
+    return head
