@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +11,7 @@ import pytest
 from tests.stores import servers
 from tests.stores.servers import Place, Start
 
-from xlabel.errors import ConflictError, InputError, MissingError
+from xlabel.errors import ConflictError, InputError, MissingError, MissingExtraError
 from xlabel.stores.transport import Part, Transport, open_store
 
 PART = 5 << 20
@@ -264,3 +266,38 @@ def test_names_are_sorted_and_of_the_prefix(store: Transport) -> None:
 def test_a_store_of_no_known_kind_is_refused() -> None:
     with pytest.raises(InputError, match=r"gopher://x: expected a folder or a URL that begins with .*s3://"):
         open_store("gopher://x")
+
+
+@pytest.mark.parametrize(
+    ("url", "library", "named"),
+    [
+        ("s3://lab", "boto3", "s3"),
+        ("s3://lab", "awscrt", "s3"),
+        ("az://lab", "azure.storage.blob", "azure"),
+        ("gs://lab", "google.cloud.storage", "gcs"),
+        ("sftp://host/lab", "asyncssh", "sftp"),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, url: str, library: str, named: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=rf":// URLs need \w+; pip install 'xlabel\[{named}\]'"):
+        open_store(url)
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3://lab?x=1", "az://", "gs://", "sftp://", "s3://key:secret@lab"])
+def test_a_url_that_is_none_is_refused_and_its_secret_not_shown(url: str) -> None:
+    with pytest.raises(InputError, match="expected") as refused:
+        open_store(url)
+    assert "secret" not in str(refused.value)
+
+
+def test_opening_a_store_imports_its_library_alone() -> None:
+    heavy = ("boto3", "botocore", "azure", "google.cloud", "asyncssh")
+    program = (
+        "import sys; from xlabel.stores.transport import open_store; open_store('/tmp');"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
