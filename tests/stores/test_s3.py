@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -172,6 +173,20 @@ def test_what_boto3_uploads_has_the_checksum_that_we_would_state(store: Transpor
     assert there is not None
     assert there.crc64nvme == crc64.text(crc64.checksum(data))
     assert there.md5 == hashlib.md5(data).digest()
+
+
+def test_lists_of_more_than_a_page_are_whole(store: Transport) -> None:
+    """A page of S3 has 1,000 entries."""
+    begun = store.create("media")
+    with ThreadPoolExecutor(16) as threads:
+        list(
+            threads.map(lambda number: store.put_part("media", begun, number, b"%d" % number), range(1, 1003))
+        )
+        list(threads.map(lambda number: store.put(f"deltas/{number:04}", b""), range(1002)))
+        assert [part.number for part in store.parts("media", begun)] == list(range(1, 1003))
+        assert store.names("deltas/") == [f"deltas/{number:04}" for number in range(1002)]
+        list(threads.map(lambda number: store.delete(f"deltas/{number:04}"), range(1002)))
+    store.abort("media", begun)
 
 
 def test_memory_does_not_grow_with_what_is_sent_and_read(network: Proxy) -> None:
