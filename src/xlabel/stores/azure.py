@@ -140,8 +140,9 @@ class Container:
         body = bytes(data)
         md5 = hashlib.md5(body, usedforsecurity=False).digest()
         write = uuid.uuid4().hex
+        done: dict[str, Any] = {}
         with self._written(name, "Put Blob", write):
-            self._blob(name).upload_blob(
+            done = self._blob(name).upload_blob(
                 body,
                 length=len(body),
                 overwrite=True,
@@ -149,7 +150,7 @@ class Container:
                 content_settings=ContentSettings(content_md5=bytearray(md5)),
                 **_condition(if_match, absent),
             )
-        return self._made(name)
+        return self._made(name, Stat(size=len(body), tag=str(done.get("etag", "")), md5=md5))
 
     def create(self, name: str) -> str:
         upload = f"{int(time.time()):08x}{uuid.uuid4().hex[:8]}"
@@ -234,11 +235,13 @@ class Container:
                     for begin, end, known in committed
                     if start <= begin and end <= start + size
                 ]
+        done: dict[str, Any] = {}
         with self._written(name, "Put Block List", upload):
-            self._blob(name).commit_block_list(
+            done = self._blob(name).commit_block_list(
                 blocks, metadata={"xlabel": upload}, **_condition(if_match, absent)
             )
-        return self._made(name)
+        size = sum(part.size for part in parts)
+        return self._made(name, Stat(size=size, tag=str(done.get("etag", ""))))
 
     def abort(self, name: str, upload: str) -> None:
         # Azure has no way to throw blocks away but a write of the same name, which throws away those of other
@@ -285,7 +288,10 @@ class Container:
                 raise MissingError(f"{where}: there is no such container; {_ADVICE['ContainerNotFound']}")
         return None
 
-    def _made(self, name: str) -> Stat:
+    def _made(self, name: str, made: Stat) -> Stat:
+        """What was written; where its answer was lost, which leaves no tag, what is there."""
+        if made.tag:
+            return made
         there = self.head(name)
         if there is None:
             raise MissingError(f"{self._where(name)}: was written, and is gone; somebody else deletes here")

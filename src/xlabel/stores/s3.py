@@ -225,27 +225,29 @@ class Bucket:
         listed = [_listed(part) for part in parts]
         whole = {"ChecksumType": "FULL_OBJECT", "ChecksumCRC64NVME": crc64nvme} if crc64nvme else {}
 
-        def send() -> None:
+        def send() -> str:
             with self._told(name, "CompleteMultipartUpload"):
-                self._client.complete_multipart_upload(
+                done = self._client.complete_multipart_upload(
                     **self._at(name),
                     UploadId=upload,
                     MultipartUpload={"Parts": listed},
                     **whole,
                     **_condition(if_match, absent),
                 )
+            return _tag(done)
 
         try:
-            _until_free(send)
+            tag = _until_free(send)
         except (_UnsureError, MissingError):
             there = self.head(name)
             if there is None or not _is_of(there, parts, crc64nvme):
                 raise
             return there
         there = self.head(name)
-        if there is None:
-            raise MissingError(f"{self._where(name)}: was written, and is gone; somebody else deletes here")
-        return there
+        if there is not None and there.tag == tag:
+            return there
+        # Another writer came after us: what we wrote is not what is there, and must not be taken for it.
+        return Stat(size=sum(part.size for part in parts), tag=tag, crc64nvme=crc64nvme)
 
     def abort(self, name: str, upload: str) -> None:
         with suppress(MissingError), self._told(name, "AbortMultipartUpload"):
@@ -298,9 +300,10 @@ class Bucket:
                     answer = self._client.get_object(**self._at(name), Range=span, **condition)
             except _BeyondError:
                 break
-            if "ContentRange" not in answer:
+            if "ContentRange" in answer:
+                end = int(answer["ContentRange"].rpartition("/")[2])
+            elif offset or (end := int(answer["ContentLength"])) > size:
                 raise StoreError(f"{self._where(name)}: asked for a range, and the server sent all of it")
-            end = int(answer["ContentRange"].rpartition("/")[2])
             # Ranges of one call are of one object, also where it is replaced in between.
             condition = {"IfMatch": answer["ETag"]}
             try:
@@ -456,7 +459,7 @@ class _BeyondError(StoreError):
 def _stat(answer: dict[str, Any], size: int) -> Stat:
     return Stat(
         size=size,
-        tag=str(answer["ETag"]),
+        tag=_tag(answer),
         crc64nvme=answer.get("ChecksumCRC64NVME") if answer.get("ChecksumType") != "COMPOSITE" else None,
         md5=_md5(answer),
     )
@@ -466,10 +469,15 @@ def _part(number: int, size: int, answer: dict[str, Any]) -> Part:
     return Part(
         number=number,
         size=size,
-        tag='"{}"'.format(answer["ETag"].strip('"')),  # some servers quote only some of them
+        tag=_tag(answer),
         crc64nvme=answer.get("ChecksumCRC64NVME"),
         md5=_md5(answer),
     )
+
+
+def _tag(answer: dict[str, Any]) -> str:
+    """The ETag, with quotes: some servers quote only some of them."""
+    return '"{}"'.format(answer["ETag"].strip('"'))
 
 
 def _md5(answer: dict[str, Any]) -> bytes | None:
