@@ -1,5 +1,6 @@
 """SFTP: connections that break, servers that copy nothing, keys that do not fit; on OpenSSH."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -58,6 +59,7 @@ def test_an_object_that_grows_costs_what_is_new(network: Network, store: Transpo
         store.put_part("media", begun, 2, b"a" * MB),
     ]
     assert store.parts("media", begun) == parts
+    assert parts[1].md5 == hashlib.md5(b"a" * MB).digest()
     store.complete("media", begun, parts)
     assert MB < network.proxy.sent < (1 + network.old) * MB * 1.02 + 60_000
     assert (network.proxy.received > MB) == network.old

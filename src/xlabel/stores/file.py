@@ -33,6 +33,8 @@ def connect(url: str) -> Folder:
 
 
 class _Files:
+    near = True
+
     def __init__(self, root: Path) -> None:
         self._root = root
 
@@ -49,7 +51,7 @@ class _Files:
             check(_stat(os.fstat(file.fileno())))
             return [_read(file.fileno(), offset, size) for offset, size in ranges]
 
-    def md5(self, path: str) -> bytes | None:
+    def md5(self, path: str) -> bytes:
         with self._told(path, "read"), (self._root / path).open("rb", buffering=0) as file:
             return hashlib.file_digest(file, "md5").digest()
 
@@ -101,12 +103,17 @@ class _Files:
         with self._told(folder, "write"):
             shutil.rmtree(self._root / folder, ignore_errors=True)
 
-    def names(self, folder: str) -> list[str]:
-        with self._told(folder, "read"):
-            try:
-                return os.listdir(self._root / folder)
-            except FileNotFoundError:
-                return []
+    def entries(self, folder: str) -> dict[str, Stat | None]:
+        entries: dict[str, Stat | None] = {}
+        with (
+            self._told(folder, "read"),
+            suppress(FileNotFoundError),
+            os.scandir(self._root / folder) as found,
+        ):
+            for entry in found:
+                with suppress(FileNotFoundError):  # another writer has just taken it away
+                    entries[entry.name] = _stat(entry.stat()) if entry.is_file() else None
+        return entries
 
     def walk(self) -> Iterator[str]:
         if not self._root.exists():

@@ -42,8 +42,11 @@ class Files(Protocol):
     def get(self, path: str, ranges: Sequence[tuple[int, int]], check: Callable[[Stat], None]) -> list[bytes]:
         """Ranges of one file, which `check` has seen."""
 
-    def md5(self, path: str) -> bytes | None:
-        """Of a file's bytes, read again; None where they would have to travel."""
+    near: bool
+    """Whether bytes are read without travelling; where not, the name of a part has its MD5."""
+
+    def md5(self, path: str) -> bytes:
+        """Of a file's bytes, read again."""
 
     def write(self, path: str, data: Buffer) -> None:
         """Write a file whole, and wait until it is on the disk."""
@@ -63,8 +66,8 @@ class Files(Protocol):
     def clear(self, folder: str) -> None:
         """Take a folder away with the files in it."""
 
-    def names(self, folder: str) -> list[str]:
-        """The names in a folder; none where it is not there."""
+    def entries(self, folder: str) -> dict[str, Stat | None]:
+        """The names in a folder, none where it is not there; a folder has None."""
 
     def walk(self) -> Iterator[str]:
         """The paths of all files but the hidden ones."""
@@ -119,27 +122,30 @@ class Folder:
 
     def uploads(self, name: str) -> list[Upload]:
         start = f"{_flat(name)}@"
-        found = [entry.removeprefix(start) for entry in self._files.names(HIDDEN) if entry.startswith(start)]
+        names = self._files.entries(HIDDEN)
+        found = [entry.removeprefix(start) for entry in names if entry.startswith(start)]
         return [Upload(name=name, id=upload, begun=int(upload[:8], 16)) for upload in sorted(found)]
 
     def parts(self, name: str, upload: str) -> list[Part]:
         folder = self._upload(name, upload)
         if upload not in [unfinished.id for unfinished in self.uploads(name)]:
             raise self._gone(name, upload)
-        files = sorted(entry for entry in self._files.names(folder) if entry[:1].isdigit())
-        return [part for file in files if (part := self._listed(folder, file))]
+        found = sorted((name, there) for name, there in self._files.entries(folder).items() if there)
+        listed = {name[:7]: self._listed(folder, name, there) for name, there in found if name[:1] != "."}
+        return list(listed.values())
 
     def put_part(self, name: str, upload: str, number: int, data: Buffer) -> Part:
         folder = self._upload(name, upload)
-        draft, final = f"{folder}/.{uuid.uuid4().hex}", f"{folder}/{number:07}"
+        md5 = None if self._files.near else hashlib.md5(data, usedforsecurity=False).digest()
+        draft, final = f"{folder}/.{uuid.uuid4().hex}", self._file(folder, number, md5)
         with self._of(name, upload):
             self._files.write(draft, data)
             self._files.rename(draft, final)
-        self._files.remove(final + NOTE)
+        self._files.remove(f"{folder}/{number:07}{NOTE}")
         there = self._files.stat(final)
         if there is None:
             raise self._gone(name, upload)
-        return Part(number=number, size=there.size, tag=there.tag)
+        return Part(number=number, size=there.size, tag=there.tag, md5=md5)
 
     def copy_part(
         self, name: str, upload: str, number: int, source: str, offset: int, size: int, if_match: str
@@ -223,17 +229,18 @@ class Folder:
         except MissingError:
             raise self._gone(name, upload) from None
 
-    def _listed(self, folder: str, file: str) -> Part | None:
-        """A part by its file; None where it was taken away meanwhile."""
-        number, path = int(file[:7]), f"{folder}/{file}"
-        there = self._files.stat(path)
-        if there is None:
-            return None
-        if file.endswith(NOTE):
-            note = self._note(path)
+    def _file(self, folder: str, number: int, md5: bytes | None) -> str:
+        """Where the bytes of a part are."""
+        return f"{folder}/{number:07}" + (f".{md5.hex()}" if md5 and not self._files.near else "")
+
+    def _listed(self, folder: str, name: str, there: Stat) -> Part:
+        number = int(name[:7])
+        if name.endswith(NOTE):
+            note = self._note(f"{folder}/{name}")
             return Part(number=number, size=note.size, tag=note.tag)
-        # Read again: a power cut leaves files of the right size with other bytes.
-        return Part(number=number, size=there.size, tag=there.tag, md5=self._files.md5(path))
+        # Where nothing travels, read again: a power cut leaves files of the right size with other bytes.
+        md5 = bytes.fromhex(name[8:]) if len(name) > 7 else self._files.md5(f"{folder}/{name}")
+        return Part(number=number, size=there.size, tag=there.tag, md5=md5)
 
     def _note(self, path: str) -> Range:
         (data,) = self._files.get(path, [(0, 1 << 16)], lambda there: None)
@@ -241,12 +248,12 @@ class Folder:
 
     def _range(self, folder: str, part: Part) -> Range:
         """Where the bytes of a part are, which are those that it was written with."""
-        path = f"{folder}/{part.number:07}"
+        path, note = self._file(folder, part.number, part.md5), f"{folder}/{part.number:07}{NOTE}"
         there = self._files.stat(path)
         if there is not None:
             found = Range(path, 0, there.size, there.tag)
-        elif self._files.stat(path + NOTE) is not None:
-            found = self._note(path + NOTE)
+        elif self._files.stat(note) is not None:
+            found = self._note(note)
         else:
             found = Range(path, 0, 0, "")
         if found.tag != part.tag:

@@ -54,6 +54,8 @@ def connect(url: str) -> Folder:
 class _Files:
     """Asks from any thread; the answers come in a thread of its own, where the one connection lives."""
 
+    near = False
+
     def __init__(self, url: str, target: dict[str, Any], root: str) -> None:
         self._url = url.rstrip("/")
         self._target = target
@@ -85,8 +87,8 @@ class _Files:
 
         return self._done(path, "read", ask)
 
-    def md5(self, path: str) -> bytes | None:
-        return None
+    def md5(self, path: str) -> bytes:
+        raise NotImplementedError("the name of a part has it")
 
     def write(self, path: str, data: Buffer) -> None:
         async def ask(sftp: Any) -> None:
@@ -141,14 +143,15 @@ class _Files:
 
         self._done(folder, "remove", ask)
 
-    def names(self, folder: str) -> list[str]:
-        async def ask(sftp: Any) -> list[str]:
-            return [name for name in await sftp.listdir(self._at(folder)) if name not in (".", "..")]
+    def entries(self, folder: str) -> dict[str, Stat | None]:
+        async def ask(sftp: Any) -> dict[str, Stat | None]:
+            found = [entry async for entry in sftp.scandir(self._at(folder))]
+            return {e.filename: _stat(e.attrs) for e in found if e.filename not in (".", "..")}
 
         try:
             return self._done(folder, "list", ask)
         except MissingError:
-            return []
+            return {}
 
     def walk(self) -> Iterator[str]:
         async def ask(sftp: Any) -> list[str]:
