@@ -59,7 +59,7 @@ def pull(
             pass
         elif here is not None and not overwrite:
             raise ExistsError(
-                f"{place}: has a pack that is not an older one of {url}, or that has changes of its own; push "
+                f"{place}: has a pack that is not an older one of {url}, or has changes of its own; push "
                 "them, pull into another folder, or say --overwrite to lose what is here"
             )
         else:
