@@ -22,7 +22,19 @@ from xlabel.jobs.rebase import rebase
 from xlabel.jobs.remote import read_head, refuse_folder
 from xlabel.jobs.upload import PART, Journal, Kept, Pace, Piece, Sender, checksum, planned
 from xlabel.model import Report
-from xlabel.model.head import HEAD, HEADS, Delta, Head, Media, Named, Pushed, Segment, Whole
+from xlabel.model.head import (
+    HEAD,
+    HEADS,
+    Delta,
+    Head,
+    Media,
+    Named,
+    Pushed,
+    Segment,
+    Whole,
+    head_name,
+    head_serial,
+)
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST
 from xlabel.model.report import Progress, counted, size_text
 from xlabel.stores import crc64
@@ -319,16 +331,15 @@ class _Push:
             self._count_request(len(data))
             self.store.put(HEAD, data, if_match=tag, absent=tag is None)
         else:
-            self._commit_beside(head.generation, data)
+            self._commit_beside(tag, data)
         self._tell(mine, head)
 
-    def _commit_beside(self, generation: int, data: bytes) -> None:
+    def _commit_beside(self, before: str | None, data: bytes) -> None:
         """Commit where a store knows no conditions: of two at once, both take theirs back."""
-        name = f"{HEADS}{generation:06}-{secrets.token_hex(8)}.json"
+        serial = 1 + (head_serial(before) if before else 0)
+        name = head_name(serial, secrets.token_hex(8))
         self._put(name, data)
-        others = [one for one in self.store.names(f"{HEADS}{generation:06}-") if one != name]
-        later = [one for one in self.store.names(HEADS) if one > f"{HEADS}{generation:06}~"]
-        if others or later:
+        if any(one != name and head_serial(one) >= serial for one in self.store.names(HEADS)):
             self.store.delete(name)
             raise ConflictError(f"{self.store.url}: somebody else has pushed at the same time; push again")
 
@@ -427,14 +438,7 @@ def _collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> N
         for upload in store.uploads(name)
         if upload.id in journal.ids(name) or time.time() - upload.begun > OLD
     ]
-    mine = (f"{head.bundle}.", "deltas/", HEADS)
-    objects = [
-        name
-        for name in store.names()
-        if name not in needed
-        and (name.startswith(mine) or name.endswith(f"-{head.bundle}"))
-        and _generation_of(name, head.bundle) <= head.generation
-    ]
+    objects = [name for name in store.names() if name not in needed and _is_past(name, head, tag)]
     if not dry_run:
         for name, upload in uploads:
             store.abort(name, upload.id)
@@ -448,7 +452,10 @@ def _collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> N
     )
 
 
-def _generation_of(name: str, bundle: str) -> int:
-    """The generation in the name of an object of ours; a large one where there is none."""
-    digits = re.search(r"(\d{6,})-", name.removeprefix(f"{bundle}."))
-    return int(digits[1]) if digits else 1 << 60
+def _is_past(name: str, head: Head, tag: str) -> bool:
+    """Whether an object is one of ours, of a state before the current one."""
+    if name.startswith(HEADS):
+        return head_serial(name) < head_serial(tag)
+    ours = name.startswith((f"{head.bundle}.", "deltas/")) or name.endswith(f"-{head.bundle}")
+    digits = re.search(r"(\d{6,})-", name.removeprefix(f"{head.bundle}."))
+    return ours and digits is not None and int(digits[1]) <= head.generation

@@ -1,14 +1,13 @@
 """A pack at a URL: what is current there, and its JSON files with all changes folded in."""
 
 import hashlib
-import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from xlabel.errors import ConflictError, CorruptError, InputError, MissingError
 from xlabel.formats.unified_lines import lines
 from xlabel.jobs.deltas import State
-from xlabel.model.head import HEAD, HEADS, Head, Named, Segment, parse
+from xlabel.model.head import HEAD, HEADS, Head, Named, Segment, head_serial, parse
 from xlabel.stores.transport import Transport, where
 
 RANGE = 8 << 20
@@ -16,8 +15,6 @@ RANGE = 8 << 20
 THREADS = 8
 TRIES = 5
 """So often a state is read anew that somebody replaces while it is read."""
-
-_HEAD_NAME = re.compile(rf"{HEADS}(\d+)-[0-9a-f]{{16}}\.json")
 
 
 def read_head(store: Transport) -> tuple[Head, str] | None:
@@ -29,10 +26,9 @@ def read_head(store: Transport) -> tuple[Head, str] | None:
     if found is not None:
         (data,) = store.get_ranges(HEAD, [(0, found.size)])
         return parse(data, where(store, HEAD)), found.tag
-    names = [(int(match[1]), name) for name in store.names(HEADS) if (match := _HEAD_NAME.fullmatch(name))]
-    if not names:
+    name = max(store.names(HEADS), key=head_serial, default="")
+    if not head_serial(name):
         return None
-    name = max(names)[1]
     found = store.head(name)
     if found is None:
         return read_head(store)

@@ -3,6 +3,8 @@
 Its conditional write is the commit of a push. docs/dataset_spec.md, "At a URL".
 """
 
+import re
+
 import msgspec
 
 from xlabel.errors import CorruptError
@@ -11,6 +13,19 @@ HEAD = "xlabel_head.json"
 HEADS = "xlabel_heads/"
 """Where a store that knows no conditional writes has one head for each push, which nobody overwrites."""
 VERSION = 1
+
+_HEAD_NAME = re.compile(rf"{HEADS}(\d{{6,}})-[0-9a-f]{{16}}\.json")
+
+
+def head_name(serial: int, chance: str) -> str:
+    """The name of a head in a store without conditional writes: one more than that of the head before it."""
+    return f"{HEADS}{serial:06}-{chance}.json"
+
+
+def head_serial(name: str) -> int:
+    """The number in such a name; 0 where it is none."""
+    found = _HEAD_NAME.fullmatch(name)
+    return int(found[1]) if found else 0
 
 
 class Named(msgspec.Struct, frozen=True):
