@@ -27,6 +27,8 @@ ATTEMPTS = 6
 """To connect, and of what a lost connection has cut off."""
 TIMEOUT = 30
 """Seconds until a connection stands, and without an answer after which it is given up."""
+READS = 16
+"""Ranges of one call that are read at once."""
 PIECE = 4 << 20
 """Bytes at a time of what a server cannot copy itself."""
 
@@ -82,8 +84,13 @@ class _Files:
                 if there is None:
                     raise MissingError(f"{self._url}/{path}: expected a file, found a folder")
                 check(there)
-                reads = [_read(file, offset, min(size, there.size - offset)) for offset, size in ranges]
-                return list(await asyncio.gather(*reads))
+                some = asyncio.Semaphore(READS)
+
+                async def get(offset: int, size: int) -> bytes:
+                    async with some:
+                        return await _read(file, offset, min(size, there.size - offset))
+
+                return list(await asyncio.gather(*(get(*which) for which in ranges)))
 
         return self._done(path, "read", ask)
 
