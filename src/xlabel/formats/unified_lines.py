@@ -43,6 +43,11 @@ class Lines:
     def __len__(self) -> int:
         return len(self._images) - 1
 
+    @property
+    def labelled(self) -> bool:
+        """Whether there are any annotations."""
+        return self._firsts[-1] > self._firsts[0]
+
     def image(self, position: int) -> bytes:
         """The record of an image, as it stands in the file."""
         return _stripped(self._data[self._images[position] : self._images[position + 1]])

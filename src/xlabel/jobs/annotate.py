@@ -131,11 +131,11 @@ def _write(
         section: dict[str, Any] = {"version": VERSION} | empty_fields(scanned.empty)
         if found is not None:
             section |= labelling.leftovers(found, keys, used, unread, report, wanted=not skip_missing_images)
+        if manifest is not None and manifest.generation > 1:
+            section["generation"] = manifest.generation
         section["sha256"] = "0" * 64
         if manifest is not None:
             section = {"version": VERSION, "kind": manifest.kind, "fps": manifest.fps} | section
-            if manifest.generation > 1:
-                section["generation"] = manifest.generation
             if manifest.media_size is not None:
                 section["media_size"] = manifest.media_size
             section |= {"bundle": manifest.bundle, "pack_id": manifest.pack_id}

@@ -16,7 +16,7 @@ from xlabel import bundles
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats import unified
 from xlabel.formats.unified_lines import Lines, lines
-from xlabel.jobs.generations import as_of
+from xlabel.jobs.generations import Made, as_of
 from xlabel.model import Annotation, Image, Sample
 from xlabel.model.manifest import (
     ANNOTATIONS,
@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 _GENERATION = re.compile(r"(.+)@(\d{1,9})", re.DOTALL)
 _END = re.compile(
+    rb'(?:"generation":(\d{1,9}),)?"sha256":"[0-9a-f]{64}",'
     rb'(?:"media_size":(\d{1,20}),)?"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\}\s*\}\s*$'
 )
 
@@ -48,6 +49,8 @@ class _Named(NamedTuple):
     pack_id: str
     size: int | None
     """Bytes of the media file, which may have grown since."""
+    generation: int = 1
+    """How often the pack was updated, and 1."""
 
 
 class Bundle:
@@ -58,22 +61,28 @@ class Bundle:
     """
 
     def __init__(
-        self, media: Kept, annotations: Kept | None, manifest: Kept | None, size: int | None = None
+        self,
+        media: Kept,
+        annotations: Kept | None,
+        manifest: Kept | None,
+        size: int | None = None,
+        generation: int = 1,
     ) -> None:
         """`size`: of the media, where it may have grown since by an update that is not wanted."""
+        self.generation = generation
+        """How often the pack was updated, and 1; 1 without an annotation file."""
         self.media = media.path
         self.annotation_file = annotations
         self.manifest_file = manifest
         self._file = media
-        read = self._reader()
         where = str(self.media)
-        self.size = bundles.settled(read, media.size, where) if size is None else size
+        self.size = bundles.settled(self._read_any, media.size, where) if size is None else size
         if self.size > media.size:
             raise CorruptError(
                 f"{where}: expected {self.size:,} bytes, the file ends at {media.size:,}; it is cut off, "
                 "fetch it again"
             )
-        self._index = bundles.open_index(read, self.size, where)
+        self._index = bundles.open_index(self._mapped(), self.size, where)
         self._manifest: Manifest | None = None
         self._keys: list[str] | None = None
         self._numbers: dict[str, int] | None = None
@@ -95,12 +104,12 @@ class Bundle:
     @property
     def newest(self) -> int:
         """Bytes of the media file up to the end of its newest whole generation; `size` in most cases."""
-        return bundles.settled(self._reader(), self._file.size, str(self.media))
+        return bundles.settled(self._read_any, self._file.size, str(self.media))
 
     @property
-    def generation(self) -> int:
-        """How often the pack was updated, and 1."""
-        return self.said("generation", int, 1)
+    def made(self) -> Made:
+        """The generation, as a log knows it."""
+        return Made(self.generation, str(self.pack_id))
 
     @property
     def has_face(self) -> bool:
@@ -214,17 +223,19 @@ class Bundle:
         """The frames as the media file alone tells them: without size of the image, type and hash."""
         return [
             Frame(
-                index=number,
+                index=int(number),
                 key=key,
-                offset=int(self.offsets[number]),
-                size=int(self.sizes[number]),
+                offset=int(offset),
+                size=int(size),
                 width=None,
                 height=None,
                 sha256="",
                 mime="",
                 name_bytes=name_bytes(name),
             )
-            for number, (key, name) in enumerate(zip(self.keys, self.raw_names(), strict=True))
+            for number, key, name, offset, size in zip(
+                self.numbers, self.keys, self.raw_names(), self.offsets, self.sizes, strict=True
+            )
         ]
 
     def number(self, key: str) -> int:
@@ -378,11 +389,15 @@ class Bundle:
             raise IndexError(f"expected a frame number below {len(self)}, got {frame}")
         return number
 
-    def _reader(self) -> bundles.ReadAt:
-        size = self._file.size
-        if not size:
+    def _read_any(self, offset: int, size: int) -> memoryview:
+        """Bytes of the media file, also behind `self.size`, where an update may cut them off at any time."""
+        return memoryview(self._file.read(offset, size))
+
+    def _mapped(self) -> bundles.ReadAt:
+        """Bytes of the media file as views, for indexes that are used where they lie."""
+        if not self.size:
             return lambda offset, size: memoryview(b"")
-        mapped = memoryview(mmap.mmap(self._file.fileno(), size, prot=mmap.PROT_READ))
+        mapped = memoryview(mmap.mmap(self._file.fileno(), self.size, prot=mmap.PROT_READ))
         return lambda offset, size: mapped[offset : offset + size]
 
 
@@ -417,7 +432,7 @@ def _as_of(folder: str, number: int) -> Bundle:
         bundle = closing.enter_context(open_bundle(folder))
         current = read_lines(bundle, closing)
         made = closing.enter_context(NamedTemporaryFile())
-        made.writelines(as_of(current, bundle.media.parent, bundle.generation, number))
+        made.writelines(as_of(current, bundle.media.parent, bundle.made, number))
         made.flush()
         annotations = Kept(Path(made.name))
         media = Kept(bundle.media)
@@ -477,7 +492,7 @@ def _bundle(media: Kept, annotations: Kept, manifest: Kept, *, alone: bool) -> B
         annotations.close()
     files = media, annotations if name else None, manifest if manifest.there else None
     try:
-        bundle = Bundle(*files, name.size if name else None)
+        bundle = Bundle(*files, name.size, name.generation) if name else Bundle(*files)
     except CorruptError:  # of the media that the annotation file is of
         bundle = Bundle(*files)
         if name is None or name.pack_id == bundle.pack_id:
@@ -498,7 +513,8 @@ def _named(annotations: Kept) -> _Named | None:
     if named is None:  # another tool has written the file again
         section = unified.read(annotations.whole(), str(annotations.path)).section
         try:
-            named = msgspec.convert([section.get(key) for key in ("bundle", "pack_id", "media_size")], _Named)
+            said = [section.get(key) for key in ("bundle", "pack_id", "media_size")]
+            named = msgspec.convert([*said, section.get("generation", 1)], _Named)
         except msgspec.ValidationError:
             return None
     name = named.bundle
@@ -512,10 +528,11 @@ def _at_end(annotations: Kept) -> _Named | None:
     if found is None:
         return None
     try:
-        name = msgspec.json.decode(found[2], type=str)
+        name = msgspec.json.decode(found[3], type=str)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptError(f"{annotations.path}: the name of its bundle is damaged: {error}") from None
-    return _Named(name, found[3].decode(), int(found[1]) if found[1] else None)
+    generation, size = (int(text) if text else None for text in found.group(1, 2))
+    return _Named(name, found[4].decode(), size, generation or 1)
 
 
 def _only_media(folder: Path) -> Path:

@@ -45,6 +45,9 @@ def compact(
     place = Path(folder)
     report = Report(job="compact")
     with ExitStack() as leaving, told(place):
+        if not place.is_dir():
+            raise InputError(f"{place}: expected the folder of a pack, found none there")
+        work = leaving.enter_context(Transaction(place))
         bundle = leaving.enter_context(open_bundle(place))
         manifest = bundle.manifest
         if not bundle.described or manifest is None or manifest.pack_id != bundle.pack_id:
@@ -52,8 +55,7 @@ def compact(
         manifest.refuse_fixed(str(bundle.media))
         lines = read_lines(bundle, leaving)
         positions = _ordered(lines, manifest, order)
-        work = leaving.enter_context(Transaction(place))
-        generation = int(lines.top.section.get("generation", 1)) + 1
+        generation = bundle.generation + 1
         changes = Changes(work.staged("spool-log"), lines.tail)
         leaving.callback(changes.close)
         kind = bundles.kind(bundle.kind)
@@ -84,21 +86,21 @@ def compact(
         tail = empty_fields(empty) | {"problems": manifest.problems} | said
         frames.end(manifest_tail(tail | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
         top = lines.top
-        section = {key: value for key, value in top.section.items() if key not in _LAST} | said
-        section |= {"sha256": "0" * 64, "media_size": size, "bundle": bundle.media.name}
-        annotations.finish(top.categories, top.extra, _sealed(section) | {"pack_id": assembly.pack_id})
+        section = {key: value for key, value in top.section.items() if key not in _LAST}
+        section |= {"generation": generation, "sha256": "0" * 64, "media_size": size}
+        section |= {"bundle": bundle.media.name, "pack_id": assembly.pack_id}
+        annotations.finish(top.categories, top.extra, section)
         line = Generation(
             generation=generation,
-            before=generation - 1,
             time=now(),
             message=message or "compacted",
             changes={},
             pack_id=assembly.pack_id,
             media_size=size,
             anew=True,
-            size=0,
         )
-        changes.append(place / LOG, line)
+        set_aside = changes.append(place / LOG, bundle.made, line)
+        report.notes += [set_aside] if set_aside else []
         names = [bundle.media.name, ANNOTATIONS, MANIFEST]
         report.files = {str(place / name): work.staged(name).stat().st_size for name in names}
         work.commit(names)
@@ -113,12 +115,6 @@ def compact(
 
 
 _LAST = frozenset({"sha256", "media_size", "generation", "bundle", "pack_id"})
-
-
-def _sealed(section: dict[str, object]) -> dict[str, object]:
-    """A section with its generation before its seal, as a packing job has it."""
-    first = {key: value for key, value in section.items() if key not in ("sha256", "media_size", "bundle")}
-    return first | {key: section[key] for key in ("sha256", "media_size", "bundle")}
 
 
 def _ordered(lines: Lines, manifest: Manifest, order: str) -> list[int]:

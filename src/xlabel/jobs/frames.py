@@ -18,9 +18,8 @@ from xlabel import images
 from xlabel.bundles import Kind, flatter
 from xlabel.bundles.zip import crc32
 from xlabel.errors import InputError
-from xlabel.formats.embedded import EmbeddedLabels
-from xlabel.formats.labels import Labels, Ref
-from xlabel.jobs.labels import Found, disagreement, load
+from xlabel.formats.labels import Ref
+from xlabel.jobs.labels import Found, inside_differs, load
 from xlabel.jobs.records import Records
 from xlabel.model import Category, Problem, Sample
 from xlabel.model.manifest import Frame, name_bytes
@@ -284,21 +283,9 @@ class Packer:
         if unread is not None:
             self._unread.append(unread)
         self._used += sample.origin is not None
-        if self._inside is not None:
-            self._compare(sample, self._inside, data)
+        if self._inside is not None and (differs := inside_differs(sample, self._inside, data)):
+            self._problem(key, "labels-disagree", differs)
         return sample
-
-    def _compare(self, sample: Sample, inside: Labels, data: memoryview | None) -> None:
-        """List where labels inside the images' folder, or inside the image, say something else."""
-        other, _ = load(inside, sample.image, data)
-        inside.problems.clear()  # of labels that are not taken
-        place = "the image" if isinstance(inside, EmbeddedLabels) else "the images' folder"
-        if other.origin is not None and (difference := disagreement(sample, other)):
-            self._problem(
-                sample.image.key,
-                "labels-disagree",
-                f"its label file and the labels inside {place} differ: {difference}; the label file is taken",
-            )
 
     def _write(self, grant: Grant) -> list[int]:
         """Write the bytes; gives the offset of each image."""

@@ -3,11 +3,12 @@
 `generation_log.jsonl` grows at its end: for each update a line about the whole, then a line a change, with
 the records as they were and as they are. So a generation is read by undoing the changes since, the newest
 first. A generation above that of the annotation file was cut off while it was written; the next update writes
-over it.
+over it. A log that does not lead to the pack beside it is set aside, and another one begins.
 """
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +24,10 @@ _json = msgspec.json.Encoder()
 
 
 class Generation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is known of an update."""
+    """What is known of an update; `before` and `size` are filled in when it goes into the log."""
 
     generation: int
-    before: int
+    before: int = 0
     """The generation that it follows; not the one below where several were pulled at once."""
     time: str
     """ISO 8601, UTC."""
@@ -38,8 +39,15 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Bytes of the media file then; those of the one before stand in the log's record of the whole."""
     anew: bool = False
     """The media was written anew, so that no generation before can be read."""
-    size: int
+    size: int = 0
     """Bytes of the lines of its changes, which follow its own."""
+
+
+class Made(NamedTuple):
+    """The generation that a pack is of, and its pack id."""
+
+    number: int
+    pack_id: str
 
 
 class Records(NamedTuple):
@@ -83,12 +91,13 @@ class Changes:
             if was != is_:
                 self.add("relabelled" if was and is_ else "removed" if was else "added", was, is_)
 
-    def append(self, log: Path, line: Generation) -> None:
-        """Append all to the log, behind the generation that it follows."""
+    def append(self, log: Path, before: Made, line: Generation) -> str | None:
+        """Append all to the log, behind the generation that it follows; tells of a log that was set aside."""
         self._file.flush()
-        line = msgspec.structs.replace(line, size=self._file.tell())
-        end = ended(log, line.before)
-        with open(log, "r+b" if log.exists() else "w+b") as out:
+        line = msgspec.structs.replace(line, before=before.number, size=self._file.tell())
+        end = ended(log, before, before.number)
+        told = _set_aside(log, before) if not end and before.number > 1 else None
+        with open(os.open(log, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b") as out:
             out.truncate(end)
             out.seek(end)
             out.write(_json.encode(line) + b"\n")
@@ -97,6 +106,7 @@ class Changes:
                 out.write(piece)
             out.flush()
             os.fsync(out.fileno())
+        return told
 
     def close(self) -> None:
         """Let go of the file."""
@@ -108,28 +118,55 @@ def records_at(lines: Lines, position: int | None) -> Records | None:
     return None if position is None else Records(lines.image(position), lines.annotations(position))
 
 
-def entries(log: Path) -> list[tuple[Generation, int]]:
-    """The updates in a log, the oldest first, and where the lines of the changes of each begin."""
+def entries(log: Path, current: Made) -> list[tuple[Generation, int]]:
+    """The updates that led to a generation, the oldest first, and where the lines of its changes begin.
+
+    None where the log does not lead to it: it is missing, cut off, edited, or of another pack.
+    """
     found: list[tuple[Generation, int]] = []
     try:
-        with open(log, "rb") as file:
+        with open(os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            whole = os.fstat(file.fileno()).st_size
             while line := file.readline():
                 known = msgspec.json.decode(line, type=Generation)
+                if not 0 <= known.size <= whole - file.tell() or known.generation > current.number:
+                    break
+                if known.before >= known.generation or (found and known.before != found[-1][0].generation):
+                    break
                 found.append((known, file.tell()))
                 file.seek(known.size, os.SEEK_CUR)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise InputError(f"{log}: cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # what was cut off while it was written
-    return found
+    last = found[-1][0] if found else None
+    return found if last and (last.generation, last.pack_id) == current else []
 
 
-def as_of(lines: Lines, folder: Path, current: int, wanted: int) -> Iterator[bytes]:
+def ended(log: Path, current: Made, generation: int) -> int:
+    """Bytes of a log up to the end of a generation that led to the current one; 0 where it has none."""
+    there = entries(log, current)
+    return max((at + line.size for line, at in there if line.generation <= generation), default=0)
+
+
+def _set_aside(log: Path, before: Made) -> str:
+    """Give a log that does not lead to a generation another name; tells of it."""
+    lost = f"generations below {before.number} cannot be read here"
+    if not os.path.lexists(log) or not os.lstat(log).st_size:
+        return f"{log.name} begins anew: {lost}"
+    names = (log.with_name(f"{log.stem}.old{number}{log.suffix}") for number in range(1, 10_000))
+    other = next(name for name in names if not os.path.lexists(name))
+    log.rename(other)
+    known = f"{log.name} does not lead to generation {before.number} of this pack"
+    return f"{known}: {lost}; it is kept as {other.name}"
+
+
+def as_of(lines: Lines, folder: Path, current: Made, wanted: int) -> Iterator[bytes]:
     """The annotation file of generation `wanted`, by that of generation `current` and the log beside it."""
     log = folder / LOG
-    known = {line.generation: (line, at) for line, at in entries(log) if line.generation <= current}
+    known = {line.generation: (line, at) for line, at in entries(log, current)}
     anew = max((number for number, (line, _) in known.items() if line.anew), default=0)
     if anew > wanted >= 1:
         raise InputError(
@@ -138,24 +175,21 @@ def as_of(lines: Lines, folder: Path, current: int, wanted: int) -> Iterator[byt
         )
     changed: dict[int, Records | None] = {}
     whole: Any = None
-    number = current
+    number = current.number
     while number > wanted and number in known:
         line, at = known[number]
         whole, undone = _undone(log, line, at)
         changed |= undone
         number = line.before
     if number != wanted or wanted < 1:
-        have = ", ".join(map(str, sorted({current, *known, *(line.before for line, _ in known.values())})))
+        have = ", ".join(
+            map(str, sorted({current.number, *known, *(line.before for line, _ in known.values())}))
+        )
         raise InputError(
             f"{folder}: expected one of the generations {have}, got {wanted}; see xlabel log {folder}"
         )
     top = lines.top if whole is None else unified.read_top(whole, str(log))
     yield from merged(lines, changed, unified.tail(top.categories, top.extra, top.section))
-
-
-def ended(log: Path, generation: int) -> int:
-    """Bytes of a log up to the end of a generation."""
-    return max((at + line.size for line, at in entries(log) if line.generation <= generation), default=0)
 
 
 def merged(lines: Lines, changed: Mapping[int, Records | None], tail: bytes) -> Iterator[bytes]:
@@ -185,26 +219,24 @@ def on_one_line(tail: bytes) -> bytes:
     return b"{" + tail.lstrip(b"],\n").rstrip(b"\n").replace(b"\n", b"")
 
 
-def numbers_since(log: Path, before: int, current: int) -> set[int] | None:
+def numbers_since(log: Path, before: int, current: Made) -> set[int] | None:
     """Numbers of the frames whose records have changed since; None where the media was written anew."""
     numbers: set[int] = set()
-    for line, at in entries(log):
-        if before < line.generation <= current:
+    for line, at in entries(log, current):
+        if before < line.generation:
             if line.anew:
                 return None
             numbers.update(_undone(log, line, at)[1])
     return numbers
 
 
-def seals(log: Path, lines: Lines, current: int) -> dict[int, str]:
-    """By generation, the seals of the annotation files that there have been."""
-    found = {current: lines.top.section.get("sha256", "")}
-    for line, at in entries(log):
-        if line.generation <= current:
-            with open(log, "rb") as file:
-                file.seek(at)
-                was = msgspec.json.decode(file.readline(), type=_Was).was.xlabel
-            found[line.before] = was.sha256
+def seals(log: Path, lines: Lines, current: Made) -> dict[int, str]:
+    """By generation, the seals of the annotation files that there have been, as far as they can be read."""
+    found = {current.number: str(lines.top.section.get("sha256", ""))}
+    for line, at in entries(log, current):
+        with open(log, "rb") as file, suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            file.seek(at)
+            found[line.before] = msgspec.json.decode(file.readline(), type=_Was).was.xlabel.sha256
     return found
 
 
@@ -249,7 +281,7 @@ def _undone(log: Path, line: Generation, at: int) -> tuple[bytes, dict[int, Reco
                         number = msgspec.json.decode(side.image, type=_Placed).frame_index
                         annotations = b",\n".join(map(bytes, side.annotations))
                         records[number] = Records(bytes(side.image), annotations) if stays else None
-    except (OSError, LookupError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, LookupError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptError(
             f"{log}: the changes of generation {line.generation} cannot be read: {error}; only the newest "
             "generation is whole"

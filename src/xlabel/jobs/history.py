@@ -28,7 +28,9 @@ class History(msgspec.Struct):
             changes = ", ".join(f"{number:,} {kind}" for kind, number in one.changes.items())
             text = "; ".join(part for part in (changes, visible(one.message)) if part)
             lines.append(f"{one.generation:>4}  {one.time}  {text}")
-        return "\n".join([*lines, "   1  packed"])
+        oldest = self.log[-1].generation - 1 if self.log else self.generation
+        lines.append(f"{oldest:>4}  {'packed' if oldest == 1 else f'what was before is not in {LOG}'}")
+        return "\n".join(lines)
 
 
 class Difference(msgspec.Struct):
@@ -60,9 +62,9 @@ def log(folder: str | os.PathLike[str]) -> History:
     1
     """
     with open_bundle(folder) as bundle:
-        current = bundle.generation
-    there = [line for line, _ in entries(Path(folder) / LOG) if line.generation <= current]
-    return History(current, there[::-1])
+        current = bundle.made
+    there = [line for line, _ in entries(Path(folder) / LOG, current)]
+    return History(current.number, there[::-1])
 
 
 def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> Difference:

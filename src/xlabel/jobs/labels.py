@@ -153,6 +153,17 @@ def disagreement(ours: Sample, theirs: Sample) -> str | None:
     return None
 
 
+def inside_differs(sample: Sample, inside: Labels, data: Buffer | None = None) -> str | None:
+    """How labels inside the images' folder, or inside the image with the bytes `data`, say something else."""
+    other, _ = load(inside, sample.image, data)
+    inside.problems.clear()  # of labels that are not taken
+    difference = disagreement(sample, other) if other.origin is not None else None
+    if not difference:
+        return None
+    place = "the image" if isinstance(inside, EmbeddedLabels) else "the images' folder"
+    return f"its label file and the labels inside {place} differ: {difference}; the label file is taken"
+
+
 def layout(images: Path, labels: Path) -> Layout:
     """How the two lie to each other: one inside the other, or side by side under their own names."""
     image_root, label_root = images.resolve(), labels.resolve()

@@ -67,9 +67,14 @@ class How(msgspec.Struct, frozen=True):
 
 
 def write(
-    images: Scan, found: Found | None, files: Files, how: How, progress: Progress | None = None
+    images: Scan,
+    found: Found | None,
+    files: Files,
+    how: How,
+    progress: Progress | None = None,
+    begun: Transaction | None = None,
 ) -> Report:
-    """Write the files of a pack, those of one folder at once."""
+    """Write the files of a pack, those of one folder at once; `begun` is where one was begun for all."""
     began = time.perf_counter()
     kind = bundles.kind(bundles.kind_of(files.media.name))
     if how.workers is not None and how.workers < 1:
@@ -87,10 +92,14 @@ def write(
     )
     labels = found.labels if found else None
     with ExitStack() as leaving, told(files.media.parent):
-        works = {
-            folder: leaving.enter_context(Transaction(folder))
-            for folder in dict.fromkeys(path.parent for path in files.wanted)
-        }
+        works = (
+            {begun.folder: begun}
+            if begun
+            else {
+                folder: leaving.enter_context(Transaction(folder))
+                for folder in dict.fromkeys(path.parent for path in files.wanted)
+            }
+        )
         work = works[files.media.parent]
         _refuse_full(work.folder, sum(images.sizes))
         media = work.staged(files.media.name)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -10,7 +10,7 @@ from xlabel.jobs.spread import spread
 from xlabel.model.manifest import Frame, Seen
 from xlabel.model.report import Progress
 from xlabel.stores.local import Scan
-from xlabel.stores.stats import Stats
+from xlabel.stores.stats import Stats, look
 
 Differs = Callable[[Frame, int], Seen | None]
 """How the image at a position differs from a frame, if only in the labels that are embedded in it."""
@@ -27,6 +27,8 @@ class Plan(msgspec.Struct):
     """Position -> number of the frame whose bytes the image has."""
     added: list[int] = msgspec.field(default_factory=list)
     """Positions of images that are appended; those that have changed are among them."""
+    looked: dict[int, os.stat_result | None] = msgspec.field(default_factory=dict)
+    """What is known of the files of renamed images, by their positions."""
     gone: dict[bytes, int] = msgspec.field(default_factory=dict)
     """Name -> number of each frame that is deleted; renamed and changed ones are among them."""
 
@@ -43,65 +45,76 @@ def plan(
     """Compare a folder of images with the live frames of a bundle, which are by name.
 
     `before`, by frame number, is how files differed from their frames when they were last seen; `known` tells
-    which are as they were then, and learns of those that are looked at. An image that cannot be read is one
-    to append, which will say so.
+    which are as they were then, and learns of those that are looked at. An image with the bytes of a frame of
+    another name is renamed only where that frame is deleted. One that cannot be read is one to append, which
+    will say so.
     """
     root = os.fsencode(images.root) + b"/"
     names = list(images.keys.names())
     made = Plan(gone={name: frame.index for name, frame in frames.items()})
-    vanished = _vanished(frames, names)
     doubtful: dict[int, os.stat_result] = {}
+    fresh: list[int] = []
     for position, name in enumerate(names):
         frame = frames.get(name)
-        if frame is None and images.sizes[position] not in vanished:
-            made.added.append(position)
-            continue
-        found = os.stat(root + name)
-        if frame is not None and known.same(frame.index, found):
+        found = look(root + name) if frame is not None else None
+        if frame is None or found is None:
+            fresh.append(position)
+        elif known.same(frame.index, found):
             made.kept[frame.index] = position
             del made.gone[name]
         else:
             doubtful[position] = found
-    hashes = _Hashes(root, [names[position] for position in doubtful])
-    results = spread(hashes, len(doubtful), workers)
-    total, done = sum(images.sizes[position] for position in doubtful), 0
-    for (position, found), digest in zip(
-        doubtful.items(), (d for part in results for d in part), strict=True
-    ):
+    hashed = _hashed(images, names, list(doubtful), workers, progress)
+    digests: dict[int, str] = {}
+    for position, digest in hashed:
         name = names[position]
-        frame = frames.get(name)
-        done += images.sizes[position]
-        if progress:
-            progress(done, total)
-        if frame is None:
-            same = vanished[images.sizes[position]]
-            if digest in same:
-                made.renamed[position] = same.pop(digest)
-            else:
-                made.added.append(position)
-            continue
+        frame = frames[name]
         noted = before.get(frame.index)
         if digest != (noted.sha256 if noted else frame.sha256):
             now = None if digest == frame.sha256 else differs(frame, position) if digest else None
             if now is None and digest != frame.sha256:
-                made.added.append(position)
+                digests[position] = digest
                 continue
             made.seen[frame.index] = now
         made.kept[frame.index] = position
         del made.gone[name]
-        known.note(frame.index, found)
-    made.added.sort()
+        known.note(frame.index, doubtful[position])
+    left = _contents(frames, made.gone)
+    possible = [position for position in fresh if images.sizes[position] in left]
+    looked = doubtful | {position: look(root + names[position]) for position in possible}
+    digests |= _hashed(images, names, possible, workers, progress)
+    for position in sorted({*fresh, *digests}):
+        same = left.get(images.sizes[position], {})
+        number = same.pop(digests.get(position, ""), None)
+        if number is None:
+            made.added.append(position)
+        else:
+            made.renamed[position] = number
+            made.looked[position] = looked[position]
     return made
 
 
-def _vanished(frames: Mapping[bytes, Frame], names: list[bytes]) -> dict[int, dict[str, int]]:
-    """Numbers of the frames whose names are no longer there, by their sizes and hashes."""
-    here = set(names)
+def _contents(frames: Mapping[bytes, Frame], gone: Mapping[bytes, int]) -> dict[int, dict[str, int]]:
+    """Numbers of the frames that are deleted, by their sizes and hashes."""
     found: dict[int, dict[str, int]] = {}
-    for name, frame in frames.items():
-        if name not in here:
-            found.setdefault(frame.size, {}).setdefault(frame.sha256, frame.index)
+    for name in gone:
+        frame = frames[name]
+        found.setdefault(frame.size, {}).setdefault(frame.sha256, frame.index)
     return found
+
+
+def _hashed(
+    images: Scan, names: list[bytes], positions: list[int], workers: int | None, progress: Progress | None
+) -> Iterator[tuple[int, str]]:
+    """sha256 of the images at some positions; empty where one cannot be read."""
+    hashes = _Hashes(os.fsencode(images.root) + b"/", [names[position] for position in positions])
+    total, done = sum(images.sizes[position] for position in positions), 0
+    results = (digest for part in spread(hashes, len(positions), workers) for digest in part)
+    for position, digest in zip(positions, results, strict=True):
+        done += images.sizes[position]
+        if progress:
+            progress(done, total)
+        yield position, digest
 
 
 class _Hashes:

@@ -15,7 +15,7 @@ from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.bundle import open_bundle, read_lines
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
-from xlabel.jobs.generations import LOG, Changes, Generation
+from xlabel.jobs.generations import LOG, Changes, Generation, Made
 from xlabel.jobs.putting import now
 from xlabel.jobs.remote import json_files, refuse_folder
 from xlabel.model import Report
@@ -110,30 +110,30 @@ class _Pull:
             media = work.staged(head.bundle)
             partial.rename(media)
             self._write_json(work)
-            self._log_anew()
             work.commit([head.bundle, ANNOTATIONS, MANIFEST], [PROBLEMS])
+            (self.folder / LOG).unlink(missing_ok=True)  # of what was here before
         self._report()
 
     def grown(self) -> bool:
         """Fetch what is new, and put it behind the media here. False where that is of another pack."""
         head, folder = self.head, self.folder
-        with open_bundle(folder) as bundle, ExitStack() as leaving:
+        with Transaction(folder) as work, open_bundle(folder) as bundle, ExitStack() as leaving:
             if bundle.media.name != head.bundle or bundle.newest_is_later or bundle.size > head.media.size:
                 return False
             size = bundle.size
             index = bundles.read_trailer(bundle.read, size, str(bundle.media)).index
             if not self._is_prefix(bytes(bundle.read(size - bundles.TRAILER, bundles.TRAILER)), size):
                 return False
-            work = leaving.enter_context(Transaction(folder))
             old = read_lines(bundle, leaving)
             if head.media.size > size:
                 partial = self._partial(size)
                 self._fetch(partial, size)
                 self._check(partial, size)
+                work.grow(bundle.media.name, size, index)
                 _append(bundle.media, partial, size)
                 partial.unlink()
             self._write_json(work)
-            self._log(work, old, bundle.generation, leaving)
+            self._log(work, old, bundle.made, leaving)
             hide = Hidden(head.bundle, index) if head.media.size > size else None
             work.commit([ANNOTATIONS, MANIFEST], [PROBLEMS], hide)
         self._report()
@@ -185,28 +185,24 @@ class _Pull:
         work.staged(ANNOTATIONS).write_bytes(self.annotations)
         work.staged(MANIFEST).write_bytes(self.manifest)
 
-    def _log(self, work: Transaction, old: Lines, before: int, leaving: ExitStack) -> None:
+    def _log(self, work: Transaction, old: Lines, before: Made, leaving: ExitStack) -> None:
         """Note what has changed, so that the states before can still be read."""
         changes = Changes(work.staged("spool-log"), old.tail)
         leaving.callback(changes.close)
         changes.between(old, self.new)
-        changes.append(
+        told = changes.append(
             self.folder / LOG,
+            before,
             Generation(
                 generation=self.head.generation,
-                before=before,
                 time=now(),
                 message=f"pulled from {self.store.url}",
                 changes=compared(old, self.new).counts,
                 pack_id=self.head.pack_id,
                 media_size=self.head.media.size,
-                size=0,
             ),
         )
-
-    def _log_anew(self) -> None:
-        """The log of what was here before says nothing of this pack."""
-        (self.folder / LOG).unlink(missing_ok=True)
+        self.report.notes += [told] if told else []
 
     def _report(self) -> None:
         names = (self.head.bundle, ANNOTATIONS, MANIFEST)

@@ -139,7 +139,7 @@ class _Push:
             if (head.generation, head.seal) == (mine.generation, mine.seal):
                 self._same(mine, head, tag)
                 return
-            past = seals(self.folder / LOG, mine.lines, mine.generation)
+            past = seals(self.folder / LOG, mine.lines, mine.bundle.made)
             common = [one for one in head.states if past.get(one.generation) == one.seal]
             if Pushed(mine.generation, mine.seal) in head.states:
                 raise InputError(
@@ -181,7 +181,7 @@ class _Push:
 
     def _next(self, mine: _Mine, head: Head, tag: str, take_over: bool) -> None:
         """What has changed since the generation that is there."""
-        numbers = numbers_since(self.folder / LOG, head.generation, mine.generation)
+        numbers = numbers_since(self.folder / LOG, head.generation, mine.bundle.made)
         if numbers is None:  # the media was written anew
             name = f"{mine.generation:06}-{mine.bundle.media.name}"
             self._plan(planned(self.store, mine.bundle.size, 0), mine, whole=True)
@@ -277,7 +277,8 @@ class _Push:
 
     def _delta(self, mine: _Mine, head: Head, numbers: set[int]) -> bytes:
         count = _count_at(mine.bundle, head.media.size)
-        log = [line for line, _ in entries(self.folder / LOG) if head.generation < line.generation]
+        known = entries(self.folder / LOG, mine.bundle.made)
+        log = [line for line, _ in known if head.generation < line.generation]
         manifest = mine.bundle.manifest_file
         assert manifest is not None
         return delta(mine.lines, manifest.whole(), count, numbers, log)

@@ -23,7 +23,7 @@ from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.frames import Ask, Making
-from xlabel.jobs.generations import LOG, Changes, Generation, Records, as_of, ended, records_at
+from xlabel.jobs.generations import LOG, Changes, Generation, Made, Records, as_of, ended, records_at
 from xlabel.jobs.kept import Batch, zip_records
 from xlabel.jobs.notes import named
 from xlabel.jobs.placing import placed
@@ -54,7 +54,7 @@ def rebase(folder: Path, store: Transport, head: Head, common: int) -> str:
         work = leaving.enter_context(Transaction(folder))
         mine = leaving.enter_context(open_bundle(folder))
         ours = read_lines(mine, leaving)
-        base = lines(b"".join(as_of(ours, folder, mine.generation, common)), str(folder))
+        base = lines(b"".join(as_of(ours, folder, mine.made, common)), str(folder))
         shared = int(base.top.section["media_size"])
         start = bundles.read_trailer(mine.read, shared, str(mine.media)).index
         media = work.staged(mine.media.name)
@@ -81,7 +81,7 @@ def _bundle(work: Transaction, media: Path, annotations: bytes, manifest: bytes,
     places = work.staged("spool-their-annotations"), work.staged("spool-their-manifest")
     for place, data in zip(places, (annotations, manifest), strict=True):
         place.write_bytes(data)
-    return Bundle(Kept(media), Kept(places[0]), Kept(places[1]), head.media.size)
+    return Bundle(Kept(media), Kept(places[0]), Kept(places[1]), head.media.size, head.generation)
 
 
 class _Rebase:
@@ -153,15 +153,14 @@ class _Rebase:
         annotations.finish(self.categories.all, top.extra, section)
         changes.append(
             log,
+            self.theirs.made,
             Generation(
                 generation=generation,
-                before=theirs_log.generation,
                 time=now(),
                 message="put upon what others have pushed",
                 changes=changes.counts,
                 pack_id=assembly.pack_id,
                 media_size=size,
-                size=0,
             ),
         )
         self.work.commit([name, ANNOTATIONS, MANIFEST, LOG])
@@ -271,21 +270,19 @@ class _Rebase:
         own = folder / LOG
         with open(log, "wb") as out:
             if own.exists():
-                out.write(own.read_bytes()[: ended(own, common)])
+                out.write(own.read_bytes()[: ended(own, self.mine.made, common)])
         changes = Changes(self.work.staged("spool-their-log"), self.base.tail)
         self.leaving.callback(changes.close)
         changes.between(self.base, self.lines)
         line = Generation(
             generation=self.theirs.generation,
-            before=common,
             time=now(),
             message="pushed by others",
             changes=compared(self.base, self.lines).counts,
             pack_id=str(self.theirs.pack_id),
             media_size=self.theirs.size,
-            size=0,
         )
-        changes.append(log, line)
+        changes.append(log, Made(common, str(self.base.top.section.get("pack_id"))), line)
         return line, log
 
 

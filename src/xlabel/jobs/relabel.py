@@ -27,17 +27,21 @@ class Labelled(NamedTuple):
 class Relabel:
     """Finds new records for kept frames, with the ids that they have, or with new ones that nobody had."""
 
-    def __init__(self, lines: Lines, found: Found | None, root: str, known: Stats) -> None:
-        """`known` tells which label files are as they were; `root` is the folder of the images."""
+    def __init__(self, lines: Lines, found: Found | None, root: str, known: Stats, *, trusted: bool) -> None:
+        """`known` tells which label files are as they were; `root` is the folder of the images.
+
+        `trusted`: the records that there are, are those that were made of the labels.
+        """
         self._lines = lines
         self._found = found
         self._labels = found.labels if found else None
+        self._inside = found.inside if found else None
         self._root = os.fsencode(root) + b"/"
         self._known = known
         top = lines.top
         given = self._labels.categories if self._labels else []
         agreed = top.categories[: len(given)] == given
-        self._copies = agreed and not isinstance(self._labels, DocumentLabels)
+        self._copies = trusted and agreed and not isinstance(self._labels, DocumentLabels)
         self.categories = Categories(top.categories if agreed else list(given))
         self.category_ids: dict[int, int] = {}
         self._read = len(given)
@@ -52,6 +56,8 @@ class Relabel:
         self.turned: list[str] = []
         """Keys of images whose labels were drawn on the stored matrix, of those that were looked at."""
         self.problems: list[Problem] = []
+        self.loaded: set[str] = set()
+        """Keys of the images whose labels were read again."""
 
     def kept(self, at: int, frame: Frame, seen: Seen | None, *, same: bool) -> Labelled:
         """The records of the frame at a position of the old file; `same`: its image file has not changed."""
@@ -86,6 +92,10 @@ class Relabel:
             labels.problems.clear()
         else:
             self._known.note(frame.index, file)
+        self.loaded.add(frame.key)
+        if self._inside is not None and (differs := labelling.inside_differs(sample, self._inside)):
+            where = f"{os.fsdecode(self._root)}{frame.key}"
+            self.problems.append(Problem(where, "labels-disagree", differs))
         self.category_ids |= self.categories.numbered(labels.categories[self._read :])
         self._read = len(labels.categories)
         return sample

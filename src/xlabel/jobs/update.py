@@ -3,7 +3,9 @@
 import os
 import time
 from array import array
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from xlabel import bundles
 from xlabel.bundles import mp4
 from xlabel.errors import InputError
 from xlabel.formats import unified
-from xlabel.formats.unified_lines import grouped
+from xlabel.formats.unified_lines import Lines, grouped
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.around import holders
 from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file
@@ -23,11 +25,12 @@ from xlabel.jobs.frames import Ask, Described, Making, Packer
 from xlabel.jobs.generations import LOG, Changes, Generation, Records
 from xlabel.jobs.kept import Batch, zip_records
 from xlabel.jobs.labels import Found
-from xlabel.jobs.packing import How, bound, end_json, in_folder, publish, reported, run_packer, write
+from xlabel.jobs.packing import How, below, bound, end_json, in_folder, publish, reported, run_packer, write
 from xlabel.jobs.planning import Plan, plan
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
 from xlabel.jobs.relabel import Relabel
+from xlabel.jobs.seals import is_sealed_annotations, is_sealed_manifest
 from xlabel.jobs.seen import seen
 from xlabel.jobs.selection import wants_pixels
 from xlabel.model import Problem, Report, Sample
@@ -36,12 +39,13 @@ from xlabel.model.report import Progress, counted, size_text
 from xlabel.stores import stats
 from xlabel.stores.local import Scan, no_images, scan
 from xlabel.stores.paths import Paths, key_of
+from xlabel.stores.stats import Stats
 from xlabel.stores.transaction import Hidden, Transaction, told
 
 DEAD = 0.25
 """Share of a media file that no image needs, from which on compacting is advised."""
 BATCH = 500
-_OF_IMAGES = frozenset({"cut-off", "undecodable", "name-not-utf8", "control-character"})
+_OF_IMAGES = frozenset({"cut-off", "undecodable", "name-not-utf8", "control-character", "labels-disagree"})
 """Problems of an image file that are there as long as it does not change."""
 _FOLLOWS = frozenset({"sha256", "media_size", "generation", "pack_id"})
 """Fields of an annotation file's section that follow from the frames and the labels."""
@@ -92,14 +96,14 @@ def update(
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a pack to update, found nothing there; pack first")
     with ExitStack() as leaving, told(folder):
+        work = leaving.enter_context(Transaction(folder))  # before the pack is read: nobody changes it now
         bundle = leaving.enter_context(open_bundle(folder))
         manifest = _manifest(bundle)
         if bundle.kind == mp4.NAME:
-            work = leaving.enter_context(Transaction(folder))
             job = _Update(bundle, manifest, scanned, found, how, work, leaving, verify)
             report = job.run(message, progress)
         else:
-            report = _anew(bundle, manifest, scanned, found, how, message, progress)
+            report = _anew(bundle, manifest, scanned, found, how, work, message, progress)
     report.seconds = time.perf_counter() - began
     return report
 
@@ -118,6 +122,11 @@ def _manifest(bundle: Bundle) -> Manifest:
             "generation back, or choose another --output"
         )
     manifest.refuse_fixed(str(bundle.media))
+    if bundle.manifest_file is not None and not is_sealed_manifest(bundle.manifest_file, manifest):
+        raise InputError(
+            f"{bundle.manifest_file.path}: was edited since it was written, so it does not tell the frames; "
+            "put back what was written, or pack anew"
+        )
     return manifest
 
 
@@ -141,8 +150,9 @@ class _Update:
         self.names = list(images.keys.names())
         self.root = os.fsencode(images.root) + b"/"
         self.lines = read_lines(bundle, leaving)
-        self.places = {self.lines.frame_index(at): at for at in range(len(self.lines))}
-        self.before = int(self.lines.top.section.get("generation", 1))
+        self.places = _places(self.lines, manifest)
+        self.edited = _is_edited(bundle, self.lines)
+        self.before = bundle.generation
         self.how = msgspec.structs.replace(how, generation=self.before + 1)
         self.problems = bound(found, images)
         marks = self._mark(stats.IMAGES), self._mark(stats.LABELS)
@@ -153,7 +163,7 @@ class _Update:
         )
         for known in (self.image_stats, self.label_stats):
             known.grow(len(manifest.frames) + len(self.names))
-        self.relabel = Relabel(self.lines, found, images.root, self.label_stats)
+        self.relabel = Relabel(self.lines, found, images.root, self.label_stats, trusted=not self.edited)
         self.making = Making(bundles.kind(bundle.kind), bundle.has_face, noted=True, pixels=how.pixels)
         self.changes = Changes(work.staged("spool-log"), self.lines.tail)
         leaving.callback(self.changes.close)
@@ -167,8 +177,7 @@ class _Update:
         noted = {number: found for number, at in self.places.items() if (found := self.lines.seen(at))}
         live = {frame.raw_name: frame for frame in self.old.live}
         made = plan(self.images, live, noted, self.image_stats, self._differs, self.how.workers, progress)
-        self.leaving.callback(_cut, media, bundle.size, index)  # does nothing once that index is hidden
-        _cut(media, bundle.size, index)
+        self.work.grow(media.name, bundle.size, index)
         rate = frame_rate(self.old.fps or FPS)
         manifest = manifest_file(self.work.staged(MANIFEST), media.name, self.making.kind, rate)
         annotations = AnnotationFile(self.work, ANNOTATIONS)
@@ -186,8 +195,13 @@ class _Update:
         report, section = reported(
             assembly, self.images, self.found, in_folder(self.folder, media.name), self.how
         )
-        if not self.changes.counts and self._whole(section) == self._whole(self.lines.top.section):
-            self._write_stats(self._mark)
+        roots = (self.images.root, self.found.root if self.found else self.images.root)
+        same = msgspec.to_builtins(below(report.problems, *roots)) == self.old.problems
+        same = same and self._whole(section) == self._whole(self.lines.top.section)
+        if self.edited:
+            report.problems.append(self._edited())
+        elif same and not self.changes.counts:
+            self._write_stats(self._mark, len(frames))
             report.bytes = 0
             report.notes.append(f"nothing has changed since generation {self.before}; no file was written")
             return report
@@ -200,24 +214,34 @@ class _Update:
         end_json(manifest, annotations, assembly, self.images, self.found, report, section)
         line = Generation(
             generation=self.before + 1,
-            before=self.before,
             time=now(),
             message=message,
             changes=self.changes.counts,
             pack_id=assembly.pack_id,
             media_size=size,
-            size=0,
         )
-        self.changes.append(self.folder / LOG, line)
+        set_aside = self.changes.append(self.folder / LOG, bundle.made, line)
+        report.notes += [set_aside] if set_aside else []
         hide = Hidden(media.name, index) if moved else None
         publish({self.folder: self.work}, report, in_folder(self.folder, media.name), hide, in_place=True)
         report.files = {str(media): size} | report.files
-        self._write_stats(lambda name: self._mark(name, assembly.pack_id, self.before + 1))
+        mark = partial(self._mark, pack_id=assembly.pack_id, generation=self.before + 1)
+        self._write_stats(mark, assembly.next_number)
         report.bytes = appended
         report.done |= self.changes.counts
         report.notes.append(
             f"generation {self.before + 1}: {size_text(size - bundle.size)} more in {media.name}"
         )
+        if made.renamed and self.making.face:
+            report.notes.append(
+                f"{counted(len(made.renamed), 'images')} renamed: unzip warns of the old names before their "
+                f"bytes until xlabel compact {self.folder}"
+            )
+        if self.lines.labelled and not assembly.counted.annotations:
+            report.notes.append(
+                f"no labels were found any more; xlabel unpack {self.folder}@{self.before} gives those that "
+                "there were"
+            )
         self._note_dead(report, made, size)
         return report
 
@@ -262,7 +286,7 @@ class _Update:
             head = len(kind.prefix(written[old.offset].raw_name, old.size, face))
             record = kind.record(name, old.size, self.crcs[number], old.offset - head) if face else b""
             batch.add(frame, labelled.records, record)
-            self.image_stats.note(index, os.stat(self.root + name))
+            self.image_stats.note(index, made.looked[position])
         assembly.accept(batch.described())
 
     def _append(self, made: Plan, assembly: Assembly, progress: Progress | None) -> int:
@@ -274,6 +298,10 @@ class _Update:
             keys=Paths([self.names[position] for position in made.added]),
             sizes=array("Q", (self.images.sizes[position] for position in made.added)),
         )
+        looked = Stats(len(made.added))
+        place = {name: at for at, name in enumerate(images.keys.names())}
+        for name, at in place.items():  # before they are read: what changes while they are will be seen
+            looked.note(at, stats.look(self.root + name))
         packer = Packer(images, self.found, self.making, str(self.bundle.media), self.relabel.category_ids)
         self.leaving.callback(packer.close)
 
@@ -284,7 +312,7 @@ class _Update:
             for number, (name, records) in enumerate(zip(names, parts, strict=True), start=first):
                 was = self._was(made.gone[name]) if name in made.gone else None
                 self.changes.add("changed" if was else "added", was, Records(*records))
-                self.image_stats.note(number, os.stat(self.root + name))
+                self.image_stats.take(number, looked, place[name])
 
         if made.added:
             run_packer(packer, images, assembly, self.how.workers, progress, accepted)
@@ -324,10 +352,12 @@ class _Update:
     def _tell_again(self, made: Plan, assembly: Assembly) -> None:
         """List what was wrong with images that are not looked at again."""
         kept = {self.old.frames[number].key for number in made.kept}
-        for problem in self.old.problems:
-            if problem.get("code") in _OF_IMAGES and problem["where"] in kept:
-                where = f"{self.images.root}/{problem['where']}"
-                assembly.problems.append(Problem(where, problem["code"], problem["message"]))
+        copied = kept - self.relabel.loaded
+        for problem in msgspec.convert(self.old.problems, list[Problem]):
+            there = copied if problem.code == "labels-disagree" else kept
+            if problem.code in _OF_IMAGES and problem.where in there:
+                where = f"{self.images.root}/{problem.where}"
+                assembly.problems.append(msgspec.structs.replace(problem, where=where))
 
     def _empty_ones_changed(self) -> bool:
         return self.making.face and sorted(self.bundle.empty_names()) != sorted(self.images.empty)
@@ -349,9 +379,17 @@ class _Update:
             parts += [os.path.realpath(self.found.root), repr(_json.encode([labels.origin, labels.extra]))]
         return "\n".join(parts).encode("utf-8", "surrogateescape")
 
-    def _write_stats(self, mark: Any) -> None:
+    def _write_stats(self, mark: Callable[[str], bytes], count: int) -> None:
         for name, known in ((stats.IMAGES, self.image_stats), (stats.LABELS, self.label_stats)):
-            known.write(self.folder / name, mark(name))
+            known.write(self.folder / name, mark(name), count)
+
+    def _edited(self) -> Problem:
+        """What to say of an annotation file that somebody has edited."""
+        message = (
+            f"was edited since it was written; the labels that were found now count, and what it said stays "
+            f"generation {self.before}: xlabel diff {self.folder}@{self.before} {self.folder}"
+        )
+        return Problem(str(self.folder / ANNOTATIONS), "annotations-changed", message)
 
     def _note_dead(self, report: Report, made: Plan, size: int) -> None:
         """Say how much of the media no image needs."""
@@ -370,6 +408,7 @@ def _anew(
     images: Scan,
     found: Found | None,
     how: How,
+    work: Transaction,
     message: str,
     progress: Progress | None,
 ) -> Report:
@@ -377,26 +416,30 @@ def _anew(
     folder = bundle.media.parent
     with ExitStack() as leaving:
         old = read_lines(bundle, leaving)
-        before = int(old.top.section.get("generation", 1))
+        if _is_edited(bundle, old):
+            raise InputError(
+                f"{old.where}: was edited since it was written, and an update of a .{bundle.kind} would lose "
+                "that; keep a copy, and pack with --overwrite"
+            )
+        before = bundle.generation
         again = msgspec.structs.replace(how, generation=before + 1, fps=manifest.fps or FPS)
-        report = write(images, found, in_folder(folder, bundle.media.name), again, progress)
+        report = write(images, found, in_folder(folder, bundle.media.name), again, progress, work)
         there = leaving.enter_context(open_bundle(folder))
         counts = compared(old, read_lines(there, leaving)).counts
         line = Generation(
             generation=before + 1,
-            before=before,
             time=now(),
             message=message,
             changes=counts,
             pack_id=str(there.pack_id),
             media_size=there.size,
             anew=True,
-            size=0,
         )
         spool = folder / (LOG + ".new")
         changes = Changes(spool, old.tail)
         leaving.callback(changes.close)
-        changes.append(folder / LOG, line)
+        set_aside = changes.append(folder / LOG, bundle.made, line)
+        report.notes += [set_aside] if set_aside else []
         spool.unlink()
     report.done |= counts
     report.notes.append(
@@ -406,8 +449,23 @@ def _anew(
     return report
 
 
-def _cut(media: Path, size: int, index: int) -> None:
-    """Take away what stands behind a media file's end, while the index there is the one that counts."""
-    with open(media, "r+b") as file:
-        if os.fstat(file.fileno()).st_size > size and os.pread(file.fileno(), 4, index + 4) == b"moov":
-            file.truncate(size)
+def _places(lines: Lines, manifest: Manifest) -> dict[int, int]:
+    """Frame number -> position in the annotation file. InputError where it has not just the live frames."""
+    live = manifest.live
+    places = {}
+    for at in range(len(lines)):
+        with suppress(KeyError):
+            places[lines.frame_index(at)] = at
+    missing = next((frame.key for frame in live if frame.index not in places), None)
+    if missing is not None or not len(live) == len(places) == len(lines):
+        what = f"found none of {missing}" if missing else f"found {counted(len(lines), 'images')}"
+        raise InputError(
+            f"{lines.where}: expected a record of each of the {counted(len(live), 'frames')} that are live, "
+            f"{what}; put back what was written, or pack anew"
+        )
+    return places
+
+
+def _is_edited(bundle: Bundle, lines: Lines) -> bool:
+    file = bundle.annotation_file
+    return file is not None and not is_sealed_annotations(file, lines.top.section)

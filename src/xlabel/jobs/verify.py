@@ -22,6 +22,7 @@ from xlabel.jobs import notes
 from xlabel.jobs.around import around, holders
 from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
 from xlabel.jobs.bundle import Bundle, open_bundle
+from xlabel.jobs.seals import is_sealed_annotations, is_sealed_manifest
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest
 from xlabel.model.report import Progress
@@ -47,7 +48,9 @@ def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) ->
         frames = _expected(bundle, folder, Path(path), report)
         _compare_index(bundle, frames, report)
         _check_end(bundle, report)
-        hashed = bool(frames) and frames[0].sha256 != "" and frames[-1].index == len(frames) - 1
+        count = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media)).count
+        every = manifest is not None or len(frames) == count  # the annotation file leaves deleted ones out
+        hashed = every and bool(frames) and frames[0].sha256 != ""
         face = bundle.has_face
         rate = _rate(bundle, manifest)
         if hashed and rate is not None and frames_id(bundle.kind, face, rate, frames) != bundle.pack_id:
@@ -81,9 +84,8 @@ def _expected(bundle: Bundle, folder: Path, named: Path, report: Report) -> list
     if bundle.annotation_file is not None:
         described = bundle.unified.frames
         section = bundle.unified.section
-        last = {name: section[name] for name in ("media_size", "bundle", "pack_id") if name in section}
-        after = b"," + _json.encode(last)[1:] + b"}\n"
-        _check_seal(bundle.annotation_file, section.get("sha256"), after, "annotations-changed", report)
+        if not is_sealed_annotations(bundle.annotation_file, section):
+            report.problems.append(_edited(bundle.annotation_file, "annotations-changed"))
         if described is None:
             message = "does not say where each image is; pack again"
             report.problems.append(Problem(str(folder / ANNOTATIONS), "no-places", message))
@@ -99,8 +101,8 @@ def _expected(bundle: Bundle, folder: Path, named: Path, report: Report) -> list
                 f"{folder / MANIFEST} is of pack {manifest.pack_id}, {bundle.media.name} of pack "
                 f"{bundle.pack_id}: they do not belong together; put the right one back, or pack again"
             )
-        after = b',"pack_id":%b}\n' % _json.encode(manifest.pack_id)
-        _check_seal(bundle.manifest_file, manifest.sha256, after, "manifest-changed", report)
+        if not is_sealed_manifest(bundle.manifest_file, manifest):
+            report.problems.append(_edited(bundle.manifest_file, "manifest-changed"))
     if manifest is None or described is None:
         return manifest.frames if manifest is not None else described or []
     live = manifest.live
@@ -152,18 +154,8 @@ def _rate(bundle: Bundle, manifest: Manifest | None) -> Fraction | None:
     return None
 
 
-def _check_seal(file: Kept, seal: Any, after: bytes, code: str, report: Report) -> None:
-    """Whether a JSON file is as it was packed: all before its seal, and nothing else behind it."""
-    end = b'"sha256":"%b"' % str(seal).encode() + after
-    digest = hashlib.sha256()
-    before = file.size - len(end)
-    whole = before >= 0 and file.read(before, len(end)) == end
-    for piece in file.pieces(before):
-        digest.update(piece)
-    if not whole or digest.hexdigest() != seal:
-        report.problems.append(
-            Problem(str(file.path), code, "is not as it was packed; if you edited it, pack again")
-        )
+def _edited(file: Kept, code: str) -> Problem:
+    return Problem(str(file.path), code, "is not as it was packed; if you edited it, pack again")
 
 
 def _compare_index(bundle: Bundle, every: list[Frame], report: Report) -> None:

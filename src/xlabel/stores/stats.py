@@ -35,15 +35,21 @@ class Stats:
             at = 3 * number
             self._numbers[at : at + 3] = array("Q", _told(found))
 
+    def take(self, number: int, other: "Stats", place: int) -> None:
+        """Note what `other` has noted of a file, which is its `place`."""
+        self._numbers[3 * number : 3 * number + 3] = other._numbers[3 * place : 3 * place + 3]
+
     def grow(self, count: int) -> None:
         """Have room for so many files."""
         self._numbers.frombytes(bytes(24 * count - 8 * len(self._numbers)))
 
-    def write(self, path: Path, of: bytes) -> None:
-        """Write them to a file; `of` names what they are of."""
+    def write(self, path: Path, of: bytes, count: int) -> None:
+        """Write the first `count` to a file; `of` names what they are of."""
         draft = path.with_name(path.name + ".new")
         with suppress(OSError):
-            draft.write_bytes(MAGIC + sha256(of).digest() + self._numbers.tobytes())
+            draft.unlink(missing_ok=True)  # it may be a link
+            with open(draft, "xb") as file:
+                file.write(MAGIC + sha256(of).digest() + self._numbers[: 3 * count].tobytes())
             draft.replace(path)
 
 
@@ -56,6 +62,14 @@ def read(path: Path, of: bytes, count: int) -> Stats:
         if data.startswith(head) and len(data) == len(head) + 24 * count:
             stats._numbers = array("Q", data[len(head) :])
     return stats
+
+
+def look(path: bytes) -> os.stat_result | None:
+    """What there is to know of a file; None where there is none, or none any more."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def _told(found: os.stat_result | None) -> tuple[int, int, int]:

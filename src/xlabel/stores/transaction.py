@@ -7,9 +7,11 @@ go. A lock on the folder tells a dead writer from a living one.
 
 import fcntl
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +24,10 @@ STAGING = ".xlabel-pack"
 REMOVABLE = frozenset({PROBLEMS, MANIFEST})
 """What a journal may remove, so that a folder from elsewhere cannot have more removed by being opened."""
 JOURNAL = "commit.json"
+GROWING = "growing.json"
+LINE = 160
+_LAST_LINE = re.compile(rb"xlabel 1 mp4 pack [0-9a-f]{32} frames \d+ index (\d{1,18}) names [ \w]+\n")
+"""The last line of a media file; docs/dataset_spec.md."""
 
 
 class Transaction:
@@ -42,7 +48,7 @@ class Transaction:
             raise InputError(f"{folder}: cannot be written to: {error.strerror}") from None
         try:
             _finish(folder)
-            shutil.rmtree(folder / STAGING, ignore_errors=True)
+            _clear(folder)
             (folder / STAGING).mkdir()
         except BaseException as error:
             os.close(self._lock)
@@ -53,9 +59,20 @@ class Transaction:
 
     def staged(self, name: str) -> Path:
         """Where to write the new file of that name."""
-        if name in (JOURNAL, JOURNAL + ".new"):
+        if name in (JOURNAL, JOURNAL + ".new", GROWING):
             raise InputError(f"{self.folder / name}: this name is xlabel's own; choose another")
         return self.folder / STAGING / name
+
+    def grow(self, name: str, size: int, index: int) -> None:
+        """Say that an .mp4 of the folder will be appended to, whose index counts until `commit` hides it.
+
+        What stands behind its `size` bytes is cut off now, and unless there is a commit, on leaving, or by
+        the next who opens the folder.
+        """
+        draft = self.staged(GROWING + ".new")
+        draft.write_bytes(msgspec.json.encode(_Growing(name, size, index)))
+        draft.replace(self.folder / STAGING / GROWING)
+        _cut_off(self.folder)
 
     def commit(self, names: list[str], stale: list[str] | None = None, hide: "Hidden | None" = None) -> None:
         """Publish the staged files of these names at once, remove the `stale` ones, and hide a box."""
@@ -79,7 +96,7 @@ class Transaction:
     ) -> None:
         try:
             if not (self.folder / STAGING / JOURNAL).exists():
-                shutil.rmtree(self.folder / STAGING, ignore_errors=True)
+                _clear(self.folder)
                 self._unmake()
         finally:
             os.close(self._lock)
@@ -118,7 +135,7 @@ def recover(folder: Path) -> None:
         return  # a living writer that has not published yet: what is there is the old set, whole
     try:
         _finish(folder)
-        shutil.rmtree(staging, ignore_errors=True)
+        _clear(folder)
     except OSError as error:
         raise InputError(
             f"{folder}: a pack was cut off while it published its files, and finishing it failed: "
@@ -146,6 +163,14 @@ class Hidden(msgspec.Struct, frozen=True):
     """Where the box begins."""
 
 
+class _Growing(msgspec.Struct, frozen=True):
+    """A file that is being appended to: what it was."""
+
+    name: str
+    size: int
+    index: int
+
+
 class _Journal(msgspec.Struct, frozen=True, omit_defaults=True):
     publish: list[str]
     remove: list[str]
@@ -166,22 +191,72 @@ def _finish(folder: Path) -> None:
         if not _is_name(name):
             raise CorruptError(f"{staging / JOURNAL}: names {name!r}, outside its folder; remove {staging}")
     for hide in hidden:
-        _hide(folder / hide.name, hide.offset)
+        if not _hide(folder / hide.name, hide.offset):
+            raise CorruptError(
+                f"{staging / JOURNAL}: says to hide what is no index of {hide.name}; remove {staging}"
+            )
     for name in journal.publish:
         if (staging / name).exists():
             (staging / name).replace(folder / name)
     for name in REMOVABLE.intersection(journal.remove):
         (folder / name).unlink(missing_ok=True)
     (staging / JOURNAL).unlink()
-    shutil.rmtree(staging, ignore_errors=True)
+    _clear(folder)
 
 
-def _hide(path: Path, offset: int) -> None:
-    """Make a `moov` box of a file a `skip` box: the index behind it counts from now on."""
-    with open(path, "r+b", buffering=0) as file:
-        if os.pread(file.fileno(), 4, offset + 4) == b"moov":
-            os.pwrite(file.fileno(), b"skip", offset + 4)
-            os.fsync(file.fileno())
+def _clear(folder: Path) -> None:
+    """Take away what a writer that did not publish has left."""
+    with suppress(OSError):  # else it stays behind the end, where no reader looks, until it is written over
+        _cut_off(folder)
+    shutil.rmtree(folder / STAGING, ignore_errors=True)
+
+
+def _hide(path: Path, offset: int) -> bool:
+    """Make a `moov` box of a media file a `skip` box: the index behind it counts from now on.
+
+    False where there is none, and no index behind it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        index = _index_of(fd, os.fstat(fd).st_size)
+        if index is None or not 0 <= offset < index:
+            return False
+        found = os.pread(fd, 4, offset + 4)
+        if found == b"moov":
+            os.pwrite(fd, b"skip", offset + 4)
+            os.fsync(fd)
+        return found in (b"moov", b"skip")
+    finally:
+        os.close(fd)
+
+
+def _cut_off(folder: Path) -> None:
+    """Take away what was appended to a file and is not published: its index would be hidden otherwise."""
+    try:
+        was = msgspec.json.decode((folder / STAGING / GROWING).read_bytes(), type=_Growing)
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if not _is_name(was.name):
+        return
+    fd = os.open(folder / was.name, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if 0 < was.size < os.fstat(fd).st_size and was.index == _index_of(fd, was.size):
+            os.ftruncate(fd, was.size)
+    finally:
+        os.close(fd)
+
+
+def _index_of(fd: int, size: int) -> int | None:
+    """Where the index is that the last line before `size` of an .mp4 names, if it is not hidden.
+
+    None for any other file, so that a folder from elsewhere cannot have one changed by being opened.
+    """
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        return None
+    line = _LAST_LINE.fullmatch(os.pread(fd, LINE, max(0, size - LINE)))
+    if line is None or os.pread(fd, 4, int(line[1]) + 4) != b"moov":
+        return None
+    return int(line[1])
 
 
 def _is_name(name: str) -> bool:
