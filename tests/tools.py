@@ -73,7 +73,7 @@ def library(name: str, must: str = "") -> Any:
     """
     try:
         return importlib.import_module(name)
-    except ImportError:
+    except (ImportError, OSError, RuntimeError) as error:  # what those raise that are built for another torch
         if (must or name) in os.environ.get("XLABEL_MUST_RUN", "").split(","):
             raise
-        pytest.skip(f"{name} is not installed", allow_module_level=True)
+        pytest.skip(f"{name} is not installed, or does not fit: {error!r:.60}", allow_module_level=True)
