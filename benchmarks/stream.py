@@ -86,15 +86,16 @@ def server(folder: Path, places: dict[str, Path]) -> Iterator[Any]:
     sys.path.insert(0, str(HERE.parent))
     import boto3
     from tests.stores.proxy import between
-    from tests.stores.servers import S3_ACCOUNT, environment, seaweedfs
+    from tests.stores.servers import environment, seaweedfs
 
     with ExitStack() as stack:
-        endpoint = stack.enter_context(seaweedfs(folder))
-        proxy = stack.enter_context(between(endpoint))
+        bucket = stack.enter_context(seaweedfs(folder))
+        proxy = stack.enter_context(between(bucket.endpoint))
         address = f"http://127.0.0.1:{proxy.port}"
-        stack.enter_context(environment(AWS_ENDPOINT_URL=address, S3_ENDPOINT_URL=address, **S3_ACCOUNT))
+        stack.enter_context(
+            environment(bucket.env | {"AWS_ENDPOINT_URL": address, "S3_ENDPOINT_URL": address})
+        )
         client = boto3.client("s3")
-        client.create_bucket(Bucket="lab")
         for place in set(places.values()):
             for path in place.rglob("*"):
                 if path.is_file():

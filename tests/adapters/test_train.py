@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.stores.servers import S3_ACCOUNT, environment, seaweedfs
+from tests.stores.servers import Start, environment
 from tests.tools import ROOT, SAMPLE, library
 
 import xlabel
@@ -51,12 +51,11 @@ def test_what_was_stopped_goes_on_as_if_it_had_not(pack: Path, whole: list[float
 
 
 @pytest.fixture
-def url(pack: Path, tmp_path: Path) -> Iterator[str]:
+def url(pack: Path, start: Start) -> Iterator[str]:
     """The pack in a bucket."""
     boto3 = library("boto3")
-    with seaweedfs(tmp_path / "weed") as endpoint, environment(AWS_ENDPOINT_URL=endpoint, **S3_ACCOUNT):
+    with environment(start("s3").env):
         client = boto3.client("s3")
-        client.create_bucket(Bucket="lab")
         for file in pack.iterdir():
             client.upload_file(str(file), "lab", f"set/{file.name}")
         yield "s3://lab/set"
