@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LANES = 24
 """Separate windows whose samples take turns. Ranks whose number divides it never read the same block."""
-GAP = 64 << 10
+GAP = 256 << 10
 """Bytes that are read for nothing rather than asked for apart."""
 
 Uneven = Literal["drop", "repeat"]
