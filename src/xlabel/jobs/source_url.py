@@ -1,31 +1,29 @@
 """A bundle at a URL as a source: its annotation file whole, its images by ranges. docs/dataset_spec.md."""
 
-import hashlib
 import os
 import re
 from array import array
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from xlabel.errors import ConflictError, CorruptError, MissingError
 from xlabel.formats.unified import Described
 from xlabel.formats.unified_lines import Lines, lines
-from xlabel.jobs.ranges import MOST, Ahead, Range, Turns
+from xlabel.images import Buffer
+from xlabel.jobs.ranges import Ahead, Range, Turns
+from xlabel.jobs.remote import json_files, read_head, read_whole
 from xlabel.model import Category
+from xlabel.model.head import Segment
 from xlabel.model.manifest import ANNOTATIONS
 from xlabel.stores.cache import Cache
-from xlabel.stores.transport import Transport, open_store
+from xlabel.stores.transport import Stat, Transport, open_store
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-HEAD = "xlabel_head.json"
 AHEAD = 32 << 20
 """Bytes that are on their way at a time, and at most this many requests."""
 REQUESTS = 16
@@ -33,35 +31,6 @@ PIECE = 1 << 20
 """Bytes of the pieces in which the media is kept in a cache."""
 
 _PLACE = re.compile(rb'"frame_index":\d+,"offset":(\d+),"size":(\d+),"sha256":"[0-9a-f]{64}"')
-
-
-class Segment(msgspec.Struct, frozen=True):
-    """An object that is a part of the media: its first byte is byte `offset` of the whole."""
-
-    name: str
-    offset: int
-    size: int
-
-
-class _Named(msgspec.Struct, frozen=True):
-    name: str
-    size: int
-    sha256: str
-
-
-class _Whole(msgspec.Struct, frozen=True):
-    annotations: _Named
-
-
-class _Media(msgspec.Struct, frozen=True):
-    segments: tuple[Segment, ...]
-
-
-class Head(msgspec.Struct, frozen=True):
-    """What readers need of the head object."""
-
-    whole: _Whole
-    media: _Media
 
 
 class Distant:
@@ -73,26 +42,14 @@ class Distant:
         self.check = False
         """Whether the media was replaced since: from then on each image is compared with its hash."""
         self._stores: dict[int, Transport] = {}
-        head = self._head()
-        data = self._annotations(head)
+        data, segments = self._current()
         self.lines: Lines = lines(data, f"{self.where}/{ANNOTATIONS}")
         section = self.lines.top.section
         self.pack_id: str | None = section.get("pack_id")
         self.offsets, self.sizes = self._places(data)
-        if head is None:
-            bundle = str(section.get("bundle"))
-            found = self._store.head(bundle)
-            if found is None:
-                raise self._missing(bundle)
-            self.segments: tuple[Segment, ...] = (Segment(bundle, 0, found.size),)
-        else:
-            self.segments = head.media.segments
-        self._tags: dict[str, str | None] = {}
-        for segment in self.segments:
-            there = self._store.head(segment.name)
-            if there is None:
-                raise self._missing(segment.name)
-            self._tags[segment.name] = there.tag
+        bundle = str(section.get("bundle"))
+        self.segments = segments or (Segment(bundle, 0, self._there(bundle).size),)
+        self._tags: dict[str, str | None] = {part.name: self._there(part.name).tag for part in self.segments}
 
     def __reduce__(self) -> tuple[Any, ...]:
         from xlabel.jobs.source import again
@@ -146,40 +103,26 @@ class Distant:
             store = self._stores.setdefault(os.getpid(), open_store(self.where))
         return store
 
-    def _missing(self, name: str) -> MissingError:
-        return MissingError(f"{self.where}/{name}: expected a part of the bundle, found none; push again")
+    def _there(self, name: str) -> Stat:
+        found = self._store.head(name)
+        if found is None:
+            raise MissingError(f"{self.where}/{name}: expected a part of the bundle, found none; push again")
+        return found
 
-    def _head(self) -> Head | None:
-        """What is current at the URL; None where the files were put there by hand, without a head object."""
-        there = self._store.head(HEAD)
-        if there is None:
-            return None
-        (text,) = self._store.get_ranges(HEAD, [(0, there.size)])
-        try:
-            return msgspec.json.decode(text, type=Head)
-        except msgspec.DecodeError as error:
-            raise CorruptError(f"{self.where}/{HEAD}: expected a head object: {error}; push again") from None
+    def _current(self) -> tuple[Buffer, tuple[Segment, ...]]:
+        """The annotation file with all that was pushed since folded in, and the objects of the media.
 
-    def _annotations(self, head: Head | None) -> bytearray:
-        """The annotation file. The one of the last whole pair; changes since are not looked at."""
-        name = head.whole.annotations.name if head else ANNOTATIONS
-        there = self._store.head(name)
-        if there is None:
-            raise MissingError(f"{self.where}/{name}: expected an annotation file, found none; push a bundle")
-        data = bytearray(there.size)
-        store = self._store
+        None of these where the files were put there by hand, without a head object.
+        """
+        if read_head(self._store) is not None:
+            head, annotations, _ = json_files(self._store)
+            return annotations, head.media.segments
+        found = self._store.head(ANNOTATIONS)
+        if found is None:
+            raise MissingError(f"{self.where}: expected a bundle, found no {ANNOTATIONS}; push one there")
+        return read_whole(self._store, ANNOTATIONS, found.size), ()
 
-        def get(offset: int) -> None:
-            size = min(MOST, there.size - offset)
-            (data[offset : offset + size],) = store.get_ranges(name, [(offset, size)], if_match=there.tag)
-
-        with ThreadPoolExecutor(REQUESTS, "xlabel read") as pool:
-            list(pool.map(get, range(0, there.size, MOST)))
-        if head and hashlib.sha256(data).hexdigest() != head.whole.annotations.sha256:
-            raise CorruptError(f"{self.where}/{name}: is not the one of {HEAD}; push again")
-        return data
-
-    def _places(self, data: bytearray) -> "tuple[NDArray[np.uint64], NDArray[np.uint64]]":
+    def _places(self, data: Buffer) -> "tuple[NDArray[np.uint64], NDArray[np.uint64]]":
         """Offset and size of each image, out of the text: a million without decoding their records."""
         import numpy as np
 
