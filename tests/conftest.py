@@ -15,6 +15,14 @@ KINDS = {"mp4": "media.mp4", "plain": "media.mp4", "tar": "media.tar", "zip": "m
 """Kinds of bundles, and the names of their media files; plain is an .mp4 without ZIP face."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the tests' own, in place of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def awkward_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The awkward folder. Only to be read."""

@@ -22,6 +22,7 @@ from xlabel.jobs.records import AnnotationFile, Lines
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, VERSION, empty_fields
 from xlabel.model.report import Progress
+from xlabel.stores import stats
 from xlabel.stores.local import Scan
 from xlabel.stores.transaction import Hidden, Transaction, told
 
@@ -145,8 +146,17 @@ def write(
         section["media_size"] = media.stat().st_size
         end_json(manifest, annotations, assembly, images, found, report, section)
         publish(works, report, files)
+        _note_seen(images, assembly, files, how)
         report.seconds = time.perf_counter() - began
     return report
+
+
+def _note_seen(images: Scan, assembly: Assembly, files: Files, how: How) -> None:
+    """Note sizes and times of the images, so that an update need not read those that have not changed."""
+    whole = assembly.next_number == len(images.keys)
+    if whole and files.annotations is not None and files.media.suffix == ".mp4" and how.video is None:
+        of = stats.mark(stats.IMAGES, assembly.pack_id, how.generation, images.root)
+        stats.Stats.of(images).write(stats.place(files.media.parent, stats.IMAGES), of, len(images.keys))
 
 
 def _has_face(kind: str, how: How, count: int) -> bool:

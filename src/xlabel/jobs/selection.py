@@ -1,6 +1,7 @@
 """Which images a command is about: folders, files and globs."""
 
 import os
+import time
 from array import array
 from collections.abc import Iterable
 from contextlib import suppress
@@ -47,11 +48,14 @@ def select(place: Place, pattern: str | None = None) -> Scan:
             found = _at_top(found)
     elif os.path.isfile(path):
         folder, name = os.path.split(path)
-        size = os.stat(path).st_size
+        there = os.stat(path)
         found = Scan(
             root=folder or ".",
             keys=Paths([os.fsencode(name)]),
-            sizes=array("Q", [size]),
+            sizes=array("Q", [there.st_size]),
+            times=array("q", [there.st_mtime_ns]),
+            inodes=array("Q", [there.st_ino]),
+            looked=time.time_ns(),
             others=0,
             problems=[],
             empty=[],

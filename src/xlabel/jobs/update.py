@@ -158,7 +158,7 @@ class _Update:
         marks = self._mark(stats.IMAGES), self._mark(stats.LABELS)
         count = 0 if verify else len(manifest.frames)
         self.image_stats, self.label_stats = (
-            stats.read(self.folder / name, mark, count)
+            stats.read(stats.place(self.folder, name), mark, count)
             for name, mark in zip((stats.IMAGES, stats.LABELS), marks, strict=True)
         )
         for known in (self.image_stats, self.label_stats):
@@ -372,16 +372,19 @@ class _Update:
 
     def _mark(self, name: str, pack_id: str | None = None, generation: int = 0) -> bytes:
         """What the files that were seen are of: pack, folder, and for labels what they depend on besides."""
-        parts = [name, str(pack_id or self.bundle.pack_id), str(generation or self.before)]
-        parts.append(os.path.realpath(self.images.root))
+        first = pack_id or self.bundle.pack_id, generation or self.before, self.images.root
+        parts = [stats.mark(name, *first)]
         if name == stats.LABELS and self.found is not None:
             labels = self.found.labels
-            parts += [os.path.realpath(self.found.root), repr(_json.encode([labels.origin, labels.extra]))]
-        return "\n".join(parts).encode("utf-8", "surrogateescape")
+            parts += [
+                os.fsencode(os.path.realpath(self.found.root)),
+                _json.encode([labels.origin, labels.extra]),
+            ]
+        return b"\n".join(parts)
 
     def _write_stats(self, mark: Callable[[str], bytes], count: int) -> None:
         for name, known in ((stats.IMAGES, self.image_stats), (stats.LABELS, self.label_stats)):
-            known.write(self.folder / name, mark(name), count)
+            known.write(stats.place(self.folder, name), mark(name), count)
 
     def _edited(self) -> Problem:
         """What to say of an annotation file that somebody has edited."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from array import array
 from collections.abc import Callable, Iterator
 from errno import ENAMETOOLONG
@@ -49,6 +50,11 @@ class Scan(Images, kw_only=True):
 
     sizes: array[int]
     """Bytes of each image."""
+    times: array[int]
+    """When each was changed last, in nanoseconds."""
+    inodes: array[int]
+    looked: int
+    """When the folder was looked at, by the clock, in nanoseconds."""
     empty: list[bytes]
     """Names of image files of 0 bytes, as the file system has them; they are not among `keys`."""
 
@@ -80,18 +86,22 @@ def find_images(root: str | os.PathLike[str], pattern: str | None = None) -> Ima
 
 def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
     """The same with the size of each image; files of 0 bytes are set apart, and each is a problem."""
+    looked = time.time_ns()
     found = find_images(root, pattern)
     folder = os.fsencode(root)
     keys, problems = found.keys, found.problems
-    sizes = array("Q")
+    sizes, times, inodes = array("Q"), array("q"), array("Q")
     gone: set[bytes] = set()
     empty: list[bytes] = []
     previous = b""
     for name in keys.names():
-        size, problem = _size(folder, name, previous)
+        there, problem = _size(folder, name, previous)
         previous = name
         if problem is None:
-            sizes.append(size)
+            assert there is not None
+            sizes.append(there.st_size)
+            times.append(there.st_mtime_ns)
+            inodes.append(there.st_ino)
             continue
         problems.append(problem)
         gone.add(name)
@@ -103,6 +113,9 @@ def scan(root: str | os.PathLike[str], pattern: str | None = None) -> Scan:
         root=found.root,
         keys=keys,
         sizes=sizes,
+        times=times,
+        inodes=inodes,
+        looked=looked,
         empty=empty,
         others=found.others,
         texts=found.texts,
@@ -294,19 +307,19 @@ def _entries(
                 problems.append(_unreadable(folder, name, error.strerror))
 
 
-def _size(folder: bytes, name: bytes, previous: bytes) -> tuple[int, Problem | None]:
-    """Bytes of an image file, or why it is no frame."""
+def _size(folder: bytes, name: bytes, previous: bytes) -> tuple[os.stat_result | None, Problem | None]:
+    """Size and time of an image file, or why it is no frame."""
     try:
-        size = os.stat(folder + b"/" + name).st_size
+        there = os.stat(folder + b"/" + name)
     except OSError as error:
-        return 0, _unreadable(folder, name, error.strerror)
-    if not size:
+        return None, _unreadable(folder, name, error.strerror)
+    if not there.st_size:
         code, message = "empty-file", "expected an image, got 0 bytes; fetch it again"
     elif not name.isascii() and not is_utf8(name) and key_of(name) == key_of(previous):
         code, message = "name-clash", "another file has this name in UTF-8; not packed, rename one of the two"
     else:
-        return size, None
-    return 0, Problem(f"{key_of(folder)}/{key_of(name)}", code, message)
+        return there, None
+    return None, Problem(f"{key_of(folder)}/{key_of(name)}", code, message)
 
 
 def _unreadable(folder: bytes, name: bytes, why: str | None) -> Problem:

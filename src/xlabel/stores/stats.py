@@ -1,7 +1,7 @@
 """Which files are as they were when they were last read: by size, time and inode, as rsync and git know them.
 
-A file beside a pack, for this machine alone. It is no more than a hint: where it is missing, or of another
-pack, files are known by their content.
+A file in the user's cache, for this machine alone. It is no more than a hint: where it is missing, or of
+another pack, files are known by their content.
 """
 
 import os
@@ -10,10 +10,16 @@ from array import array
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-IMAGES = ".xlabel-stats-images"
-LABELS = ".xlabel-stats-labels"
+if TYPE_CHECKING:
+    from xlabel.stores.local import Scan
+
+IMAGES = "images"
+LABELS = "labels"
 MAGIC = b"xlabel stats 1\n"
+MOST = 400
+"""Files in the cache, above which the older half goes."""
 FRESH = 2_000_000_000
 """Nanoseconds in which a file may change twice without another time."""
 
@@ -23,6 +29,18 @@ class Stats:
 
     def __init__(self, count: int) -> None:
         self._numbers = array("Q", bytes(24 * count))
+
+    @classmethod
+    def of(cls, images: "Scan") -> "Stats":
+        """Those of the images of a folder."""
+        stats = cls(len(images.sizes))
+        columns = images.sizes, array("Q", images.times.tobytes()), images.inodes
+        for place, column in enumerate(columns):
+            stats._numbers[place::3] = column
+        for number, changed in enumerate(images.times):
+            if images.looked - changed <= FRESH:
+                stats._numbers[3 * number : 3 * number + 3] = array("Q", (0, 0, 0))
+        return stats
 
     def same(self, number: int, found: os.stat_result | None) -> bool:
         """Whether a file is known to be as it was, or known to be missing still."""
@@ -45,12 +63,35 @@ class Stats:
 
     def write(self, path: Path, of: bytes, count: int) -> None:
         """Write the first `count` to a file; `of` names what they are of."""
-        draft = path.with_name(path.name + ".new")
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
         with suppress(OSError):
-            draft.unlink(missing_ok=True)  # it may be a link
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.unlink(missing_ok=True)
             with open(draft, "xb") as file:
                 file.write(MAGIC + sha256(of).digest() + self._numbers[: 3 * count].tobytes())
             draft.replace(path)
+            _prune(path.parent)
+
+
+def place(folder: Path, name: str) -> Path:
+    """Where the stats of a pack's images or labels are: in the user's cache, by the folder of the pack."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    digest = sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
+    return Path(home) / "xlabel" / "stats" / f"{digest}-{name}"
+
+
+def _prune(folder: Path) -> None:
+    """Keep the newest of many packs."""
+    there = [entry for entry in os.scandir(folder) if entry.is_file()]
+    if len(there) > MOST:
+        for entry in sorted(there, key=lambda entry: entry.stat().st_mtime)[: len(there) - MOST // 2]:
+            os.unlink(entry.path)
+
+
+def mark(name: str, pack_id: str | None, generation: int, root: str) -> bytes:
+    """What the files of a pack that were seen are of; `root` is their folder."""
+    parts = [name, str(pack_id), str(generation), os.path.realpath(root)]
+    return "\n".join(parts).encode("utf-8", "surrogateescape")
 
 
 def read(path: Path, of: bytes, count: int) -> Stats:
