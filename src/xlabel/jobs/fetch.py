@@ -36,7 +36,7 @@ def fetch(
             length = min(RANGE, head.media.size - offset)
             pieces = [
                 store.get_ranges(segment.name, [(at, count)])[0]
-                for segment, at, count in media_ranges(head, offset, length)
+                for segment, at, count in media_ranges(head.media.segments, offset, length)
             ]
             data = b"".join(pieces)
             if len(data) != length:

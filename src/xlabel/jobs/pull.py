@@ -143,7 +143,7 @@ class _Pull:
         """Whether the media there goes on from the one here, by the last line of this."""
         from xlabel.jobs.remote import media_ranges
 
-        parts = media_ranges(self.head, size - len(end), len(end))
+        parts = media_ranges(self.head.media.segments, size - len(end), len(end))
         found = b"".join(self.store.get_ranges(part.name, [(at, count)])[0] for part, at, count in parts)
         return found == end
 

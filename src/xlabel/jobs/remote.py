@@ -1,7 +1,7 @@
 """A pack at a URL: what is current there, and its JSON files with all changes folded in."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from xlabel.errors import ConflictError, CorruptError, InputError, MissingError
@@ -59,9 +59,9 @@ def json_files(store: Transport) -> tuple[Head, bytes, bytes]:
     raise AssertionError
 
 
-def media_ranges(head: Head, offset: int, size: int) -> Iterable[tuple[Segment, int, int]]:
+def media_ranges(segments: Iterable[Segment], offset: int, size: int) -> Iterator[tuple[Segment, int, int]]:
     """(object, offset in it, size) of the bytes [offset, offset + size) of the media."""
-    for segment in head.media.segments:
+    for segment in segments:
         start = max(offset, segment.offset)
         end = min(offset + size, segment.offset + segment.size)
         if start < end:

@@ -3,7 +3,7 @@
 import os
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from xlabel.formats.unified import Described
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.images import Buffer
 from xlabel.jobs.ranges import Ahead, Range, Turns
-from xlabel.jobs.remote import json_files, read_head, read_whole
+from xlabel.jobs.remote import json_files, media_ranges, read_head, read_whole
 from xlabel.model import Category
 from xlabel.model.head import Segment
 from xlabel.model.manifest import ANNOTATIONS
@@ -80,7 +80,7 @@ class Distant:
         """Ranges of the media. CorruptError where it is shorter than the annotation file says."""
         found = []
         for offset, size in ranges:
-            parts = [self._kept(*part) for part in self._within(offset, size)]
+            parts = [self._kept(*part) for part in media_ranges(self.segments, offset, size)]
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             if len(data) != size:
                 raise CorruptError(
@@ -137,14 +137,6 @@ class Distant:
                 "push again"
             )
         return np.frombuffer(offsets, np.uint64), np.frombuffer(sizes, np.uint64)
-
-    def _within(self, offset: int, size: int) -> Iterator[tuple[Segment, int, int]]:
-        """Which bytes of which objects are a range of the media."""
-        for segment in self.segments:
-            start = max(offset, segment.offset)
-            end = min(offset + size, segment.offset + segment.size)
-            if start < end:
-                yield segment, start - segment.offset, end - start
 
     def _kept(self, segment: Segment, offset: int, size: int) -> bytes:
         """Bytes of an object, by way of the cache: pieces of it of equal size."""
