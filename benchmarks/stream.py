@@ -42,6 +42,7 @@ def measure(options: argparse.Namespace) -> None:
         samples = PEERS[options.measure].read(job)
         # What is imported once for a training, and not for an epoch.
         is_there(PEERS[options.measure])
+        import numpy  # noqa: F401
         import simplejpeg  # noqa: F401
 
         if job.workers:

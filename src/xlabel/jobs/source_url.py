@@ -71,6 +71,8 @@ class Distant:
             number = sequence[turn]
             return int(self.offsets[number]), int(self.sizes[number])
 
+        # Connections are made before the threads ask for them, or each of them would.
+        _ = self._store
         turns = Turns(sequence, block)
         size = int(self.sizes.sum()) // max(1, int(block.max()) + 1)
         requests = max(4, min(REQUESTS, AHEAD // max(1, size)))
