@@ -45,6 +45,7 @@ class BundleDataset(Dataset[Any]):
         check: bool = False,
     ) -> None:
         self._stream = stream(place, cache=cache, cache_size=cache_size, check=check)
+        self._stream.prepare()
         self._item, self._transforms = item, transforms
 
     @property
@@ -99,6 +100,7 @@ class BundleStream(IterableDataset[Any]):
             rank=mine if rank is None else rank,
             world_size=all_of_them if world_size is None else world_size,
         )  # fmt: skip
+        self._stream.prepare()
         self.batch_size = batch_size
         self._item, self._transforms = item, transforms
         # Shared with the workers, those that live on from epoch to epoch too: where an iteration begins, and

@@ -66,7 +66,7 @@ def shuffled(
     number_of_blocks = int(block.max()) + 1
     place = np.empty(number_of_blocks, np.int64)
     place[np.argsort(raw(number_of_blocks), kind="stable")] = np.arange(number_of_blocks)
-    lane = place % LANES
+    lane = (place % LANES).astype(np.uint8)
     # A lane's clock goes on by the bytes of the blocks that it opens. A sample waits up to twice the window:
     # half of what is open has been given away on average.
     weight = np.zeros(number_of_blocks, np.float64)
@@ -74,13 +74,18 @@ def shuffled(
     opened = np.empty(number_of_blocks, np.float64)
     for number in range(LANES):
         opened[number::LANES] = np.cumsum(weight[number::LANES]) - weight[number::LANES]
-    wait = (raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    due = opened[place[block]] + wait * (2.0 * window / LANES)
-    order = np.lexsort((due, lane[block]))
-    lanes = lane[block][order]
-    turn = np.arange(count) - np.searchsorted(lanes, lanes)
-    mixed: Numbers = order[np.lexsort((lanes, turn))]
-    return mixed
+    wait, lanes = raw(count), lane[block]
+    counts = np.bincount(lanes, minlength=LANES)
+    order = np.empty(count, np.int64)
+    for number in range(LANES):
+        mine = np.flatnonzero(lanes == number)
+        waits = (wait[mine] >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        due = opened[place[block[mine]]] + waits * (2.0 * window / LANES)
+        # Lanes take turns, the first one first; those that have ended are passed over.
+        turn = np.arange(len(mine))
+        at = sum(np.minimum(counts[other], turn + (other < number)) for other in range(LANES))
+        order[at] = mine[np.argsort(due, kind="stable")]
+    return order
 
 
 def seed_at(seed: int, epoch: int, position: int) -> int:

@@ -6,6 +6,7 @@ What has been given away is told by two numbers, the epoch and the position in i
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,6 +166,12 @@ class Stream:
     def labels(self) -> dict[int, int]:
         """Numbers for training by the ids of categories: 1 is the first of `categories`, 0 the background."""
         return {category.id: number for number, category in enumerate(self.categories, 1)}
+
+    def prepare(self) -> None:
+        """Look up now what is otherwise looked up when it is needed, so that forked processes share it."""
+        self._block()
+        with suppress(InputError):  # a bundle without labels
+            _ = self.source.categories
 
     def order(self, epoch: int) -> "NDArray[np.int64] | None":
         """The number of the sample at each position of an epoch; None where it is the position."""
