@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlabel.jobs.order import GAP, LANES, Share, blocks, seed_at, shuffled
+from xlabel.jobs.stream import WINDOW
 
 MIB = 1 << 20
 FIRST = [16, 93, 6, 66, 39, 48, 75, 28, 97, 10, 74, 33]
@@ -74,20 +75,20 @@ def test_a_file_larger_than_a_block_is_one() -> None:
 
 
 def test_sorted_classes_are_mixed_in_little_memory() -> None:
-    """At least 65 % of the ideal number of classes in a batch of 256, with less than 300 MB waiting.
+    """At least 65 % of the ideal number of classes in a batch of 256, with little more than 200 MB waiting.
 
     As in the simulations that other loaders were compared by: a million images, 1,000 classes, one after the
     other. Ideal is what a perfectly random batch has.
     """
-    count, classes, batch, window = 1_000_000, 1000, 256, 256 * MIB
+    count, classes, batch = 1_000_000, 1000, 256
     offsets, sizes = places(count)
     block = blocks(offsets, sizes, MIB)
-    order = shuffled(block, sizes, seed=1, epoch=0, window=window)
+    order = shuffled(block, sizes, seed=1, epoch=0, window=WINDOW)
     label = order // (count // classes)
     seen = [len(np.unique(label[at : at + batch])) for at in range(0, count - batch, batch)]
     ideal = classes * (1 - (1 - 1 / classes) ** batch)
-    assert np.mean(seen) > 0.8 * ideal and min(seen) > 0.35 * ideal
-    assert waiting(block[order], SIZE).max() < 300e6
+    assert np.mean(seen) > 0.75 * ideal and min(seen) > 0.35 * ideal
+    assert waiting(block[order], SIZE).max() < 210e6
 
 
 def waiting(block: np.ndarray, size: int) -> np.ndarray:

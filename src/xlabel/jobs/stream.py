@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-WINDOW = 256 << 20
+WINDOW = 192 << 20
+"""So that with what is on its way, and what libraries take, less than 300 MB come on top of the process."""
 BLOCK = 1 << 20
 """Bytes that are read together where samples are shuffled; `IN_ORDER` where they are not."""
 IN_ORDER = 4 << 20
