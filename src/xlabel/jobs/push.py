@@ -1,58 +1,47 @@
-"""Push: a pack to a URL, at the cost of what has changed. The media goes first, the head is the commit."""
+"""Push: a pack to a URL, at the cost of what has changed. The media goes first, the head is the commit.
+
+An object that a head names is never written over, but for the media, which only grows: what it had stays
+where it was. docs/dataset_spec.md, "At a URL".
+"""
 
 import hashlib
 import os
 import random
-import re
-import secrets
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from xlabel import bundles
-from xlabel.errors import ConflictError, InputError, StoreError
+from xlabel.errors import ConflictError, CorruptError, InputError
 from xlabel.formats.unified_lines import Lines
 from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
+from xlabel.jobs.collect import collect
+from xlabel.jobs.commit import commit, fence, is_beside
 from xlabel.jobs.deltas import delta
 from xlabel.jobs.generations import LOG, entries, numbers_since, seals
 from xlabel.jobs.rebase import rebase
-from xlabel.jobs.remote import read_head, refuse_folder
+from xlabel.jobs.remote import Found, read_head, read_whole, refuse_folder
 from xlabel.jobs.upload import PART, Journal, Kept, Pace, Piece, Sender, checksum, planned
 from xlabel.model import Report
-from xlabel.model.head import (
-    HEAD,
-    HEADS,
-    Delta,
-    Head,
-    Media,
-    Named,
-    Pushed,
-    Segment,
-    Whole,
-    head_name,
-    head_serial,
-)
+from xlabel.model.head import HEAD, STATES, Delta, Head, Media, Named, Pushed, Segment, Whole
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST
 from xlabel.model.report import Progress, counted, size_text
 from xlabel.stores import crc64
-from xlabel.stores.transport import Transport, open_store
+from xlabel.stores.transport import Stat, Transport, open_store, where
 
 TRIES = 30
-PATIENCE = 4
-"""So many tries wait for a push that seems to be under way."""
 """So often a push begins anew since another writer was faster."""
+PATIENCE = 5.0
+"""Seconds that media may be ahead of the head; then the push that wrote it is taken for dead."""
 REQUEST = 1200
 """Bytes that a request and its answer take besides what they carry, about."""
 STALE = 0.2
 """Share of the whole pair's size that deltas may have before folding is advised."""
-
-OLD = 86_400.0
-"""Seconds after which an unfinished upload is taken for one of a push that was killed."""
-
-_json = msgspec.json.Encoder()
+MANY = 100
+"""Deltas from which on folding is advised, since each is a request of every reader."""
 
 
 def push(
@@ -81,19 +70,20 @@ def push(
     with ExitStack() as leaving:
         store = open_store(url)
         leaving.callback(store.close)
-        take_over = False
+        waiting = _Waiting()
         for attempt in range(TRIES):
             try:
-                _Push(Path(folder), store, fold, Pace(bwlimit), dry_run, report, progress).run(take_over)
+                waiting.tries = attempt + 1
+                one = _Push(Path(folder), store, fold, Pace(bwlimit), dry_run, report, progress, waiting)
+                one.run()
                 break
             except ConflictError as error:
                 if attempt + 1 == TRIES:
                     raise
-                if isinstance(error, AheadError) and attempt > PATIENCE:
-                    take_over = True
-                time.sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))
+                if not isinstance(error, AheadError):
+                    time.sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))
         if gc:
-            _collect(store, Path(folder), report, dry_run)
+            collect(store, Path(folder), report, dry_run)
     report.seconds = time.perf_counter() - began
     return report
 
@@ -108,6 +98,33 @@ class _Mine(NamedTuple):
     at: int
     """Where the media's index begins."""
 
+    def own(self, name: str, what: str = "") -> str:
+        """A name for an object that nobody else writes with other bytes."""
+        digest = hashlib.sha256(f"{self.seal} {what}".encode()).hexdigest()
+        return f"{name}.{self.generation:06}-{digest[:16]}"
+
+
+class AheadError(ConflictError):
+    """The media there is longer than the head says: somebody else is pushing, or was killed."""
+
+
+class _Waiting:
+    """What a push knows of its tries: how many there were, and for whom it waits since when."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+        self._for = ""
+        self._since = 0.0
+
+    def is_over(self, tag: str) -> bool:
+        """Whether the media has stood there with this tag for long enough; waits a moment where not."""
+        if tag != self._for:
+            self._for, self._since = tag, time.monotonic()
+        if time.monotonic() - self._since > PATIENCE:
+            return True
+        time.sleep(random.uniform(0.1, 0.4))
+        return False
+
 
 class _Push:
     """One try of a push."""
@@ -121,34 +138,37 @@ class _Push:
         dry_run: bool,
         report: Report,
         progress: Progress | None,
+        waiting: _Waiting,
     ) -> None:
         self.folder, self.store, self.fold, self.pace = folder, store, fold, pace
-        self.dry_run, self.report, self.progress = dry_run, report, progress
+        self.dry_run, self.report, self.progress, self.waiting = dry_run, report, progress, waiting
         self.journal = Journal(folder, store.url)
         self.total = self.done = self.wire = self.requests = 0
 
-    def run(self, take_over: bool) -> None:
-        """Bring the URL up to date; `take_over`: in the place of a push that was not finished."""
+    def run(self) -> None:
+        """Bring the URL up to date."""
         found = read_head(self.store)
+        self.beside = is_beside(self.store, found)
         with ExitStack() as leaving:
             mine = _open(self.folder, leaving)
             if found is None:
                 self._first(mine)
                 return
-            head, tag = found
+            head = found.head
             if (head.generation, head.seal) == (mine.generation, mine.seal):
-                self._same(mine, head, tag)
+                self._same(mine, found)
+                return
+            if Pushed(mine.generation, mine.seal) in head.states:
+                self.report.notes.append(
+                    f"{self.store.url} is at generation {head.generation}, {self.folder} at "
+                    f"{mine.generation}: nothing to send; xlabel pull {self.store.url} {self.folder}"
+                )
                 return
             past = seals(self.folder / LOG, mine.lines, mine.bundle.made)
-            common = [one for one in head.states if past.get(one.generation) == one.seal]
-            if Pushed(mine.generation, mine.seal) in head.states:
-                raise InputError(
-                    f"{self.store.url}: is at generation {head.generation}, {self.folder} at "
-                    f"{mine.generation}; xlabel pull {self.store.url} {self.folder} brings it here"
-                )
             if past.get(head.generation) == head.seal:
-                self._next(mine, head, tag, take_over)
+                self._next(mine, found)
                 return
+            common = [one for one in head.states if past.get(one.generation) == one.seal]
         if not common:
             raise InputError(
                 f"{self.store.url}: the pack there has grown from another one than {self.folder}; push to "
@@ -158,112 +178,142 @@ class _Push:
             self.report.notes.append("somebody else has pushed since: their changes would be taken in first")
             return
         self.report.notes.append(rebase(self.folder, self.store, head, common[-1].generation))
-        self.run(take_over)
+        self.run()
 
     def _first(self, mine: _Mine) -> None:
         """All there is, to a place where nothing is."""
-        self._plan(planned(self.store, mine.bundle.size, 0), mine, whole=True)
-        if self.dry_run:
-            return
-        media = self._media_whole(mine, mine.bundle.media.name, absent=True)
-        whole = self._whole(mine)
-        self._commit(mine, media, whole, (), None)
+        self._plan(planned(self.store, mine.bundle.size, 0), whole=True)
+        if not self.dry_run:
+            media = self._media_whole(mine, mine.bundle.media.name)
+            self._commit(mine, media, self._whole(mine), (), None)
 
-    def _same(self, mine: _Mine, head: Head, tag: str) -> None:
+    def _same(self, mine: _Mine, found: Found) -> None:
         """Nothing new, but perhaps the JSON files are to be written whole."""
+        head = found.head
         if not self.fold or not head.deltas:
             self._tell(mine, head)
             self.report.notes.append(f"{self.store.url} has generation {head.generation} already")
             return
-        self._plan([], mine, whole=True)
+        self._plan([], whole=True)
         if not self.dry_run:
-            self._commit(mine, head.media, self._whole(mine), (), (head, tag))
+            self._commit(mine, head.media, self._whole(mine), (), found)
 
-    def _next(self, mine: _Mine, head: Head, tag: str, take_over: bool) -> None:
+    def _next(self, mine: _Mine, found: Found) -> None:
         """What has changed since the generation that is there."""
+        head = found.head
         numbers = numbers_since(self.folder / LOG, head.generation, mine.bundle.made)
         if numbers is None:  # the media was written anew
-            name = f"{mine.generation:06}-{mine.bundle.media.name}"
-            self._plan(planned(self.store, mine.bundle.size, 0), mine, whole=True)
+            self._plan(planned(self.store, mine.bundle.size, 0), whole=True)
             if not self.dry_run:
-                media = self._media_whole(mine, name, absent=False)
-                self._commit(mine, media, self._whole(mine), (), (head, tag))
+                media = self._media_whole(mine, mine.own(mine.bundle.media.name))
+                self._commit(mine, media, self._whole(mine), (), found)
             return
-        grown = mine.bundle.size != head.media.size
         data = self._delta(mine, head, numbers)
+        grown = mine.bundle.size != head.media.size
+        joined = not self.beside and self.store.copies_ranges and len(head.media.segments) == 1
         pieces = []
         if grown:
-            copies = self.store.copies_ranges and self.store.conditional
-            kept = head.media.index if copies else 0
-            size = mine.bundle.size - (0 if copies else head.media.index)
+            kept = head.media.index if joined else 0
+            size = mine.bundle.size - (0 if joined else head.media.index)
             pieces = planned(self.store, size, kept)
-        self._plan(pieces, mine, whole=self.fold, more=len(data))
+        self._plan(pieces, whole=self.fold, more=0 if self.fold else len(data))
         if self.dry_run:
             return
-        if grown and take_over:
-            tag = self._fence(head, tag)
-        media = self._media_grown(mine, head, take_over) if grown else head.media
+        media = head.media
+        if grown and joined:
+            media, found = self._media_grown(mine, found)
+        elif grown:
+            media = self._media_beside(mine, head.media)
         if self.fold:
-            self._commit(mine, media, self._whole(mine), (), (head, tag))
+            self._commit(mine, media, self._whole(mine), (), found)
             return
         digest = hashlib.sha256(data).hexdigest()
         name = f"deltas/{mine.generation:06}-{digest[:16]}.jsonl.gz"
         self._put(name, data)
         one = Delta(mine.generation, mine.seal, name, len(data), digest)
-        self._commit(mine, media, head.whole, (*head.deltas, one), (head, tag))
+        self._commit(mine, media, head.whole, (*head.deltas, one), found)
 
-    def _media_whole(self, mine: _Mine, name: str, *, absent: bool) -> Media:
-        """The media as one object."""
+    def _media_whole(self, mine: _Mine, name: str) -> Media:
+        """The media as one object: of that name where nobody has it, else of one of its own."""
         bundle = mine.bundle
         with open(bundle.media, "rb") as file:
             before, whole = self._checksums(file.fileno(), 0, None, mine)
-            sender = Sender(self.store, name, file.fileno(), self.journal, self.pace, self._count)
-            there = self.store.head(name)
-            if there is None or there.size != bundle.size or whole is None or there.crc64nvme != whole:
-                first = absent and self.store.conditional and there is None
-                match = there.tag if there is not None and self.store.conditional else None
-                sender.send(bundle.size, absent=first, if_match=match, crc64nvme=whole)
-            self.wire += sender.wire
+            there = self.store.head(name) if self.store.conditional else None
+            if self.beside or (there is not None and not self._is_ours(name, there, mine, whole)):
+                name = mine.own(bundle.media.name)
+                there = self.store.head(name)
+            if there is None or not self._is_ours(name, there, mine, whole):
+                self._send(name, file.fileno(), bundle.size, absent=there is None, crc64nvme=whole)
         return Media(bundle.size, mine.at, (Segment(name, 0, bundle.size),), whole, before)
 
-    def _fence(self, head: Head, tag: str) -> str:
-        """Write the head anew, so that a push that has read it cannot commit any more; gives its tag."""
-        again = msgspec.structs.replace(head, fence=secrets.token_hex(8))
-        return self.store.put(HEAD, _json.encode(again), if_match=tag).tag
-
-    def _media_grown(self, mine: _Mine, head: Head, take_over: bool) -> Media:
-        """The media there with what is new: by a copy of what has not changed, or as an object of its own."""
-        bundle, old = mine.bundle, head.media
+    def _media_grown(self, mine: _Mine, found: Found) -> tuple[Media, Found]:
+        """The media there with what is new, by a copy of what has not changed; and the head, maybe fenced."""
+        bundle, old = mine.bundle, found.head.media
+        name = old.segments[0].name
         with open(bundle.media, "rb") as file:
             before, whole = self._checksums(file.fileno(), old.index, old.before_index, mine)
-            if not (self.store.copies_ranges and self.store.conditional) or len(old.segments) > 1:
-                return self._media_beside(mine, old, file.fileno())
-            name = old.segments[0].name
             there = self.store.head(name)
-            if there is None:
-                raise StoreError(f"{self.store.url}/{name}: expected the media, found none; push elsewhere")
-            if there.size != bundle.size or whole is None or there.crc64nvme != whole:
-                if there.size != old.size and not take_over:
-                    raise AheadError(
-                        f"{self.store.url}/{name}: is {there.size:,} bytes long, {HEAD} says {old.size:,}: "
-                        "somebody else is pushing; wait, or push again"
-                    )
-                sender = Sender(self.store, name, file.fileno(), self.journal, self.pace, self._count)
+            if there is None or not self._is_base(name, there, mine, old):
+                raise CorruptError(
+                    f"{where(self.store, name)}: is not the media that {HEAD} says it is; xlabel verify "
+                    f"{self.store.url} --full tells what is left; push to another place"
+                )
+            if not self._is_ours(name, there, mine, whole):
+                if there.size != old.size:
+                    if not self.waiting.is_over(there.tag):
+                        raise AheadError(
+                            f"{where(self.store, name)}: is {there.size:,} bytes long, {HEAD} says "
+                            f"{old.size:,}: somebody else is pushing; wait, or push again"
+                        )
+                    found = fence(self.store, found)
                 kept = Kept(name, old.index, there.tag)
-                sender.send(bundle.size, kept, if_match=there.tag, crc64nvme=whole)
-                self.wire += sender.wire
-        return Media(bundle.size, mine.at, (Segment(name, 0, bundle.size),), whole, before)
+                self._send(name, file.fileno(), bundle.size, kept, if_match=there.tag, crc64nvme=whole)
+        return Media(bundle.size, mine.at, (Segment(name, 0, bundle.size),), whole, before), found
 
-    def _media_beside(self, mine: _Mine, old: Media, file: int) -> Media:
+    def _media_beside(self, mine: _Mine, old: Media) -> Media:
         """What is new as an object of its own, where a store cannot join it to what it has."""
         size = mine.bundle.size - old.index
-        name = f"{old.segments[0].name}.{mine.generation:06}-{mine.seal[:16]}"
-        sender = Sender(self.store, name, file, self.journal, self.pace, self._count)
-        sender.send(size, start=old.index)
-        self.wire += sender.wire
+        name = mine.own(mine.bundle.media.name, str(old.index))
+        there = self.store.head(name)
+        if there is None or there.size != size:
+            with open(mine.bundle.media, "rb") as file:
+                self._send(name, file.fileno(), size, start=old.index)
         *first, last = (segment for segment in old.segments if segment.offset < old.index)
-        cut = msgspec.structs.replace(last, size=old.index - last.offset)
+        cut = replace(last, size=old.index - last.offset)
         return Media(mine.bundle.size, mine.at, (*first, cut, Segment(name, old.index, size)))
+
+    def _send(
+        self,
+        name: str,
+        file: int,
+        size: int,
+        kept: Kept | None = None,
+        *,
+        start: int = 0,
+        if_match: str | None = None,
+        absent: bool = False,
+        crc64nvme: str | None = None,
+    ) -> None:
+        sender = Sender(self.store, name, file, self.journal, self.pace, self._count, self.waiting.tries == 1)
+        absent = absent and self.store.conditional
+        sender.send(size, kept, if_match=if_match, absent=absent, crc64nvme=crc64nvme, start=start)
+        self.wire += sender.wire
+
+    def _is_ours(self, name: str, there: Stat, mine: _Mine, whole: str | None) -> bool:
+        """Whether an object is our media, by its checksum; else by its last line, which has the pack id."""
+        if there.size != mine.bundle.size:
+            return False
+        if whole is not None and there.crc64nvme is not None:
+            return there.crc64nvme == whole
+        return self._line(name, there.size) == _line(mine, there.size)
+
+    def _is_base(self, name: str, there: Stat, mine: _Mine, old: Media) -> bool:
+        """Whether an object begins with the media that a head names, by the last line of that."""
+        return there.size >= old.size and self._line(name, old.size) == _line(mine, old.size)
+
+    def _line(self, name: str, size: int) -> bytes:
+        place = [(size - bundles.TRAILER, bundles.TRAILER)]
+        return self.store.get_ranges(name, place)[0]
 
     def _checksums(
         self, file: int, start: int, known: str | None, mine: _Mine
@@ -284,35 +334,40 @@ class _Push:
         return delta(mine.lines, manifest.whole(), count, numbers, log)
 
     def _whole(self, mine: _Mine) -> Whole:
-        """Both JSON files, written whole."""
-        named = []
-        for name in (ANNOTATIONS, MANIFEST):
-            path = self.folder / name
-            size, digest = path.stat().st_size, _sha256(path)
-            if size <= PART:
-                self._put(name, path.read_bytes())
-            else:
-                with open(path, "rb") as file:
-                    sender = Sender(self.store, name, file.fileno(), self.journal, self.pace, self._count)
-                    sender.send(size)
-                    self.wire += sender.wire
-            named.append(Named(name, size, digest))
+        """Both JSON files, written whole: by the first push under their names, else beside those there."""
+        named = [self._json_file(mine, path) for path in self._json_paths()]
         return Whole(mine.generation, mine.seal, named[0], named[1])
 
+    def _json_file(self, mine: _Mine, path: Path) -> Named:
+        size, digest = path.stat().st_size, _sha256(path)
+        name = path.name
+        there = self.store.head(name) if self.store.conditional else None
+        if self.beside or (there is not None and not self._has(name, there, size, digest)):
+            name = mine.own(name)
+            there = self.store.head(name)
+        if there is None or there.size != size:
+            absent = not self.beside and there is None
+            if size <= PART:
+                self._put(name, path.read_bytes(), absent=absent)
+            else:
+                with open(path, "rb") as file:
+                    self._send(name, file.fileno(), size, absent=absent)
+        return Named(name, size, digest)
+
+    def _has(self, name: str, there: Stat, size: int, digest: str) -> bool:
+        """Whether an object is a file of ours: read again, which a push does only after a kill."""
+        if there.size != size:
+            return False
+        return hashlib.sha256(read_whole(self.store, name, size)).hexdigest() == digest
+
     def _commit(
-        self,
-        mine: _Mine,
-        media: Media,
-        whole: Whole,
-        deltas: tuple[Delta, ...],
-        before: tuple[Head, str] | None,
+        self, mine: _Mine, media: Media, whole: Whole, deltas: tuple[Delta, ...], found: Found | None
     ) -> None:
         """Write the head, if it is still the one that was read: from then on, this is current."""
-        tag: str | None = None
+        before = found.head if found else None
         past: tuple[Pushed, ...] = ()
         if before is not None:
-            tag = before[1]
-            past = before[0].states if before[0].seal != mine.seal else before[0].past
+            past = before.past if before.seal == mine.seal else before.states[-STATES:]
         files = [Named(path.name, path.stat().st_size, _sha256(path)) for path in self._json_paths()]
         head = Head(
             generation=mine.generation,
@@ -327,27 +382,13 @@ class _Push:
             deltas=deltas,
             past=past,
         )
-        data = msgspec.json.format(_json.encode(head), indent=1) + b"\n"
-        if self.store.conditional:
-            self._count_request(len(data))
-            self.store.put(HEAD, data, if_match=tag, absent=tag is None)
-        else:
-            self._commit_beside(tag, data)
+        self._count_request(commit(self.store, head, found))
         self._tell(mine, head)
 
-    def _commit_beside(self, before: str | None, data: bytes) -> None:
-        """Commit where a store knows no conditions: of two at once, both take theirs back."""
-        serial = 1 + (head_serial(before) if before else 0)
-        name = head_name(serial, secrets.token_hex(8))
-        self._put(name, data)
-        if any(one != name and head_serial(one) >= serial for one in self.store.names(HEADS)):
-            self.store.delete(name)
-            raise ConflictError(f"{self.store.url}: somebody else has pushed at the same time; push again")
-
-    def _put(self, name: str, data: bytes) -> None:
+    def _put(self, name: str, data: bytes, *, absent: bool = False) -> None:
         self.pace.wait(len(data))
         self._count_request(len(data))
-        self.store.put(name, data)
+        self.store.put(name, data, absent=absent)
         self._count(len(data))
 
     def _count_request(self, size: int) -> None:
@@ -357,7 +398,7 @@ class _Push:
     def _json_paths(self) -> list[Path]:
         return [self.folder / name for name in (ANNOTATIONS, MANIFEST)]
 
-    def _plan(self, pieces: list[Piece], mine: _Mine, *, whole: bool, more: int = 0) -> None:
+    def _plan(self, pieces: list[Piece], *, whole: bool, more: int = 0) -> None:
         """Say what will be sent."""
         media = sum(piece.size for piece in pieces if not piece.copied)
         files = sum(path.stat().st_size for path in self._json_paths()) if whole else 0
@@ -388,15 +429,12 @@ class _Push:
         behind = sum(one.size for one in head.deltas)
         if behind:
             share = behind / head.whole.annotations.size
-            advice = "; push --fold writes them anew" if share > STALE else ""
+            many = share > STALE or len(head.deltas) > MANY
+            advice = "; push --fold writes them anew" if many else ""
             report.notes.append(
                 f"its JSON files are of generation {head.whole.generation}, "
                 f"{counted(len(head.deltas), 'deltas')} of {size_text(behind)} behind{advice}"
             )
-
-
-class AheadError(ConflictError):
-    """The media there is longer than the head says."""
 
 
 def _open(folder: Path, leaving: ExitStack) -> _Mine:
@@ -414,6 +452,11 @@ def _open(folder: Path, leaving: ExitStack) -> _Mine:
     return _Mine(bundle, lines, bundle.generation, seal, index)
 
 
+def _line(mine: _Mine, size: int) -> bytes:
+    """The last line of our media when it was of that size."""
+    return bytes(mine.bundle.read(size - bundles.TRAILER, bundles.TRAILER))
+
+
 def _count_at(bundle: Bundle, size: int) -> int:
     """Frame numbers that had been given when the media was of that size."""
     return bundles.read_trailer(bundle.read, size, str(bundle.media)).count
@@ -422,41 +465,3 @@ def _count_at(bundle: Bundle, size: int) -> int:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> None:
-    """Take away unfinished uploads of ours, and objects that no reader of what is current needs."""
-    found = read_head(store)
-    if found is None:
-        return
-    head, tag = found
-    journal = Journal(folder, store.url)
-    needed = {one.name for one in head.media.segments} | {one.name for one in head.deltas}
-    needed |= {ANNOTATIONS, MANIFEST, HEAD, tag}
-    uploads = [
-        (name, upload)
-        for name in (*needed, head.bundle)
-        for upload in store.uploads(name)
-        if upload.id in journal.ids(name) or time.time() - upload.begun > OLD
-    ]
-    objects = [name for name in store.names() if name not in needed and _is_past(name, head, tag)]
-    if not dry_run:
-        for name, upload in uploads:
-            store.abort(name, upload.id)
-            journal.end(name, upload.id)
-        for name in objects:
-            store.delete(name)
-    report.done |= {"uploads": len(uploads), "objects": len(objects)}
-    what = "would be taken away" if dry_run else "taken away"
-    report.notes.append(
-        f"{counted(len(uploads), 'unfinished uploads')} and {counted(len(objects), 'objects')} {what}"
-    )
-
-
-def _is_past(name: str, head: Head, tag: str) -> bool:
-    """Whether an object is one of ours, of a state before the current one."""
-    if name.startswith(HEADS):
-        return head_serial(name) < head_serial(tag)
-    ours = name.startswith((f"{head.bundle}.", "deltas/")) or name.endswith(f"-{head.bundle}")
-    digits = re.search(r"(\d{6,})-", name.removeprefix(f"{head.bundle}."))
-    return ours and digits is not None and int(digits[1]) <= head.generation

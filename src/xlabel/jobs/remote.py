@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from xlabel.errors import ConflictError, CorruptError, InputError, MissingError
 from xlabel.formats.unified_lines import lines
@@ -17,23 +18,40 @@ TRIES = 5
 """So often a state is read anew that somebody replaces while it is read."""
 
 
-def read_head(store: Transport) -> tuple[Head, str] | None:
-    """What is current at a URL, and the name and tag of the object that says so; None where nothing is.
+class Found(NamedTuple):
+    """A head that was read, and the object that it stands in."""
 
-    Where a store knows no conditions there is one for each push; the one of the highest generation counts.
+    head: Head
+    name: str
+    tag: str
+
+
+def read_head(store: Transport) -> Found | None:
+    """What is current at a URL; None where nothing is.
+
+    Where a store knows no conditions there is one for each push; the one of the highest number counts.
     """
-    found = store.head(HEAD)
-    if found is not None:
-        (data,) = store.get_ranges(HEAD, [(0, found.size)])
-        return parse(data, where(store, HEAD)), found.tag
-    name = max(store.names(HEADS), key=head_serial, default="")
-    if not head_serial(name):
+    for attempt in range(TRIES):
+        try:
+            return read_one(store, HEAD) or _read_newest(store)
+        except (ConflictError, MissingError):  # replaced, or taken back, while it was read
+            if attempt + 1 == TRIES:
+                raise
+    raise AssertionError
+
+
+def read_one(store: Transport, name: str) -> Found | None:
+    """The head in an object; None where it is not there."""
+    there = store.head(name)
+    if there is None:
         return None
-    found = store.head(name)
-    if found is None:
-        return read_head(store)
-    (data,) = store.get_ranges(name, [(0, found.size)])
-    return parse(data, where(store, name)), name
+    (data,) = store.get_ranges(name, [(0, there.size)], if_match=there.tag)
+    return Found(parse(data, where(store, name)), name, there.tag)
+
+
+def _read_newest(store: Transport) -> Found | None:
+    name = max(store.names(HEADS), key=head_serial, default="")
+    return read_one(store, name) if head_serial(name) else None
 
 
 def need_head(store: Transport) -> Head:
@@ -41,7 +59,7 @@ def need_head(store: Transport) -> Head:
     found = read_head(store)
     if found is None:
         raise MissingError(f"{store.url}: expected a pack that was pushed, found no {HEAD}; push one there")
-    return found[0]
+    return found.head
 
 
 def json_files(store: Transport) -> tuple[Head, bytes, bytes]:
@@ -98,11 +116,13 @@ def refuse_folder(place: str, wanted: str) -> None:
 def _folded(store: Transport, head: Head) -> tuple[bytes, bytes]:
     annotations = checked(store, head.whole.annotations)
     manifest = checked(store, head.whole.manifest)
-    state = State(lines(annotations, where(store, head.whole.annotations.name)), bytes(manifest))
     if not head.deltas:
         return bytes(annotations), bytes(manifest)
-    for one in head.deltas:
-        state.fold(bytes(checked(store, Named(one.name, one.size, one.sha256))), where(store, one.name))
+    state = State(lines(annotations, where(store, head.whole.annotations.name)), bytes(manifest))
+    with ThreadPoolExecutor(THREADS, "xlabel") as pool:
+        changes = pool.map(lambda one: checked(store, Named(one.name, one.size, one.sha256)), head.deltas)
+        for one, data in zip(head.deltas, changes, strict=True):
+            state.fold(bytes(data), where(store, one.name))
     return (
         _joined(state.annotations(), head.annotations, store),
         _joined(state.manifest(), head.manifest, store),

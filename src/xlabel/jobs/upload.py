@@ -8,17 +8,18 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 import msgspec
 
-from xlabel.errors import MissingError
+from xlabel.errors import ConflictError, MissingError
 from xlabel.stores import crc64
-from xlabel.stores.transport import Part, Stat, Transport
+from xlabel.stores.transport import Part, Stat, Transport, where
 
 PART = 8 << 20
 """Bytes of a part, where an object of that many parts is large enough."""
@@ -54,13 +55,20 @@ class Pace:
         self._lock = Lock()
 
     def wait(self, size: int) -> None:
-        """Wait until that many bytes may be sent."""
+        """Wait until that many bytes may be sent: at no moment more have gone than there was time for."""
         if self._limit is None:
             return
         with self._lock:
-            start = max(self._free, time.monotonic())
-            self._free = start + size / self._limit
-        time.sleep(max(0.0, self._free - time.monotonic()))
+            self._free = due = max(self._free, time.monotonic()) + size / self._limit
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+class _Begun(msgspec.Struct):
+    """What is known of an object's uploads."""
+
+    ids: list[str] = []
+    others: list[str] | None = None
+    """While one is being begun, those that there were: after a kill, another one without parts is ours."""
 
 
 class Journal:
@@ -69,33 +77,50 @@ class Journal:
     def __init__(self, folder: Path, url: str) -> None:
         self._path = folder / f"{JOURNAL}-{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
         try:
-            self._ids = msgspec.json.decode(self._path.read_bytes(), type=dict[str, list[str]])
+            self._begun = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Begun])
         except (OSError, msgspec.DecodeError):
-            self._ids = {}
+            self._begun = {}
 
     def ids(self, name: str) -> list[str]:
         """The uploads of an object that were begun and not ended."""
-        return list(self._ids.get(name, ()))
+        return list(self._of(name).ids)
+
+    def others(self, name: str) -> list[str] | None:
+        """The uploads that there were before one that a kill kept from being noted; None without kill."""
+        return self._of(name).others
+
+    def names(self) -> list[str]:
+        """The objects with uploads that were begun and not ended."""
+        return list(self._begun)
+
+    def beginning(self, name: str, others: list[str]) -> None:
+        """Note that an upload is about to be begun, and which ones there are."""
+        self._begun.setdefault(name, _Begun()).others = others
+        self._write()
 
     def begin(self, name: str, upload: str) -> None:
         """Note an upload, before its first part."""
-        self._ids.setdefault(name, []).append(upload)
+        known = self._begun.setdefault(name, _Begun())
+        known.ids, known.others = [*known.ids, upload], None
         self._write()
 
     def end(self, name: str, upload: str) -> None:
         """Forget an upload that is completed or aborted."""
-        left = [one for one in self._ids.get(name, ()) if one != upload]
-        self._ids = {key: ids for key, ids in self._ids.items() if key != name} | (
-            {name: left} if left else {}
-        )
+        known = self._of(name)
+        known.ids = [one for one in known.ids if one != upload]
+        if not known.ids and known.others is None:
+            self._begun.pop(name, None)
         self._write()
 
+    def _of(self, name: str) -> _Begun:
+        return self._begun.get(name, _Begun())
+
     def _write(self) -> None:
-        if not self._ids:
+        if not self._begun:
             self._path.unlink(missing_ok=True)
             return
         draft = self._path.with_suffix(".new")
-        draft.write_bytes(msgspec.json.encode(self._ids))
+        draft.write_bytes(msgspec.json.encode(self._begun))
         draft.replace(self._path)
 
 
@@ -125,8 +150,13 @@ class Sender:
         journal: Journal,
         pace: Pace,
         sent: Callable[[int], None],
+        adopt: bool = True,
     ) -> None:
-        """`file` is a descriptor; `sent` is called with the bytes of each part that is there."""
+        """`file` is a descriptor; `sent` is called with the bytes of each part that is there.
+
+        `adopt`: go on with an upload that the journal does not know, where it has nothing but our parts.
+        """
+        self._adopt = adopt
         self._store, self._name, self._file = store, name, file
         self._journal, self._pace, self._sent = journal, pace, sent
         self.wire = 0
@@ -156,19 +186,31 @@ class Sender:
             done, left = wait(waiting, return_when=FIRST_EXCEPTION)
             for one in left:
                 one.cancel()
-            there |= {part.number: part for one in done for part in [one.result()]}
+            with self._ended(upload):
+                there |= {part.number: part for one in done for part in [one.result()]}
         parts = [there[piece.number] for piece in pieces]
-        try:
+        with self._ended(upload):
             stat = self._store.complete(
                 self._name, upload, parts, if_match=if_match, absent=absent, crc64nvme=crc64nvme
             )
-        except BaseException:
-            self.drop(upload)
-            raise
         self._journal.end(self._name, upload)
         for old in self._journal.ids(self._name):
             self.drop(old)
         return stat
+
+    @contextmanager
+    def _ended(self, upload: str) -> Iterator[None]:
+        """Forget an upload that cannot be completed any more; one that only a failure ended stays."""
+        try:
+            yield
+        except MissingError:
+            self.drop(upload)
+            raise ConflictError(
+                f"{where(self._store, self._name)}: its upload was ended by somebody else; push again"
+            ) from None
+        except ConflictError:
+            self.drop(upload)
+            raise
 
     def drop(self, upload: str) -> None:
         """Take an upload away."""
@@ -177,21 +219,32 @@ class Sender:
 
     def _found(self, pieces: list[Piece], start: int) -> tuple[str, dict[int, Part]]:
         """An upload to go on with, and its parts that are as they should be; else a new one."""
-        ours = self._journal.ids(self._name)
-        known = [one.id for one in self._store.uploads(self._name)] if ours else []
-        for upload in reversed(ours):
-            if upload in known:
-                try:
-                    parts = self._store.parts(self._name, upload)
-                except MissingError:
-                    parts = []
-                if good := self._good(pieces, parts, start):
+        journal, name = self._journal, self._name
+        ours, others = journal.ids(name), journal.others(name)
+        unfinished = [one.id for one in self._store.uploads(name)]
+        for upload in ours:
+            if upload not in unfinished:
+                journal.end(name, upload)
+        for upload in reversed(unfinished):
+            if upload not in ours and others is None and not self._adopt:
+                continue
+            try:
+                parts = self._store.parts(name, upload)
+            except MissingError:
+                continue
+            good = self._good(pieces, parts, start)
+            if upload in ours:
+                if good:
                     return upload, good
                 self.drop(upload)
-            else:
-                self._journal.end(self._name, upload)
-        upload = self._store.create(self._name)
-        self._journal.begin(self._name, upload)
+            elif others is not None and upload not in others and not parts:
+                self.drop(upload)  # we were killed before we could note it
+            elif self._adopt and good and _only(good, parts, pieces):
+                journal.begin(name, upload)
+                return upload, good
+        journal.beginning(name, [one for one in unfinished if one not in ours])
+        upload = self._store.create(name)
+        journal.begin(name, upload)
         return upload, {}
 
     def _good(self, pieces: list[Piece], parts: list[Part], start: int) -> dict[int, Part]:
@@ -229,6 +282,12 @@ def checksum(file: int, start: int, end: int, before: int) -> int:
     for offset in range(start, end, PART):
         value = crc64.checksum(os.pread(file, min(PART, end - offset), offset), value)
     return value
+
+
+def _only(good: dict[int, Part], parts: list[Part], pieces: list[Piece]) -> bool:
+    """Whether an upload has no parts but ours."""
+    copied = {piece.number for piece in pieces if piece.copied}
+    return all(part.number in good or part.number in copied for part in parts)
 
 
 def _same(part: Part, data: bytes) -> bool:

@@ -13,6 +13,8 @@ HEAD = "xlabel_head.json"
 HEADS = "xlabel_heads/"
 """Where a store that knows no conditional writes has one head for each push, which nobody overwrites."""
 VERSION = 1
+STATES = 500
+"""So many earlier states a head names; a pack older than all of them is taken for another one."""
 
 _HEAD_NAME = re.compile(rf"{HEADS}(\d{{6,}})-[0-9a-f]{{16}}\.json")
 
@@ -95,7 +97,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     whole: Whole
     deltas: tuple[Delta, ...] = ()
     past: tuple[Pushed, ...] = ()
-    """What was current before, the oldest first."""
+    """What was current before, the oldest first; the last `STATES` of them."""
     fence: str | None = None
     """Written by a push that takes the place of another one, which then can no longer commit."""
 

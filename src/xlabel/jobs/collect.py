@@ -1,0 +1,79 @@
+"""What pushes have left at a URL and nobody needs: unfinished uploads, objects that no head names."""
+
+import re
+import time
+from pathlib import Path
+
+from xlabel.jobs.remote import Found, read_head, read_one
+from xlabel.jobs.upload import Journal
+from xlabel.model import Report
+from xlabel.model.head import HEAD, HEADS, Head, head_serial
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST
+from xlabel.model.report import counted
+from xlabel.stores.transport import Transport
+
+OLD = 86_400.0
+"""Seconds after which an unfinished upload is taken for one of a push that was killed."""
+
+_OURS = re.compile(r"\.(\d{6,})-[0-9a-f]{16}$|^deltas/(\d{6,})-[0-9a-f]{16}\.jsonl\.gz$")
+
+
+def collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> None:
+    """Take away unfinished uploads of ours, and objects that no reader of what is current needs.
+
+    What a push that is under way has written is of a later generation than the head, and stays.
+    """
+    found = read_head(store)
+    if found is None:
+        return
+    journal = Journal(folder, store.url)
+    needed = {HEAD, found.name, *objects_of(found.head), *_before(store, found)}
+    uploads = [
+        (name, upload)
+        for name in {*needed, found.head.bundle, *journal.names()}
+        for upload in store.uploads(name)
+        if upload.id in journal.ids(name) or time.time() - upload.begun > OLD
+    ]
+    objects = [
+        name for name in store.names() if name not in needed and _is_past(name, found.head, found.name)
+    ]
+    if not dry_run:
+        for name, upload in uploads:
+            store.abort(name, upload.id)
+            journal.end(name, upload.id)
+        for name in objects:
+            store.delete(name)
+    report.done |= {"uploads": len(uploads), "objects": len(objects)}
+    what = "would be taken away" if dry_run else "taken away"
+    report.notes.append(
+        f"{counted(len(uploads), 'unfinished uploads')} and {counted(len(objects), 'objects')} {what}"
+    )
+
+
+def objects_of(head: Head) -> list[str]:
+    """The objects that a head names."""
+    files = [head.whole.annotations.name, head.whole.manifest.name]
+    return [*files, *(one.name for one in head.media.segments), *(one.name for one in head.deltas)]
+
+
+def _before(store: Transport, found: Found) -> list[str]:
+    """The head before, where heads stand beside each other, and what it names.
+
+    The newest may be taken back in a moment, since two pushes met.
+    """
+    older = [name for name in store.names(HEADS) if 0 < head_serial(name) < head_serial(found.name)]
+    before = read_one(store, max(older, key=head_serial)) if older else None
+    return [before.name, *objects_of(before.head)] if before else []
+
+
+def _is_past(name: str, head: Head, head_name: str) -> bool:
+    """Whether an object is of a push before the head's, or of none that was committed."""
+    if name.startswith(HEADS):
+        return 0 < head_serial(name) < head_serial(head_name)
+    if name in (head.bundle, ANNOTATIONS, MANIFEST):
+        return True  # under these names the first push alone writes
+    match = _OURS.search(name)
+    if match is None:
+        return False
+    # A fold writes its files for the generation that is there: they may be of one that is under way.
+    return int(match[1] or match[2]) < head.generation
