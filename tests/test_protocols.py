@@ -13,7 +13,7 @@ from xlabel import bundles, formats, images
 from xlabel.bundles import Kind, mp4, tar, zip
 from xlabel.formats import Format, coco, csv, embedded, labelme, native, voc, yolo
 from xlabel.images import Carrying, Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
-from xlabel.stores import azure, file, gcs, s3, sftp, transport
+from xlabel.stores import azure, file, gcs, hf, s3, sftp, transport
 from xlabel.stores.transport import Store
 
 
@@ -69,7 +69,7 @@ NAMES = {
         as_carrying(jp2),
     ],
     "kinds of bundles": [as_kind(mp4), as_kind(tar), as_kind(zip)],
-    "stores": [as_store(file), as_store(s3), as_store(azure), as_store(gcs), as_store(sftp)],
+    "stores": [as_store(file), as_store(s3), as_store(azure), as_store(gcs), as_store(sftp), as_store(hf)],
 }
 CONTAINERS = [f"xlabel.images.{name}" for name in images.SIGNATURES]
 TABLES = {

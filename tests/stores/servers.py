@@ -1,7 +1,7 @@
 """Servers that tests start and stop themselves, on free ports of this machine only.
 
-Each is somebody else's: SeaweedFS (pip), moto (pip), Azurite (npm), OpenSSH. None is reached over a network,
-and none calls home. A test asks the fixture `start` for one of `PLACES`.
+Each is somebody else's, but for `hub`: SeaweedFS (pip), moto (pip), Azurite (npm), OpenSSH. None is reached
+over a network, and none calls home. A test asks the fixture `start` for one of `PLACES`.
 """
 
 import getpass
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import pytest
+from tests.stores import hub
 
 START = 60.0
 """Seconds that a server may take until it answers."""
@@ -294,6 +295,14 @@ def old_openssh(place: Path) -> AbstractContextManager[Place]:
     return openssh(place, "-P", "copy-data")
 
 
+@contextmanager
+def hugging_face(place: Path) -> Iterator[Place]:
+    """A repository of a stand-in for the hub, which nobody can install: see there."""
+    program("git", "hf")
+    with hub.serving(place) as served:
+        yield Place(f"hf://datasets/{hub.NAME}", hub.variables(served, place), served.endpoint)
+
+
 def listens(port: int) -> bool:
     """Whether anybody takes connections on a port."""
     with socket.socket() as client:
@@ -326,4 +335,5 @@ PLACES = {
     "gcs": gcs,
     "sftp": openssh,
     "old-sftp": old_openssh,
+    "hf": hugging_face,
 }

@@ -276,6 +276,7 @@ def test_a_store_of_no_known_kind_is_refused() -> None:
         ("az://lab", "azure.storage.blob", "azure"),
         ("gs://lab", "google.cloud.storage", "gcs"),
         ("sftp://host/lab", "asyncssh", "sftp"),
+        ("hf://lab", "huggingface_hub", "hf"),
     ],
 )
 def test_a_library_that_is_missing_is_named_with_what_to_install(url: str, library: str, named: str) -> None:
@@ -291,7 +292,13 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(url: str, libra
     )
 
 
-@pytest.mark.parametrize("url", ["s3://", "s3://lab?x=1", "az://", "gs://", "sftp://", "s3://key:secret@lab"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("s3://", "s3://lab?x=1", "az://", "gs://", "sftp://", "s3://key:secret@lab"),
+        *("hf://", "hf://datasets/lab", "hf://buckets/lab/pack", "hf://key:secret@datasets/lab/pack"),
+    ],
+)
 def test_a_url_that_is_none_is_refused_and_its_secret_not_shown(url: str) -> None:
     with pytest.raises(InputError, match="expected") as refused:
         open_store(url)
@@ -299,7 +306,7 @@ def test_a_url_that_is_none_is_refused_and_its_secret_not_shown(url: str) -> Non
 
 
 def test_opening_a_store_imports_its_library_alone() -> None:
-    heavy = ("boto3", "botocore", "azure", "google.cloud", "asyncssh")
+    heavy = ("boto3", "botocore", "azure", "google.cloud", "asyncssh", "huggingface_hub")
     program = (
         "import sys; from xlabel.stores.transport import open_store; open_store('/tmp');"
         f"print([name for name in {heavy} if name in sys.modules])"

@@ -16,6 +16,12 @@ ROOM = 8
 """How often the folder is looked through while it fills once; as much of it stays free afterwards."""
 
 
+def place(kind: str, name: str) -> Path:
+    """Where xlabel keeps something of a kind in the user's cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(home) / "xlabel" / kind / name
+
+
 class Cache:
     """At most `limit` bytes below a folder, which is made."""
 

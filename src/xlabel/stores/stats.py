@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xlabel.stores import cache
+
 if TYPE_CHECKING:
     from xlabel.stores.local import Scan
 
@@ -75,9 +77,8 @@ class Stats:
 
 def place(folder: Path, name: str) -> Path:
     """Where the stats of a pack's images or labels are: in the user's cache, by the folder of the pack."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     digest = sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:32]
-    return Path(home) / "xlabel" / "stats" / f"{digest}-{name}"
+    return cache.place("stats", f"{digest}-{name}")
 
 
 def _prune(folder: Path) -> None:

@@ -23,6 +23,7 @@ STORES = {
     "az": "xlabel.stores.azure",
     "gs": "xlabel.stores.gcs",
     "sftp": "xlabel.stores.sftp",
+    "hf": "xlabel.stores.hf",
 }
 """Schemes of URLs, and the modules that open them by a function `connect(url) -> Transport`."""
 
