@@ -71,12 +71,17 @@ __all__ = [
     "XlabelError",
     "__version__",
     "annotate",
+    "compact",
     "convert",
+    "diff",
     "embed",
     "extract",
     "labels",
+    "log",
     "open_bundle",
     "pack",
+    "pull",
+    "push",
     "read",
     "read_exif_tag",
     "repair",
@@ -84,6 +89,7 @@ __all__ = [
     "stream",
     "strip",
     "unpack",
+    "update",
     "validate",
     "verify",
     "write",
@@ -95,16 +101,21 @@ if TYPE_CHECKING:
     from xlabel.errors import CorruptError, ExistsError, InputError, LossError, XlabelError
     from xlabel.jobs.annotate import annotate
     from xlabel.jobs.bundle import Bundle, open_bundle
+    from xlabel.jobs.compact import compact
     from xlabel.jobs.convert import convert, read, write
     from xlabel.jobs.embed import embed
     from xlabel.jobs.extract import extract, labels
+    from xlabel.jobs.history import diff, log
     from xlabel.jobs.pack import pack
+    from xlabel.jobs.pull import pull
+    from xlabel.jobs.push import push
     from xlabel.jobs.repair import repair
     from xlabel.jobs.show import show
     from xlabel.jobs.stream import Stream, stream
     from xlabel.jobs.strip import strip
     from xlabel.jobs.tags import read_exif_tag, write_exif_tag
     from xlabel.jobs.unpack import unpack
+    from xlabel.jobs.update import update
     from xlabel.jobs.validate import validate
     from xlabel.jobs.validation import Validation
     from xlabel.jobs.verify import verify

@@ -13,6 +13,7 @@ from xlabel import __version__
 from xlabel.errors import InputError, XlabelError
 from xlabel.terminal import failed, misread, printed, with_progress
 
+DEFAULT_MEDIA = "media_bundle.mp4"
 Flag = Parameter(negative="", show_default=False)
 OnLoss = Literal["stop", "drop"]
 
@@ -107,7 +108,7 @@ def pack(
     /,
     *,
     output: Path = Path("output"),
-    media: str = "media_bundle.mp4",
+    media: str = DEFAULT_MEDIA,
     choice: Choice = Choice(),
     making: Making = Making(),
     updating: Updating = Updating(),
@@ -132,6 +133,8 @@ def pack(
         A pack holds everything that labels say, so nothing is ever lost here.
     """
     if updating.update and (output / "unified_annotation.json").exists():
+        if media != DEFAULT_MEDIA and not (output / media).exists():
+            raise InputError(f"{output}: --media cannot change a pack that is there; pack anew")
         return _update(images, labels, output, choice, making, updating)
     if updating.verify or updating.message:
         raise InputError("--verify and --message go with --update of a pack that is there")

@@ -401,13 +401,20 @@ class Packer:
         )
 
     def _check_name(self, name: bytes, key: str) -> None:
-        if not name.isascii() and not is_utf8(name):
-            self._problem(key, "name-not-utf8", "its name is not UTF-8; rename it so that others can read it")
-        elif not key.isprintable() and any(ord(c) < 32 or ord(c) == 127 for c in key):
-            self._problem(key, "control-character", "its name holds a control character; rename it")
+        if wrong := name_problem(name, key):
+            self._problem(key, *wrong)
 
     def _problem(self, key: str, code: str, message: str) -> None:
         self._problems.append(Problem(f"{self._scan.root}/{key}", code, message))
+
+
+def name_problem(name: bytes, key: str) -> tuple[str, str] | None:
+    """Code and message of what is wrong with the name of an image."""
+    if not name.isascii() and not is_utf8(name):
+        return "name-not-utf8", "its name is not UTF-8; rename it so that others can read it"
+    if not key.isprintable() and any(ord(c) < 32 or ord(c) == 127 for c in key):
+        return "control-character", "its name holds a control character; rename it"
+    return None
 
 
 def _look(data: memoryview) -> tuple[images.Header | None, tuple[str, str] | None]:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from xlabel.formats import unified
 from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
 from xlabel.formats.labels import DocumentLabels, FileLabels, Ref
@@ -96,9 +98,24 @@ class Relabel:
         if self._inside is not None and (differs := labelling.inside_differs(sample, self._inside)):
             where = f"{os.fsdecode(self._root)}{frame.key}"
             self.problems.append(Problem(where, "labels-disagree", differs))
-        self.category_ids |= self.categories.numbered(labels.categories[self._read :])
-        self._read = len(labels.categories)
+        self._number_categories()
         return sample
+
+    def as_written(self, sample: Sample, frame: Frame, at: int) -> Sample:
+        """A sample as the annotation file will give it back: categories have the ids of the whole."""
+        self._number_categories()
+        image_id, _ = self._lines.ids(at)
+        image = unified.image_record(sample, image_id, frame)
+        annotations, _ = unified.annotation_records(sample, image_id, 1, self.category_ids or None)
+        every = self.categories.all
+        top = replace(self._lines.top, categories=every, by_id={one.id: one for one in every})
+        return unified.described(top, image, annotations, self._lines.where).sample
+
+    def _number_categories(self) -> None:
+        """Give ids to categories that were met since."""
+        if self._labels is not None:
+            self.category_ids |= self.categories.numbered(self._labels.categories[self._read :])
+            self._read = len(self._labels.categories)
 
     def _records(
         self, sample: Sample, frame: Frame, at: int, prints: dict[str, str], seen: Seen | None

@@ -21,7 +21,7 @@ from xlabel.jobs.around import holders
 from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file
 from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
 from xlabel.jobs.comparing import compared
-from xlabel.jobs.frames import Ask, Described, Making, Packer
+from xlabel.jobs.frames import Ask, Described, Making, Packer, name_problem
 from xlabel.jobs.generations import LOG, Changes, Generation, Records
 from xlabel.jobs.kept import Batch, zip_records
 from xlabel.jobs.labels import Found
@@ -45,8 +45,9 @@ from xlabel.stores.transaction import Hidden, Transaction, told
 DEAD = 0.25
 """Share of a media file that no image needs, from which on compacting is advised."""
 BATCH = 500
-_OF_IMAGES = frozenset({"cut-off", "undecodable", "name-not-utf8", "control-character", "labels-disagree"})
-"""Problems of an image file that are there as long as it does not change."""
+_OF_IMAGES = frozenset({"cut-off", "undecodable"})
+"""Problems of an image file that are there as long as its bytes do not change."""
+_OF_NAMES = frozenset({"name-not-utf8", "control-character"})
 _FOLLOWS = frozenset({"sha256", "media_size", "generation", "pack_id"})
 """Fields of an annotation file's section that follow from the frames and the labels."""
 _ASK = Ask(frames=1, size=0, image_ids=0, annotation_ids=0, categories=[], contents=[])
@@ -242,7 +243,7 @@ class _Update:
                 f"no labels were found any more; xlabel unpack {self.folder}@{self.before} gives those that "
                 "there were"
             )
-        self._note_dead(report, made, size)
+        self._note_dead(report, assembly.places, size)
         return report
 
     def _keep(self, made: Plan, noted: dict[int, Seen], assembly: Assembly) -> None:
@@ -347,17 +348,28 @@ class _Update:
         if self.found is not None:
             sample, _ = labelling.load(self.found.labels, sample.image, data)
             self.found.labels.problems.clear()  # it is loaded once more
+        sample = self.relabel.as_written(sample, frame, at)
         return seen(self.bundle.image_bytes(at), data, sample)
 
     def _tell_again(self, made: Plan, assembly: Assembly) -> None:
         """List what was wrong with images that are not looked at again."""
         kept = {self.old.frames[number].key for number in made.kept}
         copied = kept - self.relabel.loaded
+        now = {self.old.frames[number].key: self.names[at] for at, number in made.renamed.items()}
         for problem in msgspec.convert(self.old.problems, list[Problem]):
-            there = copied if problem.code == "labels-disagree" else kept
-            if problem.code in _OF_IMAGES and problem.where in there:
-                where = f"{self.images.root}/{problem.where}"
-                assembly.problems.append(msgspec.structs.replace(problem, where=where))
+            key = problem.where
+            if key in kept and problem.code in _OF_NAMES:
+                self._tell(assembly, problem, key)
+            elif problem.code in _OF_IMAGES and (key in kept or key in now):
+                self._tell(assembly, problem, key if key in kept else key_of(now[key]))
+            elif problem.code == "labels-disagree" and key in copied:
+                self._tell(assembly, problem, key)
+        for name in now.values():
+            if wrong := name_problem(name, key_of(name)):
+                self._tell(assembly, Problem("", *wrong), key_of(name))
+
+    def _tell(self, assembly: Assembly, problem: Problem, key: str) -> None:
+        assembly.problems.append(msgspec.structs.replace(problem, where=f"{self.images.root}/{key}"))
 
     def _empty_ones_changed(self) -> bool:
         return self.making.face and sorted(self.bundle.empty_names()) != sorted(self.images.empty)
@@ -394,15 +406,18 @@ class _Update:
         )
         return Problem(str(self.folder / ANNOTATIONS), "annotations-changed", message)
 
-    def _note_dead(self, report: Report, made: Plan, size: int) -> None:
-        """Say how much of the media no image needs."""
-        frames = self.old.frames
-        needed = {frames[number].offset for number in (*made.kept, *made.renamed.values())}
-        dead = sum(frame.size for frame in frames if frame.offset not in needed)
-        if dead:
-            advice = f"; xlabel compact {self.folder} takes them out" if dead > DEAD * size else ""
-            share = f"{size_text(dead)}, {dead / size:.0%} of {self.bundle.media.name}"
-            report.notes.append(f"{share}, are of deleted images{advice}")
+    def _note_dead(self, report: Report, places: list[tuple[int, int]], size: int) -> None:
+        """Say how much of the media is of deleted images, or of indexes that do not count any more."""
+        with open(self.bundle.media, "rb") as file:
+            line = bundles.read_trailer(
+                lambda at, count: memoryview(os.pread(file.fileno(), count, at)), size, file.name
+            )
+        names = sum(map(len, self.names)) + len(self.names)
+        around = names + (names + 29 * len(self.names) if self.making.face else 0)  # keys, and local headers
+        dead = size - sum(dict(places).values()) - around - (size - line.index)
+        advice = f"; xlabel compact {self.folder} takes them out" if dead > DEAD * size else ""
+        share = f"{size_text(dead)}, {dead / size:.0%} of {self.bundle.media.name}"
+        report.notes.append(f"{share}, are dead{advice}")
 
 
 def _anew(

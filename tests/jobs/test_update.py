@@ -1,0 +1,657 @@
+"""Update: after any changes a pack is as one packed afresh, and has grown by what has changed alone."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.awkward import picture, turned
+from tests.changing import CUT, NAMES, NONE, Folder, complaints, counted, described, held, manifest
+from tests.tools import SAMPLE, bound, tool, tree
+from tests.tools import xlabel as command
+
+import xlabel
+from xlabel.errors import CorruptError, InputError
+from xlabel.jobs import frames as packing
+
+MEDIA = "media_bundle.mp4"
+LOG = "generation_log.jsonl"
+
+
+def rename_and_label(folder: Folder, name: str, other: str, seed: int) -> None:
+    folder.rename(name, other)
+    folder.label(other, seed)
+
+
+def swap(folder: Folder, name: str, other: str, seed: int) -> None:
+    folder.swap(name, folder.names[seed % len(folder.names)])
+
+
+CHANGES: dict[str, Callable[[Folder, str, str, int], None]] = {
+    "add": lambda folder, _, other, seed: folder.add(other, seed),
+    "draw": lambda folder, name, _, seed: folder.draw(name, seed),
+    "label": lambda folder, name, _, seed: folder.label(name, seed),
+    "remove": lambda folder, name, _, __: folder.remove(name),
+    "rename": lambda folder, name, other, _: folder.rename(name, other),
+    "rename and label": rename_and_label,
+    "swap": swap,
+    "empty": lambda folder, _, __, seed: folder.write(folder.images / f"empty{seed % 2}.jpg", b""),
+}
+change = st.tuples(
+    st.sampled_from(sorted(CHANGES)),
+    st.integers(0, 7),
+    st.sampled_from(NAMES),
+    st.integers(0, 40) | st.sampled_from([CUT, NONE]),
+)
+
+
+def packed(folder: Folder, output: Path, **how: Any) -> Path:
+    xlabel.pack(folder.images, folder.labels, output, **how)
+    return output
+
+
+def updated(folder: Folder, output: Path, **how: Any) -> dict[str, int]:
+    """What an update says that it has done."""
+    report = xlabel.update(folder.images, folder.labels, output, **how)
+    kinds = ("added", "changed", "removed", "renamed", "relabelled")
+    return {kind: report.done[kind] for kind in kinds if kind in report.done}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "source")
+
+
+@pytest.fixture
+def output(folder: Folder, tmp_path: Path) -> Path:
+    return packed(folder, tmp_path / "output")
+
+
+# As one packed afresh
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    updates=st.lists(st.lists(change, max_size=4), min_size=1, max_size=5),
+    media=st.sampled_from(["a.mp4", "a.mp4", "a.mp4", "a.tar", "a.zip"]),
+    plain=st.booleans(),
+)
+def test_after_any_changes_other_tools_read_from_a_pack_what_is_in_the_folder(
+    updates: list[list[tuple[str, int, str, int]]], media: str, plain: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder, output = Folder(Path(place, "source"), (*NAMES[:4], "stays.jpg")), Path(place, "output")
+        folder.label("stays.jpg", 1)
+        packed(folder, output, media=media, plain=plain)
+        states = {1: folder.files}
+        for changes in updates:
+            before = (output / media).read_bytes()
+            for what, which, other, seed in changes:
+                there = [name for name in folder.names if name != "stays.jpg"] or ["a.jpg"]
+                if what == "add" or there != ["a.jpg"] or "a.jpg" in folder.names:
+                    CHANGES[what](folder, there[which % len(there)], other, seed)
+            report = xlabel.update(folder.images, folder.labels, output)
+            again = packed(folder, Path(place, "fresh"), media=media, plain=plain, overwrite=True)
+            assert held(output, media) == folder.expected()
+            assert report.problems == xlabel.update(folder.images, folder.labels, again).problems
+            assert xlabel.verify(output).problems == []
+            assert not xlabel.diff(output, again).changes
+            if media == "a.mp4":
+                assert counted(output / media) == len(folder.names)
+                grown_behind(before, (output / media).read_bytes())
+                states[xlabel.log(output).generation] = folder.files
+        for generation, files in states.items() if media == "a.mp4" else ():
+            shutil.rmtree(Path(place, "restored"), ignore_errors=True)
+            xlabel.unpack(f"{output}@{generation}", Path(place, "restored"))
+            assert tree(Path(place, "restored")) == files
+        xlabel.compact(output)
+        assert (output / media).read_bytes() == (again / media).read_bytes()
+        assert held(output, media) == folder.expected()
+        if media == "a.mp4" and not plain:
+            assert not complaints(output / media)
+        assert xlabel.verify(output).problems == []
+
+
+def grown_behind(before: bytes, now: bytes) -> None:
+    """The old bytes are still there, but for the type of the index that does not count any more."""
+    if now == before:
+        return
+    at = int(before[-160:].split()[8]) + 4
+    assert (before[at : at + 4], now[at : at + 4]) == (b"moov", b"skip")
+    assert now[: len(before)] == before[:at] + b"skip" + before[at + 4 :]
+
+
+def test_twenty_updates_give_what_one_pack_gives(folder: Folder, output: Path, tmp_path: Path) -> None:
+    for step in range(20):
+        folder.draw(NAMES[step % 4], step)
+        folder.add(f"more/{step:02}.jpg", step)
+        if step % 3 == 2:
+            folder.rename(f"more/{step - 1:02}.jpg", f"less/{step:02}.jpg")
+        updated(folder, output, message=f"step {step}", verify=step % 2 == 0)
+    assert held(output) == folder.expected()
+    assert xlabel.log(output).generation == 21
+    xlabel.compact(output)
+    fresh = packed(folder, tmp_path / "fresh")
+    assert (output / MEDIA).read_bytes() == (fresh / MEDIA).read_bytes()
+
+
+def test_two_packs_at_different_times_are_the_same_bytes(folder: Folder, tmp_path: Path) -> None:
+    first = tree(packed(folder, tmp_path / "first"))
+    later = ["--output", str(tmp_path / "second")]
+    program = "import time; time.time_ns = lambda: 2**62; time.time = lambda: 2.0**32\n"
+    program += "import sys; from xlabel.cli import main; sys.argv[0] = 'xlabel'; main()"
+    arguments = ["pack", str(folder.images), str(folder.labels), *later]
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)
+    assert tree(tmp_path / "second") == first
+
+
+# What an update costs
+
+
+def test_an_update_tells_what_it_has_done(folder: Folder, output: Path) -> None:
+    folder.add("new.jpg", 20)
+    folder.draw("b.png", 21)
+    folder.remove("b/c.jpg")
+    folder.rename("a.jpg", "z.jpg")
+    folder.label("b/d.webp", 6)
+    kinds = ("added", "changed", "removed", "renamed", "relabelled")
+    assert updated(folder, output, message="much") == dict.fromkeys(kinds, 1)
+    (line,) = xlabel.log(output).log
+    assert (line.generation, line.message, line.changes) == (2, "much", dict.fromkeys(kinds, 1))
+    flags = [(frame["key"], frame.get("deleted", False)) for frame in manifest(output)]
+    assert flags == [
+        ("a.jpg", True),
+        ("b.png", True),
+        ("b/c.jpg", True),
+        ("b/d.webp", False),
+        ("z.jpg", False),
+        ("b.png", False),
+        ("new.jpg", False),
+    ]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_renamed_and_swapped_images_move_no_byte(folder: Folder, tmp_path: Path, plain: bool) -> None:
+    output = packed(folder, tmp_path / "output", plain=plain)
+    places = {frame["sha256"]: frame["offset"] for frame in manifest(output)}
+    folder.rename("b.png", "y.png")
+    folder.swap("a.jpg", "b/c.jpg")
+    report = xlabel.update(folder.images, folder.labels, output)
+    assert report.bytes == 0 and report.done["renamed"] == 3
+    assert {frame["sha256"]: frame["offset"] for frame in manifest(output)} == places
+    assert held(output) == folder.expected()
+    assert any("unzip" in note for note in report.notes) is not plain
+    if not plain:
+        assert "mismatching" in complaints(output / MEDIA)
+        assert any("unzip" in note for note in report.notes)
+
+
+def test_changed_labels_write_no_byte_of_media(folder: Folder, output: Path) -> None:
+    before = (output / MEDIA).stat()
+    folder.label("a.jpg", 7)
+    assert updated(folder, output) == {"relabelled": 1}
+    now = (output / MEDIA).stat()
+    assert (now.st_size, now.st_mtime_ns, now.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    assert held(output) == folder.expected()
+
+
+def test_where_nothing_has_changed_nothing_is_written(folder: Folder, output: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in output.iterdir()}
+    for _ in range(2):
+        report = xlabel.update(folder.images, folder.labels, output)
+        assert report.bytes == 0 and any("nothing has changed" in note for note in report.notes)
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert xlabel.log(output).generation == 1
+
+
+def test_unchanged_files_are_not_opened(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "source", tuple(f"{n:04}.jpg" for n in range(900)))
+    output = packed(folder, tmp_path / "output")
+    updated(folder, output)
+    folder.draw("0070.jpg", 2000)
+    folder.label("0050.jpg", 7)
+    folder.add("new.jpg", 2001)
+    trace = tmp_path / "trace"
+    arguments = ("pack", folder.images, folder.labels, "--output", output, "--update")
+    program = [sys.executable, "-m", "xlabel", *map(str, arguments)]
+    tracing = [tool("strace"), "-f", "-qq", "-e", "trace=open,openat", "-o", str(trace)]
+    subprocess.run([*tracing, *program], check=True, capture_output=True)
+    opened = re.findall(r'"[^"]*/source/(images/[^"]*\.jpg)", O_RDONLY[^=]*= \d', trace.read_text())
+    assert {"images/0070.jpg", "images/new.jpg"} <= set(opened)
+    looked_at = 300 + 1  # some from all over, for labels inside them; and the one that is relabelled
+    assert len(set(opened)) <= looked_at + 2
+    assert held(output) == folder.expected()
+
+
+def test_a_file_of_the_same_size_time_and_inode_is_only_seen_by_verify(folder: Folder, output: Path) -> None:
+    path = folder.images / "a.jpg"
+    updated(folder, output)
+    data = path.read_bytes()
+    was = path.stat()
+    path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    os.utime(path, ns=(was.st_mtime_ns, was.st_mtime_ns))
+    assert updated(folder, output) == {}
+    assert updated(folder, output, verify=True) == {"changed": 1}
+    assert held(output) == folder.expected()
+
+
+def test_a_file_that_has_just_been_written_is_looked_at_again(folder: Folder, output: Path) -> None:
+    path = folder.images / "a.jpg"
+    data = path.read_bytes()
+    path.write_bytes(data)
+    updated(folder, output)
+    was = path.stat()
+    path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    os.utime(path, ns=(was.st_mtime_ns, was.st_mtime_ns))
+    assert updated(folder, output) == {"changed": 1}
+
+
+@pytest.mark.parametrize("forged", [b"", b"xlabel stats 1\n", b"\0" * 400])
+def test_a_cache_that_is_not_ours_is_passed_over(folder: Folder, output: Path, forged: bytes) -> None:
+    updated(folder, output)
+    for path in output.glob(".xlabel-stats-*"):
+        path.write_bytes(forged)
+    folder.draw("a.jpg", 30)
+    assert updated(folder, output) == {"changed": 1}
+    assert held(output) == folder.expected()
+
+
+def test_the_cache_of_another_folder_does_not_count(folder: Folder, output: Path, tmp_path: Path) -> None:
+    updated(folder, output)
+    other = shutil.copytree(folder.root, tmp_path / "other")
+    changed = other / "images/a.jpg"
+    data, time = changed.read_bytes(), changed.stat().st_mtime_ns
+    changed.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    os.utime(changed, ns=(time, time))
+    report = xlabel.update(other / "images", other / "labels", output)
+    assert report.done["changed"] == 1
+
+
+def test_an_old_annotation_file_beside_newer_media_is_the_old_data_set(
+    folder: Folder, output: Path, tmp_path: Path
+) -> None:
+    old = tree(output)
+    expected = folder.expected()
+    folder.add("new.jpg", 20)
+    folder.remove("b/c.jpg")
+    updated(folder, output)
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    for name, data in old.items():
+        (beside / name.decode()).write_bytes(data)
+    shutil.copy(output / MEDIA, beside)
+    coco = described(beside / "unified_annotation.json")
+    data = (beside / MEDIA).read_bytes()
+    found = {
+        one["file_name"]: data[one["offset"] : one["offset"] + one["size"]] for one in coco.imgs.values()
+    }
+    assert found == {key: image for key, (image, _) in expected.items()}
+    with xlabel.open_bundle(beside) as bundle:
+        assert {key: bundle.image_bytes(key) for key in bundle.keys} == found
+    report = xlabel.verify(beside)
+    assert not report.problems and any("of a later generation" in note for note in report.notes)
+    with pytest.raises(InputError, match="is of a later generation than the files beside it"):
+        updated(folder, beside)
+
+
+def test_how_much_compacting_saves_is_told_and_beyond_a_quarter_it_is_advised(
+    folder: Folder, output: Path
+) -> None:
+    large = [f"{n}.jpg" for n in range(8)]
+    for seed, name in enumerate(large):
+        folder.write(folder.images / name, picture(size=(200, 200), seed=seed))
+    updated(folder, output)
+    advised = []
+    for seed, name in enumerate(large[:6]):
+        folder.write(folder.images / name, picture(size=(200, 200), seed=100 + seed))
+        (note,) = (one for one in xlabel.update(folder.images, folder.labels, output).notes if "dead" in one)
+        advised.append("xlabel compact" in note)
+        share = int(note.partition("%")[0].rpartition(" ")[2])
+        assert advised[-1] == (share > 25)
+    assert advised == sorted(advised) and len(set(advised)) == 2
+    size = (output / MEDIA).stat().st_size
+    xlabel.compact(output)
+    assert abs(share / 100 - (1 - (output / MEDIA).stat().st_size / size)) < 0.01
+
+
+# Odd images
+
+
+def test_a_file_above_64_mib_is_appended_renamed_and_given_back(
+    folder: Folder, output: Path, tmp_path: Path
+) -> None:
+    data = picture(seed=5)
+    filler = (b"\xff\xef\xff\xff" + bytes(65_533)) * 1030
+    folder.write(folder.images / "large.jpg", data[:2] + filler + data[2:])
+    assert (folder.images / "large.jpg").stat().st_size > packing.LARGE
+    assert updated(folder, output) == {"added": 1}
+    folder.rename("large.jpg", "larger.jpg")
+    assert updated(folder, output) == {"renamed": 1}
+    assert (output / MEDIA).stat().st_size < 70 << 20
+    assert held(output)["larger.jpg"][0] == (folder.images / "larger.jpg").read_bytes()
+
+
+def test_boxes_of_turned_images_lie_where_a_fresh_pack_has_them(folder: Folder, tmp_path: Path) -> None:
+    output = packed(folder, tmp_path / "output")
+    for orientation in range(1, 9):
+        folder.write(folder.images / f"t{orientation}.jpg", turned(orientation))
+        folder.write(folder.labels / f"t{orientation}.txt", b"1 0.25 0.5 0.1 0.2\n")
+    assert updated(folder, output)["added"] == 8
+    folder.rename("t6.jpg", "u6.jpg")
+    updated(folder, output)
+    fresh = packed(folder, tmp_path / "fresh")
+    boxes = [
+        {coco.loadImgs([one["image_id"]])[0]["file_name"]: one["bbox"] for one in coco.anns.values()}
+        for coco in (described(place / "unified_annotation.json") for place in (output, fresh))
+    ]
+    assert boxes[0] == boxes[1] and len(boxes[0]) > 8
+
+
+def test_an_image_that_cannot_be_read_any_more_is_told_of_and_comes_back(
+    folder: Folder, output: Path
+) -> None:
+    path = folder.images / "a.jpg"
+    path.chmod(0)
+    folder.write(folder.images / "b.png", picture("PNG", seed=40))
+    os.utime(path, (5, 5))
+    done = bound("pack", folder.images, folder.labels, "--output", output, "--update")
+    assert done.returncode == 1 and "a.jpg: cannot be read: Permission denied" in done.stdout
+    assert set(held(output)) == {"b.png", "b/c.jpg", "b/d.webp"}
+    path.chmod(0o644)
+    assert updated(folder, output) == {"renamed": 1} or held(output) == folder.expected()
+    assert held(output) == folder.expected()
+
+
+def test_a_label_file_that_breaks_is_told_of_each_time_until_it_is_mended(
+    folder: Folder, output: Path, tmp_path: Path
+) -> None:
+    path = folder.labels / "b/d.txt"
+    whole = path.read_bytes()
+    folder.write(path, b"97 .5 .5 .1 .1\n1 .5\n" + whole)
+    for _ in range(3):
+        report = xlabel.update(folder.images, folder.labels, output)
+        assert len(report.problems) == 2 and report.exit_code == 1
+        assert len(json.loads((output / "problems.json").read_bytes())["problems"]) == 2
+    xlabel.unpack(output, tmp_path / "restored")
+    assert tree(tmp_path / "restored") == folder.files, "a broken row is kept for the way back"
+    folder.write(path, whole)
+    assert xlabel.update(folder.images, folder.labels, output).problems == []
+    assert not (output / "problems.json").exists()
+    assert held(output) == folder.expected()
+
+
+def test_a_problem_that_is_none_any_more_is_not_listed_any_more(folder: Folder, output: Path) -> None:
+    link = folder.images / "broken.jpg"
+    link.symlink_to("nowhere")
+    assert xlabel.update(folder.images, folder.labels, output).exit_code == 1
+    assert (output / "problems.json").exists()
+    link.unlink()
+    assert xlabel.update(folder.images, folder.labels, output).exit_code == 0
+    assert not (output / "problems.json").exists()
+
+
+# Sources of labels
+
+
+def embedded(folder: Folder) -> None:
+    xlabel.strip(folder.images)
+    xlabel.embed(folder.images, folder.labels)
+
+
+@pytest.mark.parametrize("to", ["coco", "voc", "labelme", "csv", "json"])
+def test_labels_of_every_form_are_brought_up_to_date(folder: Folder, tmp_path: Path, to: str) -> None:
+    output = tmp_path / "output"
+    source = tmp_path / "labels"
+
+    def write() -> Path:
+        shutil.rmtree(source, ignore_errors=True)
+        name = {"coco": "a.json", "csv": "a.csv", "json": "a.json"}.get(to, ".")
+        xlabel.convert(folder.labels, source / name, to=to, images=folder.images, on_loss="drop")
+        return source
+
+    xlabel.pack(folder.images, write(), output)
+    assert held(output) == folder.expected()
+    for changes in ("label", "add", "remove", "rename", "draw"):
+        CHANGES[changes](folder, folder.names[-1], f"z{changes}.jpg", 5)
+        report = xlabel.update(folder.images, write(), output, verify=True)
+        assert held(output) == folder.expected(), changes
+        assert report.problems == []
+        fresh = tmp_path / "fresh"
+        xlabel.pack(folder.images, source, fresh, overwrite=True)
+        assert not xlabel.diff(fresh, output).changes or to == "voc", changes
+        for number, place in enumerate((output, fresh)):
+            xlabel.unpack(place, tmp_path / f"restored{number}", overwrite=True)
+        assert tree(tmp_path / "restored0") == tree(tmp_path / "restored1")
+        for number in range(2):
+            shutil.rmtree(tmp_path / f"restored{number}")
+    assert xlabel.verify(output).problems == []
+
+
+def test_categories_that_are_met_later_get_the_next_ids(folder: Folder, tmp_path: Path) -> None:
+    output, source = tmp_path / "output", tmp_path / "labels"
+    xlabel.convert(folder.labels, source, to="voc", images=folder.images, on_loss="drop")
+    xlabel.pack(folder.images, source, output)
+    ids = {one["name"]: one["id"] for one in described(output / "unified_annotation.json").cats.values()}
+    folder.write(folder.labels / "classes.txt", b"boat\ntree\ncar\nzebra\n")
+    folder.write(folder.labels / "b/d.txt", b"3 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5\n")
+    shutil.rmtree(source)
+    xlabel.convert(folder.labels, source, to="voc", images=folder.images, on_loss="drop")
+    assert xlabel.update(folder.images, source, output).done["relabelled"] == 1
+    now = {one["name"]: one["id"] for one in described(output / "unified_annotation.json").cats.values()}
+    assert now == ids | {"zebra": len(ids) + 1}
+
+
+def test_another_source_of_labels_takes_the_place_of_the_first(folder: Folder, tmp_path: Path) -> None:
+    output = packed(folder, tmp_path / "output")
+    places: list[Path | None] = [folder.labels]
+    for to, name in (("coco", "a.json"), ("voc", "voc"), ("csv", "a.csv")):
+        xlabel.convert(folder.labels, tmp_path / name, to=to, images=folder.images, on_loss="drop")
+        places.append(tmp_path / name)
+    for place in (*places, *places[::-1]):
+        xlabel.update(folder.images, place, output)
+        assert held(output) == folder.expected(), place
+        assert xlabel.verify(output).problems == []
+    shutil.rmtree(tmp_path / "restored", ignore_errors=True)
+    xlabel.unpack(output, tmp_path / "restored")
+    assert tree(tmp_path / "restored") == folder.files
+
+
+def test_that_no_labels_were_found_any_more_is_told(folder: Folder, output: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(folder.images, tmp_path / "bare")
+    report = xlabel.update(bare, None, output)
+    assert report.done["annotations"] == 0
+    assert any(f"no labels were found any more; xlabel unpack {output}@1" in note for note in report.notes)
+    xlabel.unpack(f"{output}@1", tmp_path / "restored")
+    assert tree(tmp_path / "restored") == folder.files
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> tuple[Path, Path]:
+    """Images with their labels inside, and their pack."""
+    images = Path(shutil.copytree(SAMPLE / "raw_images", tmp_path / "source"))
+    xlabel.embed(images, SAMPLE / "raw_labels")
+    xlabel.pack(images, None, tmp_path / "output")
+    return images, tmp_path / "output"
+
+
+def test_labels_that_change_inside_images_write_no_byte_of_media(
+    inside: tuple[Path, Path], tmp_path: Path
+) -> None:
+    images, output = inside
+    media = (output / MEDIA).read_bytes()
+    cats = described(output / "unified_annotation.json").dataset["categories"]
+    category = xlabel.Category(id=cats[0]["id"], name=cats[0]["name"])
+    for labels in ([], [xlabel.Annotation(bbox=(1, 2, 3, 4), category=category)]):
+        xlabel.embed(images / "street/001.jpg", labels, overwrite=True)
+        xlabel.strip(images / "harbour/001.jpg")
+        report = xlabel.update(images, None, output)
+        assert report.bytes == 0 and (output / MEDIA).read_bytes() == media
+    for _ in range(2):
+        assert any("nothing has changed" in note for note in xlabel.update(images, None, output).notes)
+    assert xlabel.unpack(output, tmp_path / "restored").problems == []
+    assert tree(tmp_path / "restored") == tree(images)
+    xlabel.pack(images, None, tmp_path / "fresh")
+    assert xlabel.compact(output).problems == []
+    assert (output / MEDIA).read_bytes() == (tmp_path / "fresh" / MEDIA).read_bytes()
+
+
+def test_labels_inside_that_could_not_be_embedded_again_are_appended_with_their_image(
+    inside: tuple[Path, Path], tmp_path: Path
+) -> None:
+    images, output = inside
+    other = xlabel.Category(id=0, name="what the whole has another id for")
+    xlabel.embed(images / "street/001.jpg", [xlabel.Annotation(category=other)], overwrite=True)
+    report = xlabel.update(images, None, output)
+    assert report.done["changed"] == 1 and report.bytes == (images / "street/001.jpg").stat().st_size
+    assert xlabel.unpack(output, tmp_path / "restored").problems == []
+    assert tree(tmp_path / "restored") == tree(images)
+
+
+def test_an_image_whose_pixels_change_with_its_labels_is_appended(inside: tuple[Path, Path]) -> None:
+    images, output = inside
+    path = images / "street/001.jpg"
+    path.write_bytes(picture(size=(64, 48), seed=77))
+    xlabel.embed(path, [xlabel.Annotation(bbox=(1, 2, 3, 4), category=xlabel.Category(id=1, name="car"))])
+    report = xlabel.update(images, None, output)
+    assert report.done["changed"] == 1 and report.bytes == path.stat().st_size
+    assert held(output)["street/001.jpg"][0] == path.read_bytes()
+
+
+# What is refused, and what is told
+
+
+def test_there_has_to_be_a_pack(folder: Folder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a pack to update, found nothing there"):
+        updated(folder, tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="expected one media bundle"):
+        updated(folder, tmp_path / "empty")
+    assert not any((tmp_path / "empty").iterdir())
+
+
+def test_the_command_packs_where_there_is_no_pack_yet(folder: Folder, tmp_path: Path) -> None:
+    arguments = ("pack", folder.images, folder.labels, "--output", tmp_path / "output", "--update")
+    for generation in (1, 2):
+        done = command(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert xlabel.log(tmp_path / "output").generation == generation
+        folder.add("new.jpg", 20)
+    assert held(tmp_path / "output") == folder.expected() or updated(folder, tmp_path / "output")
+
+
+@pytest.mark.parametrize("option", ["--plain", "--fps=5", "--media=b.mp4"])
+def test_how_a_bundle_is_made_cannot_change(folder: Folder, output: Path, option: str) -> None:
+    before = tree(output)
+    done = command("pack", folder.images, folder.labels, "--output", output, "--update", option)
+    assert done.returncode == 2 and "cannot change" in done.stderr
+    assert tree(output) == before
+
+
+def test_a_folder_without_images_is_refused(output: Path, tmp_path: Path) -> None:
+    before = tree(output)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="expected images"):
+        xlabel.update(tmp_path / "none", None, output)
+    assert tree(output) == before
+
+
+def edit(output: Path, change: Callable[[Any], None], indent: int | None = None) -> None:
+    """Edit an annotation file as another tool would."""
+    path = output / "unified_annotation.json"
+    document = json.loads(path.read_bytes())
+    change(document)
+    path.write_text(json.dumps(document, indent=indent))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("cached", [False, True])
+def test_labels_that_were_edited_by_hand_are_told_of_and_stay_a_generation(
+    folder: Folder, output: Path, tmp_path: Path, indent: int | None, cached: bool
+) -> None:
+    if cached:
+        updated(folder, output)
+    first = described(output / "unified_annotation.json").dataset["annotations"][0]["id"]
+
+    def relabel(document: Any) -> None:
+        (one,) = (a for a in document["annotations"] if a["id"] == first)
+        one["bbox"] = [0, 0, 1, 1]
+
+    edit(output, relabel, indent)
+    report = xlabel.update(folder.images, folder.labels, output)
+    assert [problem.code for problem in report.problems] == ["annotations-changed"]
+    assert report.done["relabelled"] == 1
+    assert held(output) == folder.expected()
+    xlabel.unpack(f"{output}@1", tmp_path / "edited", to="coco")
+    (document,) = (tmp_path / "edited").glob("*.json")
+    assert [0, 0, 1, 1] in [one["bbox"] for one in described(document).anns.values()]
+    assert xlabel.update(folder.images, folder.labels, output).problems == []
+
+
+def test_a_file_that_was_only_indented_is_written_as_it_was(folder: Folder, output: Path) -> None:
+    before = described(output / "unified_annotation.json").dataset
+    edit(output, lambda document: None, indent=1)
+    report = xlabel.update(folder.images, folder.labels, output)
+    assert [problem.code for problem in report.problems] == ["annotations-changed"]
+    now = described(output / "unified_annotation.json").dataset
+    assert (now["images"], now["annotations"]) == (before["images"], before["annotations"])
+    assert xlabel.verify(output).problems == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document["images"].pop(),
+        lambda document: document["images"][0].pop("frame_index"),
+        lambda document: document["images"][0].update(frame_index=1),
+        lambda document: document["images"].append({"id": 99, "file_name": "z.jpg"}),
+    ],
+)
+def test_an_annotation_file_without_its_frames_is_refused(
+    folder: Folder, output: Path, change: Callable[[Any], None]
+) -> None:
+    edit(output, change)
+    before = tree(output)
+    with pytest.raises((InputError, CorruptError), match=r"unified_annotation\.json"):
+        updated(folder, output)
+    assert tree(output) == before
+
+
+def test_an_edited_manifest_is_refused(folder: Folder, output: Path) -> None:
+    path = output / "frame_manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"height":10', b'"height":11', 1))
+    before = tree(output)
+    with pytest.raises(InputError, match=r"frame_manifest\.json: was edited since it was written"):
+        updated(folder, output)
+    assert tree(output) == before
+
+
+def test_an_edited_annotation_file_beside_a_tar_is_refused_since_it_would_be_lost(
+    folder: Folder, tmp_path: Path
+) -> None:
+    output = packed(folder, tmp_path / "output", media="a.tar")
+    edit(output, lambda document: document["annotations"].pop())
+    before = tree(output)
+    with pytest.raises(InputError, match="was edited since it was written"):
+        updated(folder, output)
+    assert tree(output) == before
+
+
+def test_labels_of_two_sources_that_disagree_are_told_of_at_each_update(tmp_path: Path) -> None:
+    images = Path(shutil.copytree(SAMPLE / "raw_images", tmp_path / "images"))
+    labels = Path(shutil.copytree(SAMPLE / "raw_labels", tmp_path / "labels"))
+    xlabel.embed(images, labels)
+    xlabel.pack(images, labels, tmp_path / "output")
+    path = labels / "street/001.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    for _ in range(3):
+        report = xlabel.update(images, labels, tmp_path / "output")
+        assert [problem.code for problem in report.problems] == ["labels-disagree"]
