@@ -1,9 +1,14 @@
-"""Images of the sample that a test may change."""
+"""Images of the sample that a test may change, and stores that packs are pushed to."""
 
+import hashlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.stores import servers
+from tests.stores.proxy import Proxy, between
+from tests.stores.servers import Place, Start
 from tests.tools import SAMPLE
 
 IMAGES = SAMPLE / "raw_images"
@@ -18,3 +23,37 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     return Path(shutil.copy(IMAGES / "street/001.jpg", tmp_path / "a.jpg"))
+
+
+@pytest.fixture(params=[name for name in servers.PLACES if name != "old-sftp"])
+def place(
+    request: pytest.FixtureRequest, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Place:
+    """Each of the stores in turn, found by its variables."""
+    place = start(request.param)
+    for variable, value in place.env.items():
+        monkeypatch.setenv(variable, value)
+    if request.param == "file":
+        return place._replace(url=(tmp_path / "there").as_uri())
+    if not place.conditional:
+        monkeypatch.setattr("xlabel.stores.gcs.Bucket.conditional", False)
+    return place
+
+
+@pytest.fixture
+def url(place: Place, request: pytest.FixtureRequest) -> str:
+    """A place of a test's own."""
+    return f"{place.url}/{hashlib.md5(request.node.nodeid.encode()).hexdigest()}"
+
+
+@pytest.fixture
+def network(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The network to a server, which counts."""
+    with between(place.endpoint) as proxy:
+        if place.url.startswith("s3://"):
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        elif place.url.startswith("az://"):
+            text = place.env["AZURE_STORAGE_CONNECTION_STRING"]
+            port = place.endpoint.rpartition(":")[2]
+            monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text.replace(port, str(proxy.port)))
+        yield proxy

@@ -57,7 +57,7 @@ def full_box(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
     return box(kind, pack(">I", version << 24 | flags), *parts)
 
 
-HIDDEN = b"skip"
+SHOWN, HIDDEN = b"moov", b"skip"
 """What the type of an index becomes that another one takes the place of. In a `free` box, which means the
 same, ffmpeg would still find it (libavformat/mov.c, mov_read_default)."""
 FTYP = box(b"ftyp", b"isom", pack(">I", 512), b"isomiso2mp41")

@@ -75,5 +75,7 @@ def _is_past(name: str, head: Head, head_name: str) -> bool:
     match = _OURS.search(name)
     if match is None:
         return False
-    # A fold writes its files for the generation that is there: they may be of one that is under way.
-    return int(match[1] or match[2]) < head.generation
+    generation = int(match[1] or match[2])
+    # A fold that is under way writes its files for the generation that is there.
+    under_way = name.startswith((ANNOTATIONS, MANIFEST)) and generation == head.generation
+    return generation <= head.generation and not under_way

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from xlabel import bundles
+from xlabel.bundles import mp4
 from xlabel.errors import CorruptError, ExistsError
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.bundle import open_bundle, read_lines
@@ -55,8 +56,9 @@ def pull(
         here = _state(place)
         if here == Pushed(head.generation, head.seal):
             report.notes.append(f"{place} has it already")
-        elif here in head.states and job.grown():
-            pass
+        elif here in head.states:
+            if not job.grown():  # what is there was packed anew, and what is here is a state of before
+                job.whole()
         elif here is not None and not overwrite:
             raise ExistsError(
                 f"{place}: has a pack that is not an older one of {url}, or has changes of its own; push "
@@ -180,6 +182,10 @@ class _Pull:
                         f"{self.store.url}: {frame.key}: its bytes are not those that were pushed; nothing "
                         "was changed here; xlabel verify tells what else is damaged"
                     )
+        if self.head.kind == mp4.NAME:
+            # Where media is there that no head names yet, its index has taken the place of this one.
+            with open(partial, "r+b") as file:
+                os.pwrite(file.fileno(), mp4.SHOWN, self.head.media.index - start + 4)
 
     def _write_json(self, work: Transaction) -> None:
         work.staged(ANNOTATIONS).write_bytes(self.annotations)

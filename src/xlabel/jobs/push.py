@@ -24,7 +24,7 @@ from xlabel.jobs.deltas import delta
 from xlabel.jobs.generations import LOG, entries, numbers_since, seals
 from xlabel.jobs.rebase import rebase
 from xlabel.jobs.remote import Found, read_head, read_whole, refuse_folder
-from xlabel.jobs.upload import PART, Journal, Kept, Pace, Piece, Sender, checksum, planned
+from xlabel.jobs.upload import PART, Journal, Kept, Pace, Piece, Sender, checksum, forget, planned
 from xlabel.model import Report
 from xlabel.model.head import HEAD, STATES, Delta, Head, Media, Named, Pushed, Segment, Whole
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST
@@ -244,6 +244,7 @@ class _Push:
                 there = self.store.head(name)
             if there is None or not self._is_ours(name, there, mine, whole):
                 self._send(name, file.fileno(), bundle.size, absent=there is None, crc64nvme=whole)
+            forget(self.store, name, self.journal)
         return Media(bundle.size, mine.at, (Segment(name, 0, bundle.size),), whole, before)
 
     def _media_grown(self, mine: _Mine, found: Found) -> tuple[Media, Found]:
@@ -268,6 +269,7 @@ class _Push:
                     found = fence(self.store, found)
                 kept = Kept(name, old.index, there.tag)
                 self._send(name, file.fileno(), bundle.size, kept, if_match=there.tag, crc64nvme=whole)
+            forget(self.store, name, self.journal)
         return Media(bundle.size, mine.at, (Segment(name, 0, bundle.size),), whole, before), found
 
     def _media_beside(self, mine: _Mine, old: Media) -> Media:
@@ -278,6 +280,7 @@ class _Push:
         if there is None or there.size != size:
             with open(mine.bundle.media, "rb") as file:
                 self._send(name, file.fileno(), size, start=old.index)
+        forget(self.store, name, self.journal)
         *first, last = (segment for segment in old.segments if segment.offset < old.index)
         cut = replace(last, size=old.index - last.offset)
         return Media(mine.bundle.size, mine.at, (*first, cut, Segment(name, old.index, size)))

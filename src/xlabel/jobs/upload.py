@@ -124,6 +124,13 @@ class Journal:
         draft.replace(self._path)
 
 
+def forget(store: Transport, name: str, journal: Journal) -> None:
+    """Take away what a kill has left of the uploads of an object that is there and whole."""
+    for upload in journal.ids(name):
+        store.abort(name, upload)
+        journal.end(name, upload)
+
+
 def planned(store: Transport, size: int, kept: int) -> list[Piece]:
     """The parts of an object of `size` bytes; its first `kept` are copied, where a part may be that small."""
     if kept < store.part_min:

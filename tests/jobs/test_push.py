@@ -1,0 +1,114 @@
+"""Push and pull on the servers of others: what comes back, what it costs, and what kills do to it."""
+
+from pathlib import Path
+
+import pytest
+from tests.pushing import Work, at_url, files, objects, state, unfinished
+from tests.small import FILES
+from tests.stores.servers import Place
+from tests.tools import run, tool
+
+import xlabel
+from xlabel.errors import InputError
+from xlabel.jobs.pull import pull
+from xlabel.jobs.push import push
+
+
+def test_a_pack_and_its_updates_come_back_byte_for_byte(place: Place, url: str, tmp_path: Path) -> None:
+    work = Work(tmp_path / "a", 12)
+    assert push(work.pack, url).exit_code == 0
+    pull(url, tmp_path / "b")
+    assert files(tmp_path / "b") == work.files
+    for seed in range(3):
+        work.change(seed)
+        push(work.pack, url)
+        pull(url, tmp_path / "b")
+        assert files(tmp_path / "b") == at_url(url, tmp_path / "c") == work.files
+    assert xlabel.verify(tmp_path / "b").problems == []
+    assert [one.generation for one in xlabel.log(tmp_path / "b").log] == [4, 3, 2]
+    assert unfinished(place, url) == 0
+
+
+def test_what_was_pushed_is_not_pushed_again(url: str, tmp_path: Path) -> None:
+    work = Work(tmp_path, 3)
+    push(work.pack, url)
+    again = push(work.pack, url)
+    assert again.bytes == 0
+    assert again.notes[-1].endswith(" has generation 1 already")
+
+
+@pytest.mark.parametrize("place", ["file", "s3", "azure"], indirect=True)
+def test_other_peoples_tools_read_the_media_at_its_name(place: Place, url: str, tmp_path: Path) -> None:
+    work = Work(tmp_path / "a", 12)
+    push(work.pack, url)
+    work.change(1)
+    push(work.pack, url)
+    there = objects(place, url)
+    assert there["media_bundle.mp4"] == work.files["media_bundle.mp4"]
+    assert [name for name in there if name.startswith("deltas/")]
+    (tmp_path / "m.mp4").write_bytes(there["media_bundle.mp4"])
+    count = ["-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"]
+    assert run(tool("ffprobe"), "-v", "error", *count, tmp_path / "m.mp4").split()[0].strip(b",") == b"12"
+
+
+@pytest.mark.parametrize("place", ["sftp", "moto"], indirect=True)
+def test_a_store_without_conditions_never_has_anything_written_over(
+    place: Place, url: str, tmp_path: Path
+) -> None:
+    work = Work(tmp_path / "a", 12)
+    push(work.pack, url)
+    before = objects(place, url)
+    for seed in range(3):
+        work.change(seed)
+        push(work.pack, url, fold=seed == 2)
+        now = objects(place, url)
+        assert {name: now.get(name) for name in before} == before
+        before = now
+
+
+def test_a_fold_gives_a_whole_pair_again(place: Place, url: str, tmp_path: Path) -> None:
+    work = Work(tmp_path / "a", 12)
+    push(work.pack, url)
+    work.change(1)
+    notes = push(work.pack, url).notes
+    assert any(note.startswith("its JSON files are of generation 1, 1 delta of ") for note in notes)
+    push(work.pack, url, fold=True)
+    for name in FILES[1:]:
+        assert work.files[name] in objects(place, url).values()
+    report = push(work.pack, url, gc=True)
+    there = objects(place, url)
+    if "xlabel_head.json" in there:  # elsewhere the state before is kept until the next one
+        assert report.done["objects"] == 3
+        assert not [name for name in there if name.startswith("deltas/")]
+    assert at_url(url, tmp_path / "c") == work.files
+
+
+def test_a_compacted_pack_takes_the_place_of_the_old_one(place: Place, url: str, tmp_path: Path) -> None:
+    work = Work(tmp_path / "a", 12)
+    push(work.pack, url)
+    other = Work.pulled(url, work, tmp_path / "b")
+    work.change(1)
+    push(work.pack, url)
+    xlabel.compact(work.pack)
+    push(work.pack, url, gc=True)
+    media = [name for name in objects(place, url) if name.startswith("media_bundle.mp4")]
+    assert len(media) == (1 if "xlabel_head.json" in objects(place, url) else 3)
+    assert at_url(url, tmp_path / "c") == work.files
+    pull(url, other.pack)
+    assert state(other.pack) == state(work.pack)
+
+
+def test_another_data_set_is_refused(url: str, tmp_path: Path) -> None:
+    push(Work(tmp_path / "a", 3).pack, url)
+    with pytest.raises(InputError, match="has grown from another one"):
+        push(Work(tmp_path / "b", 4).pack, url)
+
+
+def test_who_is_behind_has_nothing_to_send(url: str, tmp_path: Path) -> None:
+    work = Work(tmp_path / "a", 6)
+    push(work.pack, url)
+    other = Work.pulled(url, work, tmp_path / "b")
+    work.change(1)
+    push(work.pack, url)
+    (note,) = push(other.pack, url).notes
+    assert f" is at generation 2, {other.pack} at 1: nothing to send; xlabel pull " in note
