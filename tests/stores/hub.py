@@ -4,6 +4,8 @@ The hub itself cannot be installed. What is here is Git's (repository, names of 
 that moves only from the commit that it was read at); what is between Git and the client follows the hub's
 documentation and the client's source: which header says what, 412 for a parent that is no longer the last
 commit, large files as pointers of Git LFS, their bytes in a storage of another origin that refuses tokens.
+
+What comes by xet goes to the storage that `hf_xet` itself makes in a folder, and is read from it by `hf_xet`.
 """
 
 import base64
@@ -11,8 +13,11 @@ import hashlib
 import json
 import os
 import re
+import struct
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +33,15 @@ ATTRIBUTES = "*.mp4 filter=lfs diff=lfs merge=lfs -text\n*.gz filter=lfs diff=lf
 """As each new repository has them, but for more endings."""
 LARGE = 10 << 20
 """Bytes from which the hub takes a file as a large one, whatever its name."""
+
+
+FETCH = """
+import sys, hf_xet
+endpoint, name, size, path = sys.argv[1:]
+with hf_xet.XetSession().new_file_download_group(endpoint=endpoint) as group:
+    group.start_download_file(hf_xet.XetFileInfo(name, int(size)), path)
+"""
+"""A program, since `hf_xet` has threads of its own, and tests fork."""
 
 
 class Refused(Exception):
@@ -58,16 +72,20 @@ class Hub:
     def __init__(self, place: Path) -> None:
         self.refuse: list[int] = []
         """Statuses that the next commits are answered with, instead of being done."""
-        self.lose = 0
-        """Commits that will be done, and their answers lost."""
+        self.lose: list[int] = []
+        """Statuses that the next commits are answered with although they are done; 0: not answered at all."""
         self.before_commit: list[Callable[[], None]] = []
         """What happens just before the next commits are looked at."""
+        self.ranges = True
+        """Whether a part of an object is sent where a part is asked for."""
         self.busy: list[tuple[int, dict[str, str]]] = []
         """Status and headers that the next reads are answered with."""
         self.uploaded = 0
         """Bytes that the storage was sent."""
         self.tokens_at_storage = 0
         self.endpoint = self.storage = ""
+        self.cas = place / "cas"
+        """Where `hf_xet` keeps what comes by xet."""
         self._repo, self._large = place / "repo.git", place / "lfs"
         self._large.mkdir(parents=True)
         self._turn = threading.Lock()
@@ -131,7 +149,13 @@ class Hub:
 
     def stored(self, sha256: str) -> Path:
         """Where the storage has a large file."""
-        return self._large / sha256
+        path = self._large / sha256
+        if not path.exists():
+            for shard in self.cas.glob("**/xorbs/shards/*.mdb"):
+                if found := _xet_name(shard.read_bytes(), sha256):
+                    command = [sys.executable, "-c", FETCH, f"local://{self.cas}", *found, str(path)]
+                    subprocess.run(command, check=True)
+        return path
 
     def committed(self, revision: str, lines: list[Any]) -> str:
         """Do the commit that a client has sent, in lines of JSON."""
@@ -196,7 +220,7 @@ class Handler(BaseHTTPRequestHandler):
     def content(self, data: bytes, **headers: str) -> None:
         """Bytes, or a range of them."""
         found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        if not found:
+        if not (found and self.hub.ranges):
             self.answer(200, data, **headers)
             return
         first, last = int(found[1]), min(int(found[2]), len(data) - 1)
@@ -266,7 +290,7 @@ class Pages(Handler):
         if self.command in ("GET", "HEAD") and self.hub.busy:
             status, headers = self.hub.busy.pop(0)
             raise Refused(status, "Too Many Requests", **headers)
-        api = re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/(\w+)/([^/]+)(?:/(.+))?", split.path)
+        api = re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/([\w-]+)/([^/]+)(?:/(.+))?", split.path)
         resolve = re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", split.path)
         large = re.fullmatch(r"/datasets/([^/]+/[^/]+)\.git/info/lfs/objects/(\w+)", split.path)
         found = api or resolve or large
@@ -278,14 +302,20 @@ class Pages(Handler):
             getattr(self, f"_lfs_{large[2]}")(json.loads(data))
         else:
             assert api is not None
-            asked = {"revision": self._revision, "tree": self._tree}.get(api[2])
-            if asked:
-                asked(unquote(api[3]), unquote(api[4] or ""), query)
+            pages = {"revision": self._revision, "tree": self._tree, "xet-write-token": self._token}
+            if page := pages.get(api[2]):
+                page(unquote(api[3]), unquote(api[4] or ""), query)
             else:
                 {"preupload": self._preupload, "commit": self._commit}[api[2]](unquote(api[3]), data)
 
     def _revision(self, revision: str, path: str, query: dict[str, str]) -> None:
         self.tell({"id": NAME, "sha": self.hub.commit(revision)})
+
+    def _token(self, revision: str, path: str, query: dict[str, str]) -> None:
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            raise Refused(401, "Invalid username or password.")
+        end = int(time.time()) + 3600
+        self.tell({"accessToken": "xet", "exp": end, "casUrl": f"local://{self.hub.cas}"})
 
     def _tree(self, revision: str, path: str, query: dict[str, str]) -> None:
         assert query["recursive"] == "true"
@@ -346,7 +376,8 @@ class Pages(Handler):
     def _commit(self, revision: str, data: bytes) -> None:
         commit = self.hub.committed(revision, [json.loads(line) for line in data.splitlines()])
         if self.hub.lose:
-            self.hub.lose -= 1
+            if status := self.hub.lose.pop(0):
+                raise Refused(status, "Internal Error")
             self.close_connection = True
             return
         where = f"{self.hub.endpoint}/datasets/{NAME}/commit/{commit}"
@@ -358,6 +389,25 @@ def _told(entry: Entry) -> dict[str, Any]:
     if entry.sha256 is None:
         return told
     return told | {"lfs": {"oid": entry.sha256, "size": entry.size, "pointerSize": entry.pointer}}
+
+
+def _xet_name(shard: bytes, sha256: str) -> tuple[str, str] | None:
+    """Name and size that xet has of a file, from what `hf_xet` has written (its MDB shard format)."""
+    at = 48
+    while shard[at : at + 32] != b"\xff" * 32:
+        name = shard[at : at + 32]
+        flags, count = struct.unpack_from("<II", shard, at + 32)
+        sizes = [struct.unpack_from("<I", shard, at + 48 * (1 + number) + 36)[0] for number in range(count)]
+        at += 48 * (1 + count * (1 + (flags >> 31 & 1)))
+        if flags >> 30 & 1:
+            if _xet_hex(shard[at : at + 32]) == sha256:
+                return _xet_hex(name), str(sum(sizes))
+            at += 48
+    return None
+
+
+def _xet_hex(name: bytes) -> str:
+    return "".join(f"{word:016x}" for word in struct.unpack("<4Q", name))
 
 
 def _is_text(sample: bytes) -> bool:
