@@ -116,7 +116,8 @@ def finish(end: int, directory: Directory, face: bool) -> Iterator[tuple[int, by
 def names_head(start: int, size: int) -> bytes:
     """What stands before `size` bytes of keys, of a generation that begins at `start`."""
     identity = MORE_NAMES_UUID + pack(">Q", start) if start else NAMES_UUID
-    return _long_head(b"uuid", size + len(identity)) + identity
+    # ffmpeg gives up a file that ends within the first bytes of a uuid box (mov_read_uuid), and not of this
+    return _long_head(HIDDEN if start else b"uuid", size + len(identity)) + identity
 
 
 def movie(directory: Directory, behind: int = 0) -> bytes:

@@ -88,7 +88,7 @@ def _names_box(read: ReadAt, size: int, trailer: Trailer) -> tuple[int, int, int
     kind, start, end = next(boxes(read, trailer.names, size))
     if kind == b"uuid" and bytes(read(start, 16)) == NAMES_UUID:
         return start + 16, end, 0
-    if kind == b"uuid" and bytes(read(start, 16)) == MORE_NAMES_UUID:
+    if kind == HIDDEN and bytes(read(start, 16)) == MORE_NAMES_UUID:
         return start + 24, end, LONG.unpack(read(start + 16, 8))[0]
     raise CorruptError(f"expected the keys at byte {trailer.names}, found {kind!r}")
 

@@ -109,8 +109,9 @@ class Changes:
         return told
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        """Let go of the file. What it could not write has been told already."""
+        with suppress(OSError):
+            self._file.close()
 
 
 def records_at(lines: Lines, position: int | None) -> Records | None:

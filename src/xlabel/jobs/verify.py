@@ -27,6 +27,7 @@ from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest
 from xlabel.model.report import Progress
 from xlabel.stores.snapshot import Kept
+from xlabel.stores.transaction import is_growing
 
 _json = msgspec.json.Encoder()
 
@@ -183,9 +184,13 @@ def _compare_index(bundle: Bundle, every: list[Frame], report: Report) -> None:
 
 def _check_end(bundle: Bundle, report: Report) -> None:
     """What stands behind the media's end: a later generation, or bytes that are nothing."""
+    growing = is_growing(bundle.media.parent)
     behind = bundle.media_bytes - bundle.size
+    growing = growing or is_growing(bundle.media.parent)
     if bundle.newest_is_later:
         report.notes.append(f"its last {behind:,} bytes are of a later generation than {ANNOTATIONS}")
+    elif behind and growing:
+        report.notes.append("an update of it is going on")
     elif behind:
         message = f"{behind:,} bytes behind its end, of an update that was cut off or of somebody else"
         report.problems.append(Problem(str(bundle.media), "bytes-behind", message))

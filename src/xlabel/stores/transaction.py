@@ -124,6 +124,11 @@ def is_publishing(folder: Path) -> bool:
     return (folder / STAGING / JOURNAL).exists()
 
 
+def is_growing(folder: Path) -> bool:
+    """Whether a writer appends to a file of a folder right now; who was killed is not noted any more."""
+    return (folder / STAGING / GROWING).exists()
+
+
 def recover(folder: Path) -> None:
     """Finish or undo what a killed writer left in a folder; wait for a living one that is just publishing."""
     staging = folder / STAGING
