@@ -82,6 +82,17 @@ class Work:
         self.label(labelled, 100 + seed)
         self.update()
 
+    def take(self, other: "Work", names: list[str]) -> None:
+        """Images and labels that another one has made; as by unpacking what was pulled."""
+        for name in names:
+            self._write(self.images / name, (other.images / name).read_bytes())
+            labels = Path(name).with_suffix(".txt")
+            self._write(self.labels / labels, (other.labels / labels).read_bytes())
+
+    def digest(self, name: str) -> str:
+        """The hash of an image file."""
+        return hashlib.sha256((self.images / name).read_bytes()).hexdigest()
+
     def update(self) -> None:
         """Bring the pack up to date."""
         update(self.images, self.labels, self.pack)

@@ -2,6 +2,7 @@
 
 import random
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,12 +46,12 @@ def test_killed_and_run_again_it_sends_what_is_missing(place: Place, url: str, t
     work = Work(tmp_path / "a", 6, 2_500_000)
     size = sum(map(len, work.files.values()))
     began = time.perf_counter()
-    assert ended(started(lambda: push(work.pack, f"{url}/timed"))) == 0
+    assert ended(started(partial(push, work.pack, f"{url}/timed"))) == 0
     lasts = time.perf_counter() - began
     kills = 0
     for number in range(KILLS * 3):
         where = f"{url}/{number}"
-        child = started(lambda where=where: push(work.pack, where, bwlimit=60_000_000))
+        child = started(partial(push, work.pack, where, bwlimit=60_000_000))
         time.sleep(random.Random(number).uniform(0, lasts + size / 60_000_000))
         if not killed(child):
             continue
@@ -82,7 +83,7 @@ def test_killed_while_it_sends_an_update_it_leaves_the_old_state_or_the_new(
         before = work.files
         work.change(seed, 3_000_000)
         began = time.perf_counter()
-        child = started(lambda fold=seed % 3 == 2: push(work.pack, url, fold=fold))
+        child = started(partial(push, work.pack, url, fold=seed % 3 == 2))
         time.sleep(random.Random(seed).uniform(0, lasts))
         if not killed(child):
             lasts = time.perf_counter() - began

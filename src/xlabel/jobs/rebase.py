@@ -165,7 +165,10 @@ class _Rebase:
         )
         self.work.commit([name, ANNOTATIONS, MANIFEST, LOG])
         note = f"others have pushed to {url} since generation {common}: their changes were taken in, as "
-        note += f"generation {theirs_log.generation}, and ours follow"
+        note += (
+            f"generation {theirs_log.generation}, and ours follow; xlabel unpack gives their files, which "
+        )
+        note += "the next --update would otherwise take for removed"
         if self.conflicts:
             both = sorted(set(self.conflicts))
             note += f"; changed by both, and ours count: {counted(len(both), 'images')}, {named(both)}"
