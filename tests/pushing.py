@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
@@ -186,9 +187,20 @@ def objects(place: Place, url: str) -> dict[str, bytes]:
 
         found = Client.create_anonymous_client().list_blobs("lab", prefix=prefix)
         return {blob.name.removeprefix(prefix): blob.download_as_bytes() for blob in found}
+    if place.url.startswith("hf://"):
+        from huggingface_hub import snapshot_download
+
+        with tempfile.TemporaryDirectory() as copy:
+            name, kind = place.url.rpartition("datasets/")[2], "dataset"
+            snapshot_download(name, repo_type=kind, local_dir=copy, endpoint=place.endpoint, etag_timeout=60)
+            return _below(Path(copy) / prefix)
     folder = Path(url.removeprefix("file://"))
     if url.startswith("sftp://"):
         folder = Path("/" + url.removeprefix("sftp://").partition("/")[2])
+    return _below(folder)
+
+
+def _below(folder: Path) -> dict[str, bytes]:
     paths = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 

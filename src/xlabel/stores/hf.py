@@ -69,7 +69,7 @@ class Repository:
 
         self.url = str(place.to_uri()).rstrip("/")
         # Not as the library read it when it was imported, which may have been long ago.
-        endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+        endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
         self._api = HfApi(endpoint=endpoint)
         self._headers: dict[str, str] = build_hf_headers()
         self._revision = place.revision or constants.DEFAULT_REVISION
