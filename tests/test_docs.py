@@ -26,6 +26,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 SHARED = dict.fromkeys(("embed", "extract", "show", "strip"), "embed")
+SHARED |= dict.fromkeys(("compact", "log", "diff"), "update")
 """Commands on one page, each with its own section of options."""
 COMMANDS = ("pack", "verify", "unpack", "convert", "repair", "validate", *SHARED)
 SCRIPTS = ("bundle_images", "build_annotations", "run_pipeline", "unbundle_dataset", "make_sample")
