@@ -25,6 +25,9 @@ END = Struct("<4s4H2IH")
 END64 = Struct("<4sQ2H2I4Q")
 LOCATOR = Struct("<4sIQI")
 
+PIECE = 1 << 20
+LONGEST = CENTRAL.size + 3 * 0xFFFF
+"""Bytes of the longest record of a directory."""
 MAX32 = 0xFFFF_FFFF
 MAX16 = 0xFFFF
 MIDNIGHT_1980 = (0, 33)  # no clock time: equal input gives equal bytes
@@ -150,12 +153,18 @@ def index(read: ReadAt, size: int, trailer: Trailer) -> Index:
 
 def directory_records(read: ReadAt, at: int) -> Iterator[tuple[bytes, int, bytes]]:
     """Name, CRC-32 and record of each file in the central directory that begins at an offset."""
-    while bytes(read(at, 4)) == b"PK\x01\x02":
-        fields = CENTRAL.unpack(read(at, CENTRAL.size))
-        size = CENTRAL.size + fields[10] + fields[11] + fields[12]
-        record = bytes(read(at, size))
-        yield record[CENTRAL.size : CENTRAL.size + fields[10]], fields[7], record
-        at += size
+    piece, here = bytes(read(at, PIECE)), 0
+    while True:
+        if len(piece) < here + LONGEST:
+            at, here = at + here, 0
+            piece = bytes(read(at, PIECE))
+        if piece[here : here + 4] != b"PK\x01\x02":
+            return
+        fields = CENTRAL.unpack_from(piece, here)
+        end = here + CENTRAL.size + fields[10] + fields[11] + fields[12]
+        name = here + CENTRAL.size
+        yield piece[name : name + fields[10]], fields[7], piece[here:end]
+        here = end
 
 
 def name_at(read: ReadAt, at: int) -> bytes:

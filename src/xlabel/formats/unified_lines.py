@@ -104,6 +104,12 @@ class Lines:
         """How the file of an image differs from its frame, where it does."""
         return self.sample(position).seen if b'"file":{' in self.image(position) else None
 
+    def prints(self, position: int) -> dict[str, str]:
+        """The fingerprints of an image, by their names."""
+        image = self.image(position)
+        some = any(b'"%b":"' % name in image for name in (b"stream", b"pixels", b"perceptual"))
+        return self.sample(position).prints if some else {}
+
     def close(self) -> None:
         """Let go of the file's bytes."""
         self._data.release()

@@ -20,7 +20,7 @@ from xlabel.jobs.placing import placed
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
 from xlabel.model import Report
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Manifest, empty_fields
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Manifest, empty_fields, empty_names
 from xlabel.model.report import Progress, counted, size_text
 from xlabel.stores.transaction import Transaction, told
 
@@ -79,7 +79,7 @@ def compact(
                 report.bytes += int(bundle.sizes[position])
                 if progress and number % 64 == 0:
                     progress(report.bytes, bundle.size)
-        empty = bundle.empty_names()
+        empty = empty_names(manifest.empty, manifest.empty_bytes)
         assembly.finish_media(media, empty)
         size = media.stat().st_size
         said = {"generation": generation, "media_size": size}

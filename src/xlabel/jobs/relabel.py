@@ -69,14 +69,13 @@ class Relabel:
             self.used += b'"origin":' in old.image
             return Labelled(old, changed=False)
         sample = self._load(frame, file)
-        before = self._lines.sample(at)
-        new = self._records(sample, frame, at, before.prints, seen)
+        new = self._records(sample, frame, at, self._lines.prints(at), seen)
         return Labelled(new, changed=new != old)
 
     def moved(self, at: int, frame: Frame) -> Labelled:
         """The records of a frame that has the bytes and the ids of the one at a position of the old file."""
         sample = self._load(frame, self._label_file(frame))
-        return Labelled(self._records(sample, frame, at, self._lines.sample(at).prints, None), changed=True)
+        return Labelled(self._records(sample, frame, at, self._lines.prints(at), None), changed=True)
 
     def _load(self, frame: Frame, file: os.stat_result | None) -> Sample:
         image = Image(key=frame.key, width=frame.width, height=frame.height, orientation=frame.orientation)

@@ -34,7 +34,7 @@ from xlabel.jobs.seals import is_sealed_annotations, is_sealed_manifest
 from xlabel.jobs.seen import seen
 from xlabel.jobs.selection import wants_pixels
 from xlabel.model import Problem, Report, Sample
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, Seen, name_bytes
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, Seen, empty_names, name_bytes
 from xlabel.model.report import Progress, counted, size_text
 from xlabel.stores import stats
 from xlabel.stores.local import Scan, no_images, scan
@@ -372,7 +372,8 @@ class _Update:
         assembly.problems.append(msgspec.structs.replace(problem, where=f"{self.images.root}/{key}"))
 
     def _empty_ones_changed(self) -> bool:
-        return self.making.face and sorted(self.bundle.empty_names()) != sorted(self.images.empty)
+        before = empty_names(self.old.empty, self.old.empty_bytes)
+        return self.making.face and sorted(before) != sorted(self.images.empty)
 
     def _whole(self, section: dict[str, Any]) -> bytes:
         """What the annotation file says of the whole, but for what follows from the rest."""
