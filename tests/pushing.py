@@ -205,6 +205,26 @@ def _below(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
+def replace(place: Place, url: str, name: str, data: bytes) -> None:
+    """Write an object over, as somebody else's tool does."""
+    key = f"{url.removeprefix(place.url).strip('/')}/{name}"
+    if place.url.startswith("s3://"):
+        import boto3
+
+        boto3.Session().client("s3").put_object(Bucket="lab", Key=key, Body=data)
+    elif place.url.startswith("az://"):
+        from azure.storage.blob import ContainerClient
+
+        text = place.env["AZURE_STORAGE_CONNECTION_STRING"]
+        with ContainerClient.from_connection_string(text, "lab") as container:
+            container.upload_blob(key, data, overwrite=True)
+    else:
+        folder = url.removeprefix("file://")
+        if url.startswith("sftp://"):
+            folder = "/" + url.removeprefix("sftp://").partition("/")[2]
+        (Path(folder) / name).write_bytes(data)
+
+
 def unfinished(place: Place, url: str) -> int:
     """Uploads by parts that were begun and not ended, as the store's own client lists them."""
     prefix = url.removeprefix(place.url).strip("/") + "/"

@@ -290,17 +290,19 @@ def pull(url: str, dir: Path, /, *, overwrite: Annotated[bool, Flag] = False) ->
 
 
 @app.command
-def verify(dir: Path, /) -> Any:
-    """Read a pack again, wholly, against its hashes, its order and its partners.
+def verify(dir: str, /, *, full: Annotated[bool, Flag] = False) -> Any:
+    """Check a pack, in a folder or at a URL, against its hashes, its order and its partners.
 
     Parameters
     ----------
     dir
-        Folder of a pack, or its media file.
+        Folder of a pack, its media file, or the URL that it was pushed to.
+    full
+        At a URL, read every byte, also where the store keeps a checksum of them; a folder is always read.
     """
     from xlabel.jobs.verify import verify as job
 
-    return with_progress(job, dir)
+    return with_progress(job, dir, full=full)
 
 
 @app.command

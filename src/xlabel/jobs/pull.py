@@ -7,8 +7,6 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
-
 from xlabel import bundles
 from xlabel.bundles import mp4
 from xlabel.errors import CorruptError, ExistsError
@@ -21,7 +19,7 @@ from xlabel.jobs.putting import now
 from xlabel.jobs.remote import json_files, refuse_folder
 from xlabel.model import Report
 from xlabel.model.head import Head, Pushed
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, Frame
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, frames_in
 from xlabel.model.report import Progress, size_text
 from xlabel.stores.transaction import Hidden, Transaction, told
 from xlabel.stores.transport import Transport, open_store
@@ -170,7 +168,7 @@ class _Pull:
 
     def _check(self, partial: Path, start: int) -> None:
         """Compare the images that were fetched with their hashes."""
-        frames = _frames(self.manifest)
+        frames = frames_in(self.manifest)
         with open(partial, "rb") as file:
             for frame in frames:
                 if frame.offset < start:
@@ -224,11 +222,3 @@ def _append(media: Path, tail: Path, size: int) -> None:
         shutil.copyfileobj(source, out, 1 << 20)
         out.flush()
         os.fsync(out.fileno())
-
-
-class _Frames(msgspec.Struct):
-    frames: list[Frame]
-
-
-def _frames(manifest: bytes) -> list[Frame]:
-    return msgspec.json.decode(manifest, type=_Frames).frames

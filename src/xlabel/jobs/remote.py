@@ -70,7 +70,7 @@ def json_files(store: Transport) -> tuple[Head, bytes, bytes]:
     for attempt in range(TRIES):
         head = need_head(store)
         try:
-            return head, *_folded(store, head)
+            return head, *folded(store, head)
         except (CorruptError, ConflictError, MissingError):
             if attempt + 1 == TRIES or need_head(store) == head:
                 raise
@@ -113,7 +113,8 @@ def refuse_folder(place: str, wanted: str) -> None:
         raise InputError(f"{place}: expected a URL {wanted}, such as s3://bucket/name or file:///folder")
 
 
-def _folded(store: Transport, head: Head) -> tuple[bytes, bytes]:
+def folded(store: Transport, head: Head) -> tuple[bytes, bytes]:
+    """The annotation file and the manifest that a head means; CorruptError as `json_files`."""
     annotations = checked(store, head.whole.annotations)
     manifest = checked(store, head.whole.manifest)
     if not head.deltas:

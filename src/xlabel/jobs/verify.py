@@ -6,11 +6,12 @@ import hashlib
 import os
 import time
 from array import array
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from struct import Struct, pack_into
 from struct import error as StructError
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -32,50 +33,79 @@ from xlabel.stores.transaction import is_growing
 _json = msgspec.json.Encoder()
 
 
-def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) -> Report:
+class Content(NamedTuple):
+    """What was found of an image file."""
+
+    sha256: str
+    crc: int
+    """CRC-32."""
+    size: int
+
+
+def verify(path: str | os.PathLike[str], *, full: bool = False, progress: Progress | None = None) -> Report:
     """Read every image of a pack against its hash, and the three files against each other.
 
-    Each frame that is not what it was is a problem of the report. Raises CorruptError where the files cannot
-    be read as a pack at all.
+    At a URL, what the store keeps a checksum of is compared by that, without reading it, unless `full` is
+    said; a folder is always read. Each frame that is not what it was is a problem of the report. Raises
+    CorruptError where the files cannot be read as a pack at all, StoreError where the store fails.
 
     >>> xlabel.verify("output").problems
     []
     """
     began = time.perf_counter()
-    with open_bundle(path) as bundle:
-        report = Report(job="verify")
-        folder = bundle.media.parent
-        manifest = bundle.manifest
-        frames = _expected(bundle, folder, Path(path), report)
-        _compare_index(bundle, frames, report)
-        _check_end(bundle, report)
-        count = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media)).count
-        every = manifest is not None or len(frames) == count  # the annotation file leaves deleted ones out
-        hashed = every and bool(frames) and frames[0].sha256 != ""
-        face = bundle.has_face
-        rate = _rate(bundle, manifest)
-        if hashed and rate is not None and frames_id(bundle.kind, face, rate, frames) != bundle.pack_id:
-            where = str(folder / (MANIFEST if manifest is not None else ANNOTATIONS))
-            report.problems.append(
-                Problem(where, "manifest-changed", "its frames are not those of its pack id; pack again")
-            )
-        crcs = array("I")
-        first = holders(frames)
-        for number, frame in enumerate(frames):
-            crcs.append(_check_frame(bundle, frame, first[frame.offset], face, report))
-            report.bytes += frame.size
-            if progress and number % 64 == 0:
-                progress(report.bytes, bundle.size)
-        _check_preview(bundle, report)
-        if hashed and rate is not None and not report.problems:  # those would only be found once more
-            _check_rest(bundle, frames, crcs, face, rate, report)
-        report.done = {"images": len(bundle)}
-        if bundle.described:
-            report.problems += bundle.unified.problems
-            report.done["annotations"] = bundle.unified.dataset.counts()["annotations"]
-        report.notes.append(f"pack {bundle.pack_id}")
+    report = Report(job="verify")
+    place = os.fspath(path)
+    if "://" in place:
+        from xlabel.jobs.verify_url import verify_url
+
+        verify_url(place, full, report, progress)
+    else:
+        with open_bundle(path) as bundle:
+            check(bundle, Path(path), report, lambda frame: _content(bundle, frame), progress)
     notes.finish(report, began)
     return report
+
+
+def check(
+    bundle: Bundle,
+    named: Path,
+    report: Report,
+    content: Callable[[Frame], Content],
+    progress: Progress | None = None,
+) -> None:
+    """Check an open bundle; `content` gives what an image file was found to be, whoever has read it."""
+    folder = bundle.media.parent
+    manifest = bundle.manifest
+    frames = _expected(bundle, folder, named, report)
+    _compare_index(bundle, frames, report)
+    _check_end(bundle, report)
+    count = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media)).count
+    every = manifest is not None or len(frames) == count  # the annotation file leaves deleted ones out
+    hashed = every and bool(frames) and frames[0].sha256 != ""
+    face = bundle.has_face
+    rate = _rate(bundle, manifest)
+    if hashed and rate is not None and frames_id(bundle.kind, face, rate, frames) != bundle.pack_id:
+        where = str(folder / (MANIFEST if manifest is not None else ANNOTATIONS))
+        report.problems.append(
+            Problem(where, "manifest-changed", "its frames are not those of its pack id; pack again")
+        )
+    crcs = array("I")
+    first = holders(frames)
+    for number, frame in enumerate(frames):
+        found = content(frame)
+        crcs.append(found.crc)
+        _check_frame(bundle, frame, first[frame.offset], face, found, report)
+        report.bytes += frame.size
+        if progress and number % 64 == 0:
+            progress(report.bytes, bundle.size)
+    _check_preview(bundle, report)
+    if hashed and rate is not None and not report.problems:  # those would only be found once more
+        _check_rest(bundle, frames, crcs, face, rate, report)
+    report.done = {"images": len(bundle)}
+    if bundle.described:
+        report.problems += bundle.unified.problems
+        report.done["annotations"] = bundle.unified.dataset.counts()["annotations"]
+    report.notes.append(f"pack {bundle.pack_id}")
 
 
 def _expected(bundle: Bundle, folder: Path, named: Path, report: Report) -> list[Frame]:
@@ -196,37 +226,42 @@ def _check_end(bundle: Bundle, report: Report) -> None:
         report.problems.append(Problem(str(bundle.media), "bytes-behind", message))
 
 
-def _check_frame(bundle: Bundle, frame: Frame, holder: Frame, face: bool, report: Report) -> int:
-    """Check a frame's bytes and the header before them; gives the CRC-32 of what was found.
-
-    `holder` is the frame that the bytes were written for, under the name that it had.
-    """
-    where = f"{bundle.media}: {frame.key}"
+def _content(bundle: Bundle, frame: Frame) -> Content:
     digest, crc, total = hashlib.sha256(), 0, 0
     for piece in bundle.pieces(frame.offset, frame.size):
         digest.update(piece)
         crc = crc32(piece, crc)
         total += len(piece)
-    if total != frame.size or frame.sha256 not in ("", digest.hexdigest()):
-        why = "" if total == frame.size else f" ({total} of {frame.size} bytes are there)"
+    return Content(digest.hexdigest(), crc, total)
+
+
+def _check_frame(
+    bundle: Bundle, frame: Frame, holder: Frame, face: bool, found: Content, report: Report
+) -> None:
+    """Check a frame's bytes, by what was found of them, and the header before them.
+
+    `holder` is the frame that the bytes were written for, under the name that it had.
+    """
+    where = f"{bundle.media}: {frame.key}"
+    if found.size != frame.size or frame.sha256 not in ("", found.sha256):
+        why = "" if found.size == frame.size else f" ({found.size} of {frame.size} bytes are there)"
         report.problems.append(
             Problem(where, "hash-mismatch", f"its bytes are not those that were packed{why}; restore it")
         )
-        return crc
+        return
     kind = bundles.kind(bundle.kind)
     try:
         prefix = bytearray(kind.prefix(holder.raw_name, frame.size, face))
     except (ValueError, StructError) as error:
         report.problems.append(Problem(where, "bad-name", f"{error}; pack again"))
-        return crc
+        return
     place = kind.crc_at(face)
     if place is not None:
-        pack_into("<I", prefix, place, crc)
+        pack_into("<I", prefix, place, found.crc)
     if bytes(bundle.read(frame.offset - len(prefix), len(prefix))) != prefix:
         report.problems.append(
             Problem(where, "header-damaged", f"it or its header in the .{bundle.kind} is damaged; pack again")
         )
-    return crc
 
 
 def _check_preview(bundle: Bundle, report: Report) -> None:

@@ -175,3 +175,12 @@ def parse(data: bytes, where: str) -> Manifest:
         if frame.index != number:
             raise CorruptError(f"{where}: expected frame {number}, found {frame.index}; the order is broken")
     return manifest
+
+
+def frames_in(manifest: bytes) -> list[Frame]:
+    """The frames in the text of a manifest, and nothing else of it; deleted ones too."""
+    return msgspec.json.decode(manifest, type=_Frames).frames
+
+
+class _Frames(msgspec.Struct):
+    frames: list[Frame]

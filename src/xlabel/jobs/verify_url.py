@@ -1,0 +1,202 @@
+"""Verify at a URL: by the checksums that the store keeps; else by reading, some ranges at a time."""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from xlabel.bundles import mp4
+from xlabel.bundles.zip import crc32
+from xlabel.errors import CorruptError, StoreError
+from xlabel.jobs.bundle import open_bundle
+from xlabel.jobs.remote import RANGE, THREADS, folded, media_ranges, need_head, read_whole
+from xlabel.jobs.verify import Content, check
+from xlabel.model import Problem, Report
+from xlabel.model.head import Head, Named
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, frames_in
+from xlabel.model.report import Progress, size_text
+from xlabel.stores.transport import Stat, Transport, open_store, where
+
+
+def verify_url(url: str, full: bool, report: Report, progress: Progress | None) -> None:
+    """Check what is current at a URL; what is wrong is told in the report."""
+    store = open_store(url)
+    try:
+        head = need_head(store)
+        report.notes.append(f"generation {head.generation} of {store.url}")
+        files = _json_files(store, head, report)
+        there = {one.name: store.head(one.name) for one in head.media.segments}
+        whole = _sizes(store, head, there, report)
+        if not full and whole and _compared(store, head, there, report):
+            if files:
+                report.done = {"images": sum(not frame.deleted for frame in frames_in(files[1]))}
+        elif files and whole:
+            _read(store, head, files, report, progress)
+    finally:
+        store.close()
+
+
+def _json_files(store: Transport, head: Head, report: Report) -> tuple[bytes, bytes] | None:
+    """The annotation file and the manifest, folded; None where they cannot be."""
+    found = len(report.problems)
+    named = [head.whole.annotations, head.whole.manifest]
+    named += [Named(one.name, one.size, one.sha256) for one in head.deltas]
+    for one in named:
+        problem = _object(store, one)
+        if problem:
+            report.problems.append(problem)
+    if len(report.problems) > found:
+        return None
+    try:
+        return folded(store, head)
+    except CorruptError as error:
+        report.problems.append(Problem(store.url, "annotations-changed", str(error)))
+        return None
+
+
+def _object(store: Transport, named: Named) -> Problem | None:
+    """What is wrong with an object that a head names by size and hash."""
+    there = store.head(named.name)
+    if there is None:
+        return Problem(where(store, named.name), "missing", "expected an object, found none; restore it")
+    if there.size != named.size:
+        message = f"expected {named.size:,} bytes, found {there.size:,}; restore it"
+        return Problem(where(store, named.name), "cut-off", message)
+    if hashlib.sha256(read_whole(store, named.name, named.size)).hexdigest() != named.sha256:
+        return Problem(where(store, named.name), "hash-mismatch", "is not what was pushed; restore it")
+    return None
+
+
+def _sizes(store: Transport, head: Head, there: dict[str, Stat | None], report: Report) -> bool:
+    """Whether each object of the media is there, as long as it must be; what is not, is a problem."""
+    good = True
+    for segment in head.media.segments:
+        found = there[segment.name]
+        if found is None:
+            message = "expected a part of the media, found none; restore it, or push to another place"
+            report.problems.append(Problem(where(store, segment.name), "missing", message))
+        elif found.size < segment.size:
+            message = f"expected {segment.size:,} bytes, found {found.size:,}: its end is gone; restore it"
+            report.problems.append(Problem(where(store, segment.name), "cut-off", message))
+        good = good and found is not None and found.size >= segment.size
+    return good
+
+
+def _compared(store: Transport, head: Head, there: dict[str, Stat | None], report: Report) -> bool:
+    """Whether the checksum that the store keeps has decided; a note says why where it has not."""
+    (name, *more) = (one.name for one in head.media.segments)
+    found = there[name]
+    if more or found is None or head.media.crc64nvme is None or found.crc64nvme is None:
+        report.notes.append("the store keeps no checksum of the media, so it was read")
+    elif found.size != head.media.size:
+        report.notes.append("media of a push that is not finished stands behind the current one: it was read")
+    else:
+        if found.crc64nvme != head.media.crc64nvme:
+            message = f"its checksum is {found.crc64nvme}, of what was pushed {head.media.crc64nvme}; "
+            message += f"xlabel verify --full {store.url} names the images"
+            report.problems.append(Problem(where(store, name), "hash-mismatch", message))
+        size = size_text(head.media.size)
+        report.notes.append(f"{size} of media compared by the store's checksum, and not read: --full reads")
+        return True
+    return False
+
+
+def _read(
+    store: Transport, head: Head, files: tuple[bytes, bytes], report: Report, progress: Progress | None
+) -> None:
+    """Read the media against everything that is known of it.
+
+    Images are hashed as they come and not kept. All else, which is little, is put at its place in a file that
+    is empty where the images would be, and checked as in a folder.
+    """
+    frames = sorted({(one.offset, one.size) for one in frames_in(files[1])})
+    with TemporaryDirectory(prefix="xlabel-verify-") as temporary:
+        folder = Path(temporary)
+        for name, data in zip((ANNOTATIONS, MANIFEST), files, strict=True):
+            (folder / name).write_bytes(data)
+        media = folder / head.bundle
+        found: dict[tuple[int, int], Content] = {}
+        with open(media, "wb") as file:
+            os.ftruncate(file.fileno(), head.media.size)
+            sorting = _Sorting(frames, found, file.fileno())
+            for offset, piece in _pieces(store, head):
+                sorting.add(offset, piece)
+                if progress:
+                    progress(offset + len(piece), head.media.size)
+            if head.kind == mp4.NAME:  # hidden, where media of a later push has come behind it
+                os.pwrite(file.fileno(), mp4.SHOWN, head.media.index + 4)
+        try:
+            with open_bundle(folder) as bundle:
+                check(bundle, folder, report, lambda frame: found[frame.offset, frame.size])
+        except CorruptError as error:
+            report.problems.append(Problem(str(media), "index-damaged", str(error)))
+        report.bytes = head.media.size
+        report.problems = [_at(problem, temporary, store.url) for problem in report.problems]
+
+
+def _at(problem: Problem, folder: str, url: str) -> Problem:
+    return msgspec.structs.replace(
+        problem, where=problem.where.replace(folder, url), message=problem.message.replace(folder, url)
+    )
+
+
+def _pieces(store: Transport, head: Head) -> Iterator[tuple[int, bytes]]:
+    """The media's bytes in their order; some ranges are on their way."""
+
+    def get(offset: int) -> bytes:
+        size = min(RANGE, head.media.size - offset)
+        ranges = media_ranges(head.media.segments, offset, size)
+        data = b"".join(store.get_ranges(part.name, [(at, count)])[0] for part, at, count in ranges)
+        if len(data) != size:
+            raise StoreError(f"{store.url}: its media was replaced while it was read; verify again")
+        return data
+
+    with ThreadPoolExecutor(THREADS, "xlabel") as pool:
+        waiting: deque[tuple[int, Future[bytes]]] = deque()
+        for offset in range(0, head.media.size, RANGE):
+            waiting.append((offset, pool.submit(get, offset)))
+            if len(waiting) > THREADS:
+                start, first = waiting.popleft()
+                yield start, first.result()
+        while waiting:
+            start, first = waiting.popleft()
+            yield start, first.result()
+
+
+class _Sorting:
+    """The media's bytes as they come: images are hashed, what is between them goes to a file."""
+
+    def __init__(
+        self, frames: list[tuple[int, int]], found: dict[tuple[int, int], Content], file: int
+    ) -> None:
+        """`frames`: offsets and sizes, in the order of the offsets; `found` gets their contents."""
+        self._frames, self._found, self._file = frames, found, file
+        self._number = 0
+        self._digest, self._crc, self._had = hashlib.sha256(), 0, 0
+
+    def add(self, offset: int, piece: bytes) -> None:
+        """The bytes at an offset, which follow those of the call before."""
+        view = memoryview(piece)
+        while view:
+            start, size = self._next()
+            if offset < start:
+                taken = min(len(view), start - offset)
+                os.pwrite(self._file, view[:taken], offset)
+            else:
+                taken = min(len(view), size - self._had)
+                self._digest.update(view[:taken])
+                self._crc = crc32(view[:taken], self._crc)
+                self._had += taken
+                if self._had == size:
+                    self._found[start, size] = Content(self._digest.hexdigest(), self._crc, self._had)
+                    self._number += 1
+                    self._digest, self._crc, self._had = hashlib.sha256(), 0, 0
+            offset, view = offset + taken, view[taken:]
+
+    def _next(self) -> tuple[int, int]:
+        return self._frames[self._number] if self._number < len(self._frames) else (1 << 62, 0)
