@@ -22,6 +22,7 @@ from tests.tools import xlabel as command
 import xlabel
 from xlabel.errors import CorruptError, InputError
 from xlabel.jobs import frames as packing
+from xlabel.stores import stats
 
 MEDIA = "media_bundle.mp4"
 LOG = "generation_log.jsonl"
@@ -258,7 +259,9 @@ def test_a_file_that_has_just_been_written_is_looked_at_again(folder: Folder, ou
 @pytest.mark.parametrize("forged", [b"", b"xlabel stats 1\n", b"\0" * 400])
 def test_a_cache_that_is_not_ours_is_passed_over(folder: Folder, output: Path, forged: bytes) -> None:
     updated(folder, output)
-    for path in output.glob(".xlabel-stats-*"):
+    caches = [stats.place(output, name) for name in (stats.IMAGES, stats.LABELS)]
+    for path in caches:
+        assert path.stat().st_size > len(stats.MAGIC)
         path.write_bytes(forged)
     folder.draw("a.jpg", 30)
     assert updated(folder, output) == {"changed": 1}
