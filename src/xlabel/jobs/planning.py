@@ -19,6 +19,8 @@ Differs = Callable[[Frame, int], Seen | None]
 class Plan(msgspec.Struct):
     """What is to happen: by positions in the scan, and by frame numbers."""
 
+    looked: Stats
+    """What the files that were read were before, by positions."""
     kept: dict[int, int] = msgspec.field(default_factory=dict)
     """Frame number -> position of its image."""
     seen: dict[int, Seen | None] = msgspec.field(default_factory=dict)
@@ -27,8 +29,6 @@ class Plan(msgspec.Struct):
     """Position -> number of the frame whose bytes the image has."""
     added: list[int] = msgspec.field(default_factory=list)
     """Positions of images that are appended; those that have changed are among them."""
-    looked: dict[int, os.stat_result | None] = msgspec.field(default_factory=dict)
-    """What is known of the files of renamed images, by their positions."""
     gone: dict[bytes, int] = msgspec.field(default_factory=dict)
     """Name -> number of each frame that is deleted; renamed and changed ones are among them."""
 
@@ -51,8 +51,9 @@ def plan(
     """
     root = os.fsencode(images.root) + b"/"
     names = list(images.keys.names())
-    made = Plan(gone={name: frame.index for name, frame in frames.items()})
-    doubtful: dict[int, os.stat_result] = {}
+    looked = Stats(len(names))
+    made = Plan(looked=looked, gone={name: frame.index for name, frame in frames.items()})
+    doubtful: list[int] = []
     fresh: list[int] = []
     for position, name in enumerate(names):
         frame = frames.get(name)
@@ -63,8 +64,9 @@ def plan(
             made.kept[frame.index] = position
             del made.gone[name]
         else:
-            doubtful[position] = found
-    hashed = _hashed(images, names, list(doubtful), workers, progress)
+            looked.note(position, found)
+            doubtful.append(position)
+    hashed = _hashed(images, names, doubtful, workers, progress)
     digests: dict[int, str] = {}
     for position, digest in hashed:
         name = names[position]
@@ -78,10 +80,11 @@ def plan(
             made.seen[frame.index] = now
         made.kept[frame.index] = position
         del made.gone[name]
-        known.note(frame.index, doubtful[position])
+        known.take(frame.index, looked, position)
     left = _contents(frames, made.gone)
     possible = [position for position in fresh if images.sizes[position] in left]
-    looked = doubtful | {position: look(root + names[position]) for position in possible}
+    for position in possible:
+        looked.note(position, look(root + names[position]))
     digests |= _hashed(images, names, possible, workers, progress)
     for position in sorted({*fresh, *digests}):
         same = left.get(images.sizes[position], {})
@@ -90,7 +93,6 @@ def plan(
             made.added.append(position)
         else:
             made.renamed[position] = number
-            made.looked[position] = looked[position]
     return made
 
 

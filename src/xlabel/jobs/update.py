@@ -287,7 +287,7 @@ class _Update:
             head = len(kind.prefix(written[old.offset].raw_name, old.size, face))
             record = kind.record(name, old.size, self.crcs[number], old.offset - head) if face else b""
             batch.add(frame, labelled.records, record)
-            self.image_stats.note(index, made.looked[position])
+            self.image_stats.take(index, made.looked, position)
         assembly.accept(batch.described())
 
     def _append(self, made: Plan, assembly: Assembly, progress: Progress | None) -> int:
