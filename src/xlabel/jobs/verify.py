@@ -30,6 +30,7 @@ from xlabel.model.report import Progress
 from xlabel.stores.snapshot import Kept
 from xlabel.stores.transaction import is_growing
 
+LOOKS = 5
 _json = msgspec.json.Encoder()
 
 
@@ -214,16 +215,19 @@ def _compare_index(bundle: Bundle, every: list[Frame], report: Report) -> None:
 
 def _check_end(bundle: Bundle, report: Report) -> None:
     """What stands behind the media's end: a later generation, or bytes that are nothing."""
-    growing = is_growing(bundle.media.parent)
-    behind = bundle.media_bytes - bundle.size
-    growing = growing or is_growing(bundle.media.parent)
-    if bundle.newest_is_later:
-        report.notes.append(f"its last {behind:,} bytes are of a later generation than {ANNOTATIONS}")
-    elif behind and growing:
-        report.notes.append("an update of it is going on")
-    elif behind:
-        message = f"{behind:,} bytes behind its end, of an update that was cut off or of somebody else"
-        report.problems.append(Problem(str(bundle.media), "bytes-behind", message))
+    for _ in range(LOOKS):  # updates may begin and end meanwhile
+        behind = bundle.media_bytes - bundle.size
+        if not behind:
+            return
+        if bundle.newest_is_later:
+            report.notes.append(f"its last {behind:,} bytes are of a later generation than {ANNOTATIONS}")
+            return
+        if is_growing(bundle.media.parent):
+            report.notes.append("an update of it is going on")
+            return
+        time.sleep(0.01)
+    message = f"{behind:,} bytes behind its end, of an update that was cut off or of somebody else"
+    report.problems.append(Problem(str(bundle.media), "bytes-behind", message))
 
 
 def _content(bundle: Bundle, frame: Frame) -> Content:
