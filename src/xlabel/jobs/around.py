@@ -61,8 +61,6 @@ def around(
     directory.entries += len(records)
     last = 0
     for offset, data in kind.finish(end, directory, face):
-        if offset == part.line.index and data and bundle.newest_is_later:
-            data = data[:4] + mp4.HIDDEN + data[8:]
         yield offset, data
         last = max(last, offset + len(data))
     if last != bundle.size:
