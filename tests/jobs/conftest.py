@@ -48,7 +48,7 @@ def url(place: Place, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def network(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """The network to a server, which counts."""
+    """The network to a server, which counts; SFTP goes through it by `far`."""
     with between(place.endpoint) as proxy:
         if place.url.startswith("s3://"):
             monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
@@ -56,4 +56,14 @@ def network(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
             text = place.env["AZURE_STORAGE_CONNECTION_STRING"]
             port = place.endpoint.rpartition(":")[2]
             monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text.replace(port, str(proxy.port)))
+        elif place.url.startswith("sftp://"):
+            hosts = Path(place.env["HOME"]) / ".ssh" / "known_hosts"
+            address, key = hosts.read_text().split("\n")[0].split(" ", 1)
+            hosts.write_text(f"{address} {key}\n[127.0.0.1]:{proxy.port} {key}\n")
         yield proxy
+
+
+@pytest.fixture
+def far(place: Place, network: Proxy, url: str) -> str:
+    """A place of a test's own, beyond the network."""
+    return url.replace(place.endpoint, f"127.0.0.1:{network.port}") if "sftp" in url else url

@@ -4,12 +4,13 @@ import hashlib
 import os
 import shutil
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from xlabel import bundles
 from xlabel.bundles import mp4
-from xlabel.errors import CorruptError, ExistsError
+from xlabel.errors import CorruptError, ExistsError, StoreError
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.bundle import open_bundle, read_lines
 from xlabel.jobs.comparing import compared
@@ -21,7 +22,7 @@ from xlabel.model import Report
 from xlabel.model.head import Head, Pushed
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, frames_in
 from xlabel.model.report import Progress, size_text
-from xlabel.stores.transaction import Hidden, Transaction, told
+from xlabel.stores.transaction import Hidden, Transaction
 from xlabel.stores.transport import Transport, open_store
 
 PARTIAL = ".xlabel-pull-"
@@ -46,7 +47,7 @@ def pull(
     refuse_folder(url, "to pull from")
     place = Path(folder)
     report = Report(job="pull")
-    with ExitStack() as leaving, told(place):
+    with ExitStack() as leaving, _told(place):
         store = open_store(url)
         leaving.callback(store.close)
         head, annotations, manifest = json_files(store)
@@ -212,6 +213,17 @@ class _Pull:
         names = (self.head.bundle, ANNOTATIONS, MANIFEST)
         self.report.files = {str(self.folder / name): (self.folder / name).stat().st_size for name in names}
         self.report.notes.append(f"fetched {size_text(self.report.bytes)} of media")
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be written: {error.strerror}; nothing was changed, and what has arrived is "
+            "kept: make room and pull again"
+        ) from None
 
 
 def _append(media: Path, tail: Path, size: int) -> None:

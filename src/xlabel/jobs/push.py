@@ -24,20 +24,19 @@ from xlabel.jobs.deltas import delta
 from xlabel.jobs.generations import LOG, entries, numbers_since, seals
 from xlabel.jobs.rebase import rebase
 from xlabel.jobs.remote import Found, read_head, read_whole, refuse_folder
-from xlabel.jobs.upload import PART, Journal, Kept, Pace, Piece, Sender, checksum, forget, planned
+from xlabel.jobs.upload import PART, Journal, Kept, Pace, Sender, checksum, forget
 from xlabel.model import Report
 from xlabel.model.head import HEAD, STATES, Delta, Head, Media, Named, Pushed, Segment, Whole
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST
 from xlabel.model.report import Progress, counted, size_text
 from xlabel.stores import crc64
-from xlabel.stores.transport import Stat, Transport, open_store, where
+from xlabel.stores.metered import Metered
+from xlabel.stores.transport import Stat, open_store, where
 
 TRIES = 30
 """So often a push begins anew since another writer was faster."""
 PATIENCE = 5.0
 """Seconds that media may be ahead of the head; then the push that wrote it is taken for dead."""
-REQUEST = 1200
-"""Bytes that a request and its answer take besides what they carry, about."""
 STALE = 0.2
 """Share of the whole pair's size that deltas may have before folding is advised."""
 MANY = 100
@@ -68,13 +67,22 @@ def push(
     refuse_folder(url, "to push to")
     report = Report(job="push")
     with ExitStack() as leaving:
-        store = open_store(url)
+        store = Metered(open_store(url), rehearsed=dry_run)
         leaving.callback(store.close)
         waiting = _Waiting()
         for attempt in range(TRIES):
             try:
                 waiting.tries = attempt + 1
-                one = _Push(Path(folder), store, fold, Pace(bwlimit), dry_run, report, progress, waiting)
+                one = _Push(
+                    Path(folder),
+                    store,
+                    fold,
+                    Pace(None if dry_run else bwlimit),
+                    dry_run,
+                    report,
+                    progress,
+                    waiting,
+                )
                 one.run()
                 break
             except ConflictError as error:
@@ -82,6 +90,9 @@ def push(
                     raise
                 if not isinstance(error, AheadError):
                     time.sleep(random.uniform(0, min(2.0, 0.05 * 2**attempt)))
+        if dry_run:
+            report.done = {"requests": store.requests}
+        report.bytes = store.bytes if one.acted else 0
         if gc:
             collect(store, Path(folder), report, dry_run)
     report.seconds = time.perf_counter() - began
@@ -132,7 +143,7 @@ class _Push:
     def __init__(
         self,
         folder: Path,
-        store: Transport,
+        store: Metered,
         fold: bool,
         pace: Pace,
         dry_run: bool,
@@ -142,8 +153,10 @@ class _Push:
     ) -> None:
         self.folder, self.store, self.fold, self.pace = folder, store, fold, pace
         self.dry_run, self.report, self.progress, self.waiting = dry_run, report, progress, waiting
-        self.journal = Journal(folder, store.url)
-        self.total = self.done = self.wire = self.requests = 0
+        self.journal = Journal(folder, store.url, kept=not dry_run)
+        self.total = self.done = self.media = self.labels = self.copied = 0
+        self.acted = False
+        """Whether there was anything to send."""
 
     def run(self) -> None:
         """Bring the URL up to date."""
@@ -182,10 +195,9 @@ class _Push:
 
     def _first(self, mine: _Mine) -> None:
         """All there is, to a place where nothing is."""
-        self._plan(planned(self.store, mine.bundle.size, 0), whole=True)
-        if not self.dry_run:
-            media = self._media_whole(mine, mine.bundle.media.name)
-            self._commit(mine, media, self._whole(mine), (), None)
+        self._expect(mine.bundle.size + self._json_size())
+        media = self._media_whole(mine, mine.bundle.media.name)
+        self._commit(mine, media, self._whole(mine), (), None)
 
     def _same(self, mine: _Mine, found: Found) -> None:
         """Nothing new, but perhaps the JSON files are to be written whole."""
@@ -194,31 +206,23 @@ class _Push:
             self._tell(mine, head)
             self.report.notes.append(f"{self.store.url} has generation {head.generation} already")
             return
-        self._plan([], whole=True)
-        if not self.dry_run:
-            self._commit(mine, head.media, self._whole(mine), (), found)
+        self._expect(self._json_size())
+        self._commit(mine, head.media, self._whole(mine), (), found)
 
     def _next(self, mine: _Mine, found: Found) -> None:
         """What has changed since the generation that is there."""
         head = found.head
         numbers = numbers_since(self.folder / LOG, head.generation, mine.bundle.made)
         if numbers is None:  # the media was written anew
-            self._plan(planned(self.store, mine.bundle.size, 0), whole=True)
-            if not self.dry_run:
-                media = self._media_whole(mine, mine.own(mine.bundle.media.name))
-                self._commit(mine, media, self._whole(mine), (), found)
+            self._expect(mine.bundle.size + self._json_size())
+            media = self._media_whole(mine, mine.own(mine.bundle.media.name))
+            self._commit(mine, media, self._whole(mine), (), found)
             return
         data = self._delta(mine, head, numbers)
         grown = mine.bundle.size != head.media.size
         joined = not self.beside and self.store.copies_ranges and len(head.media.segments) == 1
-        pieces = []
-        if grown:
-            kept = head.media.index if joined else 0
-            size = mine.bundle.size - (0 if joined else head.media.index)
-            pieces = planned(self.store, size, kept)
-        self._plan(pieces, whole=self.fold, more=0 if self.fold else len(data))
-        if self.dry_run:
-            return
+        new = mine.bundle.size - head.media.index if grown else 0
+        self._expect(new + (self._json_size() if self.fold else len(data)))
         media = head.media
         if grown and joined:
             media, found = self._media_grown(mine, found)
@@ -243,7 +247,8 @@ class _Push:
                 name = mine.own(bundle.media.name)
                 there = self.store.head(name)
             if there is None or not self._is_ours(name, there, mine, whole):
-                self._send(name, file.fileno(), bundle.size, absent=there is None, crc64nvme=whole)
+                absent = there is None
+                self._send(name, file.fileno(), bundle.size, at=mine.at, absent=absent, crc64nvme=whole)
             forget(self.store, name, self.journal)
         return Media(bundle.size, mine.at, (Segment(name, 0, bundle.size),), whole, before)
 
@@ -268,7 +273,9 @@ class _Push:
                         )
                     found = fence(self.store, found)
                 kept = Kept(name, old.index, there.tag)
-                self._send(name, file.fileno(), bundle.size, kept, if_match=there.tag, crc64nvme=whole)
+                self._send(
+                    name, file.fileno(), bundle.size, kept, at=mine.at, if_match=there.tag, crc64nvme=whole
+                )
             forget(self.store, name, self.journal)
         return Media(bundle.size, mine.at, (Segment(name, 0, bundle.size),), whole, before), found
 
@@ -293,14 +300,22 @@ class _Push:
         kept: Kept | None = None,
         *,
         start: int = 0,
+        at: int = 0,
         if_match: str | None = None,
         absent: bool = False,
         crc64nvme: str | None = None,
     ) -> None:
-        sender = Sender(self.store, name, file, self.journal, self.pace, self._count, self.waiting.tries == 1)
+        first = self.waiting.tries == 1
+        sender = Sender(
+            self.store, name, file, self.journal, self.pace, self._count, adopt=first, rehearsed=self.dry_run
+        )
         absent = absent and self.store.conditional
-        sender.send(size, kept, if_match=if_match, absent=absent, crc64nvme=crc64nvme, start=start)
-        self.wire += sender.wire
+        sender.send(size, kept, if_match=if_match, absent=absent, crc64nvme=crc64nvme, start=start, at=at)
+        self.copied += sender.copied_bytes
+        if name.startswith((ANNOTATIONS, MANIFEST)):
+            self.labels += sender.sent_bytes
+        else:
+            self.media += sender.sent_bytes
 
     def _is_ours(self, name: str, there: Stat, mine: _Mine, whole: str | None) -> bool:
         """Whether an object is our media, by its checksum; else by its last line, which has the pack id."""
@@ -322,7 +337,7 @@ class _Push:
         self, file: int, start: int, known: str | None, mine: _Mine
     ) -> tuple[str | None, str | None]:
         """CRC-64/NVME of the media before its index, and whole; `known` is of the bytes before `start`."""
-        if not self.store.url.startswith("s3://") or (start and known is None):
+        if self.dry_run or not self.store.url.startswith("s3://") or (start and known is None):
             return None, None
         value = crc64.value(known) if known else 0
         before = checksum(file, start, mine.at, value)
@@ -385,38 +400,36 @@ class _Push:
             deltas=deltas,
             past=past,
         )
-        self._count_request(commit(self.store, head, found))
-        self._tell(mine, head)
+        commit(self.store, head, found)
+        if self.dry_run:
+            self._foretell()
+        else:
+            self._tell(mine, head)
 
     def _put(self, name: str, data: bytes, *, absent: bool = False) -> None:
         self.pace.wait(len(data))
-        self._count_request(len(data))
         self.store.put(name, data, absent=absent)
+        self.labels += len(data)
         self._count(len(data))
-
-    def _count_request(self, size: int) -> None:
-        self.wire += size
-        self.requests += 1
 
     def _json_paths(self) -> list[Path]:
         return [self.folder / name for name in (ANNOTATIONS, MANIFEST)]
 
-    def _plan(self, pieces: list[Piece], *, whole: bool, more: int = 0) -> None:
-        """Say what will be sent."""
-        media = sum(piece.size for piece in pieces if not piece.copied)
-        files = sum(path.stat().st_size for path in self._json_paths()) if whole else 0
-        self.total = media + files + more
-        requests = len(pieces) + 12
-        if self.dry_run:
-            copied = sum(piece.size for piece in pieces if piece.copied)
-            self.report.bytes = self.total + REQUEST * requests
-            self.report.done = {"requests": requests}
-            self.report.notes.append(
-                f"would send {size_text(self.report.bytes)} to {self.store.url}: "
-                f"{size_text(media)} of media, {size_text(files + more)} of labels"
-                + (f"; {size_text(copied)} are copied there" if copied else "")
-            )
-            self.report.notes.append("nothing was sent: --dry-run")
+    def _json_size(self) -> int:
+        return sum(path.stat().st_size for path in self._json_paths())
+
+    def _expect(self, size: int) -> None:
+        """There is something to do: so many bytes, at most."""
+        self.acted, self.total, self.done = True, size, 0
+
+    def _foretell(self) -> None:
+        """What there is to say of a push that was only rehearsed."""
+        copied = f"; {size_text(self.copied)} are copied there" if self.copied else ""
+        self.report.notes.append(
+            f"would send {size_text(self.store.bytes)} to {self.store.url}, of that "
+            f"{size_text(self.media)} of media and {size_text(self.labels)} of labels{copied}"
+        )
+        self.report.notes.append("nothing was sent: --dry-run")
 
     def _count(self, size: int) -> None:
         self.done += size
@@ -427,7 +440,6 @@ class _Push:
         """What there is to say of the push."""
         report = self.report
         report.done = {"images": len(mine.bundle), "annotations": mine.lines.annotation_count}
-        report.bytes += self.wire
         report.notes.append(f"{self.store.url} is at generation {head.generation}")
         behind = sum(one.size for one in head.deltas)
         if behind:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -23,9 +24,9 @@ from xlabel.stores.transport import Part, Stat, Transport, where
 
 PART = 8 << 20
 """Bytes of a part, where an object of that many parts is large enough."""
-IN_FLIGHT = 96 << 20
-"""Bytes that are held while they are sent."""
-THREADS = 8
+IN_FLIGHT = 40 << 20
+"""Bytes that are held while they are sent; with what a process needs besides, 150 MB in all."""
+THREADS = 5
 JOURNAL = ".xlabel-push"
 
 
@@ -74,7 +75,9 @@ class _Begun(msgspec.Struct):
 class Journal:
     """Uploads that were begun from here, by object; a file beside the pack, for this machine."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, *, kept: bool = True) -> None:
+        """Where it is not `kept`, it is read and stays as it is."""
+        self._kept = kept
         self._path = folder / f"{JOURNAL}-{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
         try:
             self._begun = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Begun])
@@ -116,6 +119,8 @@ class Journal:
         return self._begun.get(name, _Begun())
 
     def _write(self) -> None:
+        if not self._kept:
+            return
         if not self._begun:
             self._path.unlink(missing_ok=True)
             return
@@ -131,18 +136,24 @@ def forget(store: Transport, name: str, journal: Journal) -> None:
         journal.end(name, upload)
 
 
-def planned(store: Transport, size: int, kept: int) -> list[Piece]:
-    """The parts of an object of `size` bytes; its first `kept` are copied, where a part may be that small."""
+def planned(store: Transport, size: int, kept: int, at: int = 0) -> list[Piece]:
+    """The parts of an object of `size` bytes; its first `kept` are copied, where a part may be that small.
+
+    Where parts may be of any size, one begins at `at`: a store that copies whole parts alone, as Azure does,
+    can then copy all that is before it.
+    """
     if kept < store.part_min:
         kept = 0
+    ends = [at, size] if store.part_min == 1 and kept < at < size else [size]
     step = max(PART, store.part_min, math.ceil(size / (store.parts_max - 20)))
     pieces: list[Piece] = []
     copies = math.ceil(kept / min(store.part_max, 1 << 30)) if kept else 0
     for number in range(copies):
         start, end = kept * number // copies, kept * (number + 1) // copies
         pieces.append(Piece(len(pieces) + 1, start, end - start, True))
-    for offset in range(kept, size, step):
-        pieces.append(Piece(len(pieces) + 1, offset, min(step, size - offset), False))
+    for start, end in pairwise([kept, *ends]):
+        for offset in range(start, end, step):
+            pieces.append(Piece(len(pieces) + 1, offset, min(step, end - offset), False))
     return pieces
 
 
@@ -157,17 +168,19 @@ class Sender:
         journal: Journal,
         pace: Pace,
         sent: Callable[[int], None],
+        *,
         adopt: bool = True,
+        rehearsed: bool = False,
     ) -> None:
         """`file` is a descriptor; `sent` is called with the bytes of each part that is there.
 
         `adopt`: go on with an upload that the journal does not know, where it has nothing but our parts.
+        `rehearsed`: nothing is sent, and so nothing is read.
         """
-        self._adopt = adopt
+        self._adopt, self._rehearsed = adopt, rehearsed
         self._store, self._name, self._file = store, name, file
         self._journal, self._pace, self._sent = journal, pace, sent
-        self.wire = 0
-        """Bytes that were sent."""
+        self.sent_bytes = self.copied_bytes = 0
 
     def send(
         self,
@@ -178,9 +191,13 @@ class Sender:
         absent: bool = False,
         crc64nvme: str | None = None,
         start: int = 0,
+        at: int = 0,
     ) -> Stat:
-        """Make bytes [start, start + size) of the file the object; raises as `Transport.complete` does."""
-        pieces = planned(self._store, size, kept.size if kept and self._store.copies_ranges else 0)
+        """Make bytes [start, start + size) of the file the object; raises as `Transport.complete` does.
+
+        `at`: where a part begins, if it may.
+        """
+        pieces = planned(self._store, size, kept.size if kept and self._store.copies_ranges else 0, at)
         upload, there = self._found(pieces, start)
         missing = [piece for piece in pieces if piece.number not in there]
         for piece in pieces:
@@ -195,6 +212,8 @@ class Sender:
                 one.cancel()
             with self._ended(upload):
                 there |= {part.number: part for one in done for part in [one.result()]}
+        self.copied_bytes += sum(piece.size for piece in missing if piece.copied)
+        self.sent_bytes += sum(piece.size for piece in missing if not piece.copied)
         parts = [there[piece.number] for piece in pieces]
         with self._ended(upload):
             stat = self._store.complete(
@@ -274,8 +293,8 @@ class Sender:
             )
         else:
             self._pace.wait(piece.size)
-            part = self._store.put_part(self._name, upload, piece.number, self._read(piece, start))
-            self.wire += piece.size
+            data = bytes(piece.size) if self._rehearsed else self._read(piece, start)
+            part = self._store.put_part(self._name, upload, piece.number, data)
         self._sent(piece.size)
         return part
 
