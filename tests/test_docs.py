@@ -26,7 +26,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 SHARED = dict.fromkeys(("embed", "extract", "show", "strip"), "embed")
-SHARED |= dict.fromkeys(("compact", "log", "diff"), "update")
+SHARED |= dict.fromkeys(("compact", "log", "diff"), "update") | dict.fromkeys(("push", "pull"), "push")
 """Commands on one page, each with its own section of options."""
 COMMANDS = ("pack", "verify", "unpack", "convert", "repair", "validate", *SHARED)
 SCRIPTS = ("bundle_images", "build_annotations", "run_pipeline", "unbundle_dataset", "make_sample")
@@ -110,7 +110,7 @@ def put_rows(page: Path, source: Path) -> None:
 @pytest.mark.parametrize("page", [p for p in PAGES if list(commands(p))], ids=name_of)
 def test_the_commands_of_a_page_run(page: Path, folder: Path) -> None:
     for line, code in commands(page):
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.replace("file:///", f"{folder.as_uri()}/"), comments=True)
         command = [*XLABEL, *words[1:]] if words[0] == "xlabel" else [sys.executable, *words[1:]]
         done = run(command, folder)
         assert done.returncode == code, f"{line}\n{done.stdout}{done.stderr}"

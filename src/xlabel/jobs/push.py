@@ -95,7 +95,8 @@ def push(
         report.bytes = store.bytes if one.acted else 0
         if gc:
             collect(store, Path(folder), report, dry_run)
-    report.seconds = time.perf_counter() - began
+    if not dry_run:
+        report.seconds = time.perf_counter() - began
     return report
 
 
