@@ -76,3 +76,11 @@ def test_a_file_without_images_has_no_lines() -> None:
         )
         == 3
     )
+
+
+def test_ids_that_a_file_gives_stay_when_it_is_put_in_order() -> None:
+    data = packed(dataset({"a.json": json.dumps(ODD).encode()}))
+    again = json.dumps(json.loads(data), indent=1).encode()
+    first, second = lines(data, "x.json"), lines(again, "x.json")
+    assert [second.ids(n) for n in range(3)] == [first.ids(n) for n in range(3)]
+    assert [json.loads(second.image(n)) for n in range(3)] == [json.loads(first.image(n)) for n in range(3)]

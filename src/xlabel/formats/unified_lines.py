@@ -7,17 +7,20 @@ docs/dataset_spec.md. Where another tool has written it again, it is put into th
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
+from xlabel.errors import InputError
 from xlabel.formats import unified
+from xlabel.formats.coco_json import parse, records, value_of
 from xlabel.images import Buffer
-from xlabel.model.manifest import Frame, Seen
+from xlabel.model.manifest import Seen
 
 _ID = rb'(-?\d+|"(?:[^"\\]|\\.)*+")'
 _IMAGE = re.compile(rb'^\{"id":%b,"file_name":[^\n]*+\n' % _ID, re.MULTILINE)
 _ANNOTATION = re.compile(rb'^\{"id":%b,"image_id":%b,[^\n]*+\n' % (_ID, _ID), re.MULTILINE)
+_encode = msgspec.json.Encoder().encode
 _HEAD = unified.head()
 _BETWEEN = unified.between()
 _FRAME = re.compile(rb'"frame_index":(\d+),')
@@ -188,24 +191,36 @@ def _skipped(data: Buffer, at: int, mark: bytes, some: bool) -> int:
 
 
 def _rewritten(data: bytes, where: str) -> bytes:
-    """The file as it would have been written: a record a line, in order."""
-    read = unified.read(data, where)
-    images, annotations = [], []
-    next_id = 1 + max(
-        (a.id for s in read.dataset.samples for a in s.annotations if isinstance(a.id, int)), default=0
-    )
-    next_image = 1 + max((s.image.id for s in read.dataset.samples if isinstance(s.image.id, int)), default=0)
-    frames: Sequence[Frame | None] = read.frames or [None] * len(read.dataset.samples)
-    for sample, frame, prints, seen in zip(read.dataset.samples, frames, read.prints, read.seen, strict=True):
-        image_id = sample.image.id
-        if image_id is None:
-            image_id, next_image = next_image, next_image + 1
-        images.append(unified.image_record(sample, image_id, frame, prints, seen))
-        if sample.annotations:
-            joined, next_id = unified.annotation_records(sample, image_id, next_id)
-            annotations.append(joined)
-    tail = unified.tail(read.dataset.categories, read.dataset.extra, read.section)
-    return b"".join((_HEAD, b",\n".join(images), _BETWEEN, b",\n".join(annotations), tail))
+    """The file as it would have been written: a record a line, in order, each with the fields that it has."""
+    top = parse(data, where)
+    if not isinstance(top, dict) or "xlabel" not in top or "images" not in top:
+        raise InputError(f'{where}: expected an annotation file of xlabel, with "images" and "xlabel"')
+    images = _listed(top.get("images"), ("id", "file_name"))
+    annotations = _listed(top.get("annotations"), ("id", "image_id"))
+    if all(isinstance(record.get("frame_index"), int) for record in images):
+        images.sort(key=lambda record: record["frame_index"])
+    places = {_encode(record["id"]): place for place, record in enumerate(images)}
+    kept = [record for record in annotations if _encode(record["image_id"]) in places]
+    kept.sort(key=lambda record: places[_encode(record["image_id"])])
+    tail = [
+        b'"categories":[\n%b\n]' % b",\n".join(_encode(one) for one in _listed(top["categories"], ()))
+        if key == "categories"
+        else _encode(key) + b":" + _encode(msgspec.json.decode(raw))
+        for key, raw in sorted(top.items(), key=lambda item: (item[0] == "xlabel", item[0] != "categories"))
+        if key not in ("images", "annotations")
+    ]
+    lists = (b",\n".join(map(_encode, records)) for records in (images, kept))
+    return b"".join((_HEAD, next(lists), _BETWEEN, next(lists), b"\n],\n", b",\n".join(tail), b"}\n"))
+
+
+def _listed(raw: msgspec.Raw | None, first: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The records of a list that have these fields, with them at the beginning."""
+    found = []
+    for one in records(raw) or [] if raw is not None else []:
+        record, _ = value_of(one)
+        if isinstance(record, dict) and all(type(record.get(key)) in (int, str) for key in first):
+            found.append({key: record[key] for key in first} | record)
+    return found
 
 
 def _id(text: bytes) -> int | str:

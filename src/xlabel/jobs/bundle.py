@@ -89,6 +89,12 @@ class Bundle:
         self._unified: unified.Unified | None = None
 
     @property
+    def still_there(self) -> bool:
+        """Whether its files are still those that their names lead to."""
+        files = (self._file, self.annotation_file, self.manifest_file)
+        return all(file is None or file.still_there for file in files)
+
+    @property
     def media_bytes(self) -> int:
         """Bytes of the media file as it is now; more than `size` where an update has begun."""
         return self._file.size

@@ -5,6 +5,7 @@ that were deleted, one an image whose record or labels are new. Folding gives th
 """
 
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -16,6 +17,9 @@ from xlabel.jobs.generations import Generation, Records, merged, on_one_line
 from xlabel.model.manifest import Frame
 
 _json = msgspec.json.Encoder()
+MOST = 100
+"""So many times its size a delta may have when it is unpacked; records have up to 30."""
+LEAST = 1 << 20
 _FRAMES = b'"frames":[\n'
 
 
@@ -42,7 +46,7 @@ class State:
     def fold(self, data: bytes, where: str) -> None:
         """Fold a delta in. CorruptError where it does not follow."""
         try:
-            first, *rest = gzip.decompress(data).splitlines()
+            first, *rest = _unpacked(data).splitlines()
             top = msgspec.json.decode(first, type=_Top)
             if top.count != self.count:
                 raise CorruptError(
@@ -59,7 +63,7 @@ class State:
                 if image := bytes(change.image):
                     annotations = b",\n".join(map(bytes, change.annotations))
                     self._changed[change.number] = Records(image, annotations)
-        except (OSError, EOFError, ValueError, IndexError, msgspec.DecodeError) as error:
+        except (zlib.error, ValueError, IndexError, msgspec.DecodeError) as error:
             raise CorruptError(
                 f"{where}: expected a delta, found something else: {error}; push again"
             ) from None
@@ -103,6 +107,16 @@ def delta(lines: Lines, manifest: bytes, count: int, numbers: Iterable[int], log
                 b'{"number":%d,"image":%b,"annotations":[%b]}' % (number, lines.image(at), annotations)
             )
     return gzip.compress(b"\n".join(parts) + b"\n", mtime=0)
+
+
+def _unpacked(data: bytes) -> bytes:
+    """What was compressed; ValueError where that is more than records ever are."""
+    limit = LEAST + len(data) * MOST
+    reader = zlib.decompressobj(wbits=31)
+    text = reader.decompress(data, limit)
+    if reader.unconsumed_tail or not reader.eof:
+        raise ValueError(f"it breaks off, or is more than {limit:,} bytes")
+    return text
 
 
 class _Top(msgspec.Struct):

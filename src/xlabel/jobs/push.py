@@ -388,6 +388,8 @@ class _Push:
         if before is not None:
             past = before.past if before.seal == mine.seal else before.states[-STATES:]
         files = [Named(path.name, path.stat().st_size, _sha256(path)) for path in self._json_paths()]
+        if not mine.bundle.still_there:
+            raise ConflictError(f"{self.folder}: was changed while it was pushed; push again")
         head = Head(
             generation=mine.generation,
             seal=mine.seal,

@@ -11,6 +11,8 @@ from xlabel.jobs.deltas import State
 from xlabel.model.head import HEAD, HEADS, Head, Named, Segment, head_serial, parse
 from xlabel.stores.transport import Transport, where
 
+LARGEST = 16 << 20
+"""Bytes of a head."""
 RANGE = 8 << 20
 """Bytes that are read at a time."""
 THREADS = 8
@@ -45,6 +47,10 @@ def read_one(store: Transport, name: str) -> Found | None:
     there = store.head(name)
     if there is None:
         return None
+    if there.size > LARGEST:
+        raise CorruptError(
+            f"{where(store, name)}: expected a head object, found {there.size:,} bytes; push again"
+        )
     (data,) = store.get_ranges(name, [(0, there.size)], if_match=there.tag)
     return Found(parse(data, where(store, name)), name, there.tag)
 
@@ -101,6 +107,9 @@ def read_whole(store: Transport, name: str, size: int) -> bytearray:
 
 def checked(store: Transport, named: Named) -> bytearray:
     """The bytes of an object that a head names; CorruptError where they are not those."""
+    there = store.head(named.name) if named.size > RANGE else None
+    if there is not None and there.size != named.size:  # before there is memory for it
+        raise CorruptError(f"{where(store, named.name)}: is not what the head says of it; push again")
     data = read_whole(store, named.name, named.size)
     if hashlib.sha256(data).hexdigest() != named.sha256:
         raise CorruptError(f"{where(store, named.name)}: is not what the head says of it; push again")

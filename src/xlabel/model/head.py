@@ -117,4 +117,35 @@ def parse(data: bytes, where: str) -> Head:
         raise CorruptError(
             f"{where}: is of version {head.version}, this xlabel reads up to {VERSION}; upgrade xlabel"
         )
+    wrong = _wrong(head)
+    if wrong:
+        raise CorruptError(f"{where}: expected a head object: {wrong}; push again")
     return head
+
+
+def _wrong(head: Head) -> str | None:
+    """What a head says that no pack can have, and that a reader must not follow."""
+    if not re.fullmatch(r"[^/\\\0]+\.(mp4|tar|zip)", head.bundle):
+        return f"its bundle is {head.bundle!r}"
+    if not re.fullmatch("[0-9a-f]{32}", head.pack_id):
+        return f"its pack is {head.pack_id!r}"
+    files = head.annotations, head.manifest, head.whole.annotations, head.whole.manifest
+    objects = [(one.name, one.size) for one in files]
+    objects += [(one.name, one.size) for one in head.deltas]
+    objects += [(one.name, one.size) for one in head.media.segments]
+    for name, size in objects:
+        if size < 0 or not _is_below(name):
+            return f"it names {name!r} of {size} bytes"
+    end = 0
+    for segment in head.media.segments:
+        if segment.offset != end:
+            return f"its media has a gap at {end}"
+        end += segment.size
+    if not 0 <= head.media.index < head.media.size <= end:
+        return f"its media of {head.media.size} bytes is not in its objects"
+    return None
+
+
+def _is_below(name: str) -> bool:
+    """Whether a name is that of an object below the place of the head."""
+    return bool(name) and not {"", ".", ".."}.intersection(name.split("/")) and not re.search(r"[\\\0]", name)
