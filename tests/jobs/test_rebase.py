@@ -5,12 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.pushing import State, Work, at_url, ended, objects, started, state
 from tests.stores.servers import Place
 
 import xlabel
-from xlabel.errors import ConflictError
+from xlabel.errors import ConflictError, InputError
 from xlabel.jobs import push as pushing
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
@@ -169,3 +170,121 @@ def test_a_place_that_is_always_faster_ends_in_an_error(
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(ConflictError):
         push(Work(tmp_path / "a", 2).pack, (tmp_path / "there").as_uri())
+
+
+def test_media_that_was_written_anew_is_no_ground_for_a_rebase(tmp_path: Path) -> None:
+    for who in (0, 1):
+        url = (tmp_path / f"there{who}").as_uri()
+        both = two(url, tmp_path / str(who), 8)
+        other, last = both[who], both[1 - who]
+        for number in range(6):
+            both[0].remove(f"000{number}.jpg")
+        both[0].update()
+        xlabel.compact(both[0].pack)
+        both[1].draw("new.jpg", 9)
+        both[1].update()
+        push(other.pack, url)
+        before = last.files
+        with pytest.raises(InputError, match="written anew"):
+            push(last.pack, url)
+        assert last.files == before
+        assert at_url(url, tmp_path / "c") == other.files
+
+
+def test_what_others_removed_and_we_relabelled_is_kept_and_told(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+    first.remove("0002.jpg")
+    first.update()
+    push(first.pack, url)
+    second.label("0002.jpg", 8)
+    second.update()
+    notes = " ".join(push(second.pack, url).notes)
+    assert "removed by others although relabelled here, and kept with our labels: 1 image, 0002.jpg" in notes
+    assert "ours count" not in notes
+    found = shared(url, first, second)
+    assert found["0002.jpg"][0] == second.digest("0002.jpg")
+    assert len(found["0002.jpg"][1]) == 3
+
+
+def test_labels_of_an_image_that_was_relabelled_keep_their_ids(tmp_path: Path) -> None:
+    def coco(work: Work, width: int) -> None:
+        images = [{"id": n, "file_name": f"{n}.jpg", "width": 32, "height": 32} for n in (1, 2)]
+        boxes = [(5, 1, 4), (7, 2, 4), (9, 2, width)]
+        labels = [
+            {"id": one, "image_id": image, "category_id": 1, "bbox": [0, 0, size, 4], "iscrowd": 0}
+            for one, image, size in boxes
+        ]
+        said = {"images": images, "annotations": labels, "categories": [{"id": 1, "name": "boat"}]}
+        (work.labels / "coco.json").write_bytes(msgspec.json.encode(said))
+
+    url = (tmp_path / "there").as_uri()
+    first = Work(tmp_path / "a")
+    for number in (1, 2):
+        first.draw(f"{number}.jpg", number)
+    coco(first, 4)
+    xlabel.pack(first.images, first.labels, first.pack)
+    push(first.pack, url)
+    second = Work.pulled(url, first, tmp_path / "b")
+    first.draw("new.jpg", 9)
+    first.update()
+    push(first.pack, url)
+    coco(second, 3)
+    second.update()
+    push(second.pack, url)
+    with xlabel.open_bundle(second.pack) as bundle:
+        found = {(one.id, one.bbox) for one in bundle["2.jpg"].annotations}
+    assert found == {(7, (0, 0, 4, 4)), (9, (0, 0, 3, 4))}
+
+
+def test_an_image_that_both_have_added_is_stored_once(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    works = two(url, tmp_path)
+    for who, work in enumerate(works):
+        for name in ("same.jpg", "labelled.jpg"):
+            work.draw(name, len(name), 100_000)
+            work.label(name, 2)
+        work.label("labelled.jpg", who)
+        work.update()
+    push(works[0].pack, url)
+    size = len(works[0].files["media_bundle.mp4"])
+    notes = " ".join(push(works[1].pack, url).notes)
+    assert "ours count: 1 image, labelled.jpg" in notes
+    found = shared(url, *works)
+    assert len(found["same.jpg"][1]) == 3
+    assert len(found["labelled.jpg"][1]) == 2
+    assert len(works[1].files["media_bundle.mp4"]) < size + 50_000
+
+
+def test_problems_and_empty_files_of_both_are_there(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    works = two(url, tmp_path)
+    both = msgspec.json.decode(works[0].files["frame_manifest.json"])
+    assert both["empty"] == both["problems"] == []
+    for who, work in enumerate(works):
+        (work.images / f"empty{who}.jpg").touch()
+        (work.images / f"broken{who}.jpg").write_bytes(b"\xff\xd8 no more")
+        work.update()
+        push(work.pack, url)
+    shared(url, *works)
+    found = msgspec.json.decode(works[1].files["frame_manifest.json"])
+    told = {name for name in ("broken0.jpg", "broken1.jpg") if name in str(found["problems"])}
+    assert told == {"broken0.jpg", "broken1.jpg"}
+    assert found["empty"] == ["empty0.jpg", "empty1.jpg"]
+
+
+def test_an_empty_file_that_one_has_removed_does_not_come_back(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first = Work(tmp_path / "a", 4)
+    (first.images / "empty.jpg").touch()
+    first.update()
+    push(first.pack, url)
+    second = Work.pulled(url, first, tmp_path / "b")
+    (first.images / "empty.jpg").unlink()
+    first.draw("new.jpg", 5)
+    first.update()
+    push(first.pack, url)
+    second.label("0001.jpg", 5)
+    second.update()
+    push(second.pack, url)
+    assert msgspec.json.decode(second.files["frame_manifest.json"])["empty"] == []

@@ -17,7 +17,7 @@ from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.generations import LOG, Changes, Generation, Made
 from xlabel.jobs.putting import now
-from xlabel.jobs.remote import json_files, refuse_folder
+from xlabel.jobs.remote import is_prefix, json_files, refuse_folder
 from xlabel.model import Report
 from xlabel.model.head import Head, Pushed
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, frames_in
@@ -123,7 +123,9 @@ class _Pull:
                 return False
             size = bundle.size
             index = bundles.read_trailer(bundle.read, size, str(bundle.media)).index
-            if not self._is_prefix(bytes(bundle.read(size - bundles.TRAILER, bundles.TRAILER)), size):
+            if not is_prefix(
+                self.store, head, bytes(bundle.read(size - bundles.TRAILER, bundles.TRAILER)), size
+            ):
                 return False
             old = read_lines(bundle, leaving)
             if head.media.size > size:
@@ -139,14 +141,6 @@ class _Pull:
             work.commit([ANNOTATIONS, MANIFEST], [PROBLEMS], hide)
         self._report()
         return True
-
-    def _is_prefix(self, end: bytes, size: int) -> bool:
-        """Whether the media there goes on from the one here, by the last line of this."""
-        from xlabel.jobs.remote import media_ranges
-
-        parts = media_ranges(self.head.media.segments, size - len(end), len(end))
-        found = b"".join(self.store.get_ranges(part.name, [(at, count)])[0] for part, at, count in parts)
-        return found == end
 
     def _partial(self, start: int) -> Path:
         """The file that is fetched to; the same after a kill. Those of other states go."""

@@ -2,20 +2,23 @@
 
 Both have grown from a common generation. What was added here is appended behind the media as it is there,
 with new frame numbers; what was removed or relabelled here is so again. Where both have changed the same
-image, ours comes later and counts, and theirs stays in the log.
+image, ours comes later and counts, and theirs stays in the log; what others have removed and we relabelled is
+there again. Media that was written anew since has no such common part: nothing is done then.
 """
 
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from msgspec.structs import replace
 
 from xlabel import bundles
 from xlabel.bundles import mp4
 from xlabel.bundles.mp4_index import generations
+from xlabel.errors import InputError
 from xlabel.formats import unified
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.assembly import FPS, Assembly, Base, Categories, frame_rate, manifest_file, manifest_tail
@@ -23,15 +26,26 @@ from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.frames import Ask, Making
-from xlabel.jobs.generations import LOG, Changes, Generation, Made, Records, as_of, ended, records_at
+from xlabel.jobs.generations import (
+    LOG,
+    Changes,
+    Generation,
+    Made,
+    Records,
+    as_of,
+    ended,
+    numbers_since,
+    records_at,
+)
 from xlabel.jobs.kept import Batch, zip_records
 from xlabel.jobs.notes import named
 from xlabel.jobs.placing import placed
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
-from xlabel.jobs.remote import json_files
+from xlabel.jobs.remote import is_prefix, json_files
+from xlabel.model import Sample
 from xlabel.model.head import Head
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, empty_fields
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, empty_fields, empty_names
 from xlabel.model.report import counted
 from xlabel.stores.snapshot import Kept
 from xlabel.stores.transaction import Transaction
@@ -56,6 +70,7 @@ def rebase(folder: Path, store: Transport, head: Head, common: int) -> str:
         ours = read_lines(mine, leaving)
         base = lines(b"".join(as_of(ours, folder, mine.made, common)), str(folder))
         shared = int(base.top.section["media_size"])
+        _refuse_anew(folder, store, head, mine, common, shared)
         start = bundles.read_trailer(mine.read, shared, str(mine.media)).index
         media = work.staged(mine.media.name)
         tail = work.staged("spool-tail")
@@ -64,6 +79,21 @@ def rebase(folder: Path, store: Transport, head: Head, common: int) -> str:
         theirs = leaving.enter_context(_bundle(work, media, annotations, manifest, head))
         job = _Rebase(work, mine, ours, base, theirs, read_lines(theirs, leaving), start, leaving)
         return job.run(folder, common, store.url)
+
+
+def _refuse_anew(folder: Path, store: Transport, head: Head, mine: Bundle, common: int, shared: int) -> None:
+    """InputError where the media here or there was written anew since the common generation of that size."""
+    if numbers_since(folder / LOG, common, mine.made) is None:
+        place = str(folder)
+    elif not is_prefix(store, head, bytes(mine.read(shared - bundles.TRAILER, bundles.TRAILER)), shared):
+        place = store.url
+    else:
+        return
+    raise InputError(
+        f"{folder}: {store.url} has changed too since generation {common}, and the media of {place} was "
+        "written anew since (xlabel compact), so the changes cannot be joined; nothing was changed: pull "
+        "into another folder, bring that one up to date with xlabel pack --update, and push from there"
+    )
 
 
 def _joined(media: Path, start: int, tail: Path, out: Path) -> None:
@@ -113,6 +143,8 @@ class _Rebase:
         self.taken = {one for _, annotations in every for one in annotations}
         self.conflicts: list[str] = []
         """Keys of images that both have changed."""
+        self.restored: list[str] = []
+        """Keys of images that others have removed, and that we have relabelled."""
         self._entries: dict[bytes, bytes] | None = None
 
     def run(self, folder: Path, common: int, url: str) -> str:
@@ -134,23 +166,26 @@ class _Rebase:
         assembly.categories = self.categories
         changed = self._changed()
         added = [number for number, was in changed.items() if was is None]
+        added += self._removed_there(changed)
         self._keep(changed, added, making, assembly, changes)
         media = self.work.staged(name)
         with open(media, "r+b") as out:
             for number in added:
                 self._add(number, making, assembly, changes, out)
-        empty = sorted({*self.mine.empty_names(), *self.theirs.empty_names()})
+        was, top = self.base.top, self.ours.top
+        empty = self._empty(was.section)
         assembly.finish_media(media, empty)
         _hide(media)
         size = media.stat().st_size
-        problems = self.mine.manifest.problems if self.mine.manifest else []
-        said = empty_fields(empty) | {"problems": problems, "generation": generation, "media_size": size}
+        said = empty_fields(empty) | {"problems": self._problems(changed)}
+        said |= {"generation": generation, "media_size": size}
         manifest.end(manifest_tail(said | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
-        top = self.ours.top
-        section = {key: value for key, value in top.section.items() if key not in _FOLLOWS}
+        fields = _merged(was.section, top.section, self.lines.top.section)
+        section = {key: value for key, value in fields.items() if key not in _FOLLOWS}
+        extra = _merged(was.extra or {}, top.extra or {}, self.lines.top.extra or {})
         section |= empty_fields(empty) | {"generation": generation, "sha256": "0" * 64, "media_size": size}
         section |= {"bundle": name, "pack_id": assembly.pack_id}
-        annotations.finish(self.categories.all, top.extra, section)
+        annotations.finish(self.categories.all, extra or None, section)
         changes.append(
             log,
             self.theirs.made,
@@ -164,15 +199,62 @@ class _Rebase:
             ),
         )
         self.work.commit([name, ANNOTATIONS, MANIFEST, LOG])
-        note = f"others have pushed to {url} since generation {common}: their changes were taken in, as "
-        note += (
-            f"generation {theirs_log.generation}, and ours follow; xlabel unpack gives their files, which "
+        return self._note(common, theirs_log.generation, url)
+
+    def _note(self, common: int, theirs: int, url: str) -> str:
+        """What was taken in, where both have changed something, and what to do before the next update."""
+        told = [
+            f"others have pushed to {url} since generation {common}: their changes were taken in as "
+            f"generation {theirs}, and ours follow"
+        ]
+        if both := sorted({*self.conflicts} - {*self.restored}):
+            told.append(f"changed by both, and ours count: {counted(len(both), 'images')}, {named(both)}")
+        if self.restored:
+            keys = sorted(self.restored)
+            told.append(
+                f"removed by others although relabelled here, and kept with our labels: "
+                f"{counted(len(keys), 'images')}, {named(keys)}"
+            )
+        told.append(
+            "the next xlabel pack --update would take out what others have added and is not among your "
+            "files: xlabel unpack the pack first, and go on from there"
         )
-        note += "the next --update would otherwise take for removed"
-        if self.conflicts:
-            both = sorted(set(self.conflicts))
-            note += f"; changed by both, and ours count: {counted(len(both), 'images')}, {named(both)}"
-        return note
+        return "; ".join(told)
+
+    def _removed_there(self, changed: dict[int, Records | None]) -> list[int]:
+        """Numbers of images that we have relabelled and others have removed: they are added again."""
+        found = []
+        for frame in self.manifest.frames:
+            if frame.deleted and changed.get(frame.index) is not None and frame.index in self.our_places:
+                found.append(frame.index)
+                self.restored.append(frame.key)
+        return found
+
+    def _empty(self, was: dict[str, Any]) -> list[bytes]:
+        """Names of the files of 0 bytes: ours where we have changed that, else theirs."""
+        before = {*empty_names(was.get("empty", []), was.get("empty_bytes", {}))}
+        ours, theirs = {*self.mine.empty_names()}, {*self.theirs.empty_names()}
+        return sorted((theirs | (ours - before)) - (before - ours))
+
+    def _problems(self, changed: dict[int, Records | None]) -> list[dict[str, Any]]:
+        """Problems of both, without those of images that only the other side has since changed."""
+        mine = self.mine.manifest.problems if self.mine.manifest else []
+        ours = {self._key(number) for number in changed}
+        theirs = {
+            self.lines.sample(at).sample.image.key
+            for number, at in self.places.items()
+            if records_at(self.lines, at) != records_at(self.base, self.base_places.get(number))
+        } - ours
+        found = [one for one in mine if one.get("where") not in theirs]
+        found += [one for one in self.manifest.problems if one not in found and one.get("where") not in ours]
+        return sorted(found, key=lambda one: str(one.get("where")))
+
+    def _key(self, number: int) -> str:
+        """The key of an image that is here, or was in what both have."""
+        lines, places = (
+            (self.ours, self.our_places) if number in self.our_places else (self.base, self.base_places)
+        )
+        return lines.sample(places[number]).sample.image.key
 
     def _changed(self) -> dict[int, Records | None]:
         """By frame number, the records before the change of what was changed here."""
@@ -193,14 +275,12 @@ class _Rebase:
     ) -> None:
         """Go through the frames that are there, with the labels of ours that have changed."""
         entries = zip_records(self.theirs) if making.face else iter(())
-        keys = {self.ours.sample(self.our_places[number]).sample.image.key for number in added}
+        new = {self._key(number): number for number in added}
         batch = Batch()
         for frame in self.manifest.frames:
             number = frame.index
             if frame.deleted:
                 batch.frames.append(frame)
-                if number in changed and changed[number] is not None and number in self.our_places:
-                    self.conflicts.append(frame.key)  # relabelled here, and removed there
                 continue
             _, _, entry = next(entries, (b"", 0, b""))
             now_there = records_at(self.lines, self.places[number])
@@ -209,7 +289,16 @@ class _Rebase:
             removed = ours and number not in self.our_places
             if ours and now_there != changed[number]:
                 self.conflicts.append(frame.key)
-            if removed or frame.key in keys:
+            again = new.get(frame.key)
+            if again is not None and not removed and self._is_same(again, frame):  # both have added it
+                records = self._relabelled(again, frame, now_there)
+                if records != now_there:
+                    self.conflicts.append(frame.key)
+                    changes.add("relabelled", now_there, records)
+                added.remove(again)
+                batch.add(frame, records, entry)
+                continue
+            if removed or again is not None:
                 if not removed and frame.key not in self.conflicts:
                     self.conflicts.append(frame.key)
                 batch.frames.append(replace(frame, deleted=True))
@@ -217,11 +306,24 @@ class _Rebase:
                 continue
             records = now_there
             if ours:
-                records = self._records(number, frame, self.lines.ids(self.places[number])[0])
+                records = self._records(number, frame, *self.lines.ids(self.places[number]))
                 changes.add("relabelled", now_there, records)
             batch.add(frame, records, entry)
         assembly.keep(batch.described(), batch.numbers)
         assembly.empty = {name: entry for name, _, entry in entries}
+
+    def _is_same(self, number: int, frame: Frame) -> bool:
+        """Whether an image of ours has the bytes of a frame there."""
+        ours = self.ours.sample(self.our_places[number]).frame
+        return ours is not None and (ours.sha256, ours.size) == (frame.sha256, frame.size)
+
+    def _relabelled(self, number: int, frame: Frame, there: Records) -> Records:
+        """The records of an image that both have added: with our labels, where they are others."""
+        at = self.places[frame.index]
+        one, other = self.ours.sample(self.our_places[number]), self.lines.sample(at)
+        if _without_ids(one.sample) == _without_ids(other.sample) and one.seen == other.seen:
+            return there
+        return self._records(number, frame, *self.lines.ids(at))
 
     def _add(self, number: int, making: Making, assembly: Assembly, changes: Changes, out: BinaryIO) -> None:
         """Add an image of ours: by its bytes, or by their place where they are in what both have."""
@@ -250,13 +352,17 @@ class _Rebase:
             self._entries = {one: entry for one, _, entry in found}
         return self._entries.get(name, b"")
 
-    def _records(self, number: int, frame: Frame, image_id: int | str) -> Records:
-        """Our records of an image, for its frame there."""
+    def _records(
+        self, number: int, frame: Frame, image_id: int | str, own: Sequence[int | str] = ()
+    ) -> Records:
+        """Our records of an image, for its frame there; `own` are the ids of its annotations there."""
         told_of = self.ours.sample(self.our_places[number])
         sample = told_of.sample
         if sample.image.id is not None and sample.image.id != image_id:
             sample = replace(sample, image=replace(sample.image, id=None))
-        fresh = tuple(replace(a, id=None) if a.id in self.taken else a for a in sample.annotations)
+        fresh = tuple(
+            replace(a, id=None) if a.id in self.taken and a.id not in own else a for a in sample.annotations
+        )
         sample = replace(sample, annotations=fresh)
         annotations = b""
         if fresh:
@@ -287,6 +393,23 @@ class _Rebase:
         )
         changes.append(log, Made(common, str(self.base.top.section.get("pack_id"))), line)
         return line, log
+
+
+def _merged(was: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """Fields of two objects that have grown from one: ours where we have changed them, else theirs."""
+    fields = {}
+    for key in [*theirs, *(key for key in ours if key not in theirs)]:
+        changed = (key in ours, ours.get(key)) != (key in was, was.get(key))
+        side = ours if changed else theirs
+        if key in side:
+            fields[key] = side[key]
+    return fields
+
+
+def _without_ids(sample: Sample) -> Sample:
+    """A sample for a comparison with one of another file."""
+    annotations = tuple(replace(one, id=None) for one in sample.annotations)
+    return replace(sample, image=replace(sample.image, id=None), annotations=annotations)
 
 
 def _places(lines: Lines) -> dict[int, int]:

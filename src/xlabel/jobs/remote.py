@@ -92,6 +92,12 @@ def media_ranges(segments: Iterable[Segment], offset: int, size: int) -> Iterato
             yield segment, start - segment.offset, end - start
 
 
+def is_prefix(store: Transport, head: Head, end: bytes, size: int) -> bool:
+    """Whether the media there goes on from one of `size` bytes, by the last line of that."""
+    parts = media_ranges(head.media.segments, size - len(end), len(end))
+    return b"".join(store.get_ranges(part.name, [(at, count)])[0] for part, at, count in parts) == end
+
+
 def read_whole(store: Transport, name: str, size: int) -> bytearray:
     """All bytes of an object, in ranges, some at a time."""
     data = bytearray(size)
