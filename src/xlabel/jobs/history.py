@@ -28,7 +28,7 @@ class History(msgspec.Struct):
             changes = ", ".join(f"{number:,} {kind}" for kind, number in one.changes.items())
             text = "; ".join(part for part in (changes, visible(one.message)) if part)
             lines.append(f"{one.generation:>4}  {one.time}  {text}")
-        oldest = self.log[-1].generation - 1 if self.log else self.generation
+        oldest = self.log[-1].before if self.log else self.generation
         lines.append(f"{oldest:>4}  {'packed' if oldest == 1 else f'what was before is not in {LOG}'}")
         return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xlabel import bundles
 from xlabel.bundles import mp4
-from xlabel.errors import CorruptError, ExistsError, StoreError
+from xlabel.errors import CorruptError, ExistsError, StoreError, XlabelError
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.bundle import open_bundle, read_lines
 from xlabel.jobs.comparing import compared
@@ -18,15 +18,18 @@ from xlabel.jobs.fetch import fetch
 from xlabel.jobs.generations import LOG, Changes, Generation, Made
 from xlabel.jobs.putting import now
 from xlabel.jobs.remote import is_prefix, json_files, refuse_folder
+from xlabel.jobs.seals import is_sealed_annotations
 from xlabel.model import Report
 from xlabel.model.head import Head, Pushed
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, frames_in
-from xlabel.model.report import Progress, size_text
+from xlabel.model.report import Progress, size_text, visible
 from xlabel.stores.transaction import Hidden, Transaction
 from xlabel.stores.transport import Transport, open_store
 
 PARTIAL = ".xlabel-pull-"
 """What the name of a file begins with that a pull is fetching."""
+DONE = ".done"
+"""What the name of the file ends with that tells which of its ranges are there; see `fetch`."""
 
 
 def pull(
@@ -39,9 +42,9 @@ def pull(
     """Fetch a pack from a URL, or bring the one in a folder up to date with it; gives a report.
 
     Only what is not here is fetched, also after a kill, and each image is compared with its hash. A folder
-    that has another pack, or changes of its own, is refused unless `overwrite` is said. Raises StoreError
-    where the store fails, MissingError where there is no pack, CorruptError where it is not what was
-    pushed.
+    that has another pack, changes of its own, or files that are no pack, is refused unless `overwrite` is
+    said. Raises StoreError where the store fails, MissingError where there is no pack, CorruptError where it
+    is not what was pushed.
     """
     began = time.perf_counter()
     refuse_folder(url, "to pull from")
@@ -51,20 +54,13 @@ def pull(
         store = open_store(url)
         leaving.callback(store.close)
         head, annotations, manifest = json_files(store)
-        job = _Pull(place, store, head, annotations, manifest, report, progress)
-        here = _state(place)
-        if here == Pushed(head.generation, head.seal):
-            report.notes.append(f"{place} has it already")
-        elif here in head.states:
-            if not job.grown():  # what is there was packed anew, and what is here is a state of before
-                job.whole()
-        elif here is not None and not overwrite:
-            raise ExistsError(
-                f"{place}: has a pack that is not an older one of {url}, or has changes of its own; push "
-                "them, pull into another folder, or say --overwrite to lose what is here"
-            )
-        else:
-            job.whole()
+        with Transaction(place) as work:  # before what is here is looked at: nobody changes it now
+            job = _Pull(place, work, store, head, annotations, manifest, report, progress)
+            here = _state(place, url, head, overwrite)
+            if here == Pushed(head.generation, head.seal):
+                report.notes.append(f"{place} has it already")
+            elif here is None or not job.grown():
+                job.whole()  # also where what is there was packed anew, and what is here is a state of before
         with open_bundle(place) as bundle:
             report.done = {"images": len(bundle)}
         report.notes.append(f"generation {head.generation} of {url}")
@@ -72,14 +68,45 @@ def pull(
     return report
 
 
-def _state(folder: Path) -> Pushed | None:
-    """Generation and seal of the pack in a folder; None where there is none."""
-    if not (folder / ANNOTATIONS).exists():
+def _state(folder: Path, url: str, head: Head, overwrite: bool) -> Pushed | None:
+    """Which of the states at a URL a folder has; None where it has nothing, or what may be replaced.
+
+    ExistsError where it has anything else. What is hidden, as by a leading dot, does not count.
+    """
+    names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    if ANNOTATIONS in names:
+        try:
+            here = _sealed(folder)
+        except XlabelError:
+            if not overwrite:
+                raise
+            here = None
+        if here in head.states:
+            return here
+    if overwrite or not names:
         return None
+    media = any(Path(name).suffix[1:].lower() in bundles.KINDS for name in names)
+    if media or ANNOTATIONS in names or MANIFEST in names:
+        raise ExistsError(
+            f"{folder}: has a pack that is not an older one of {url}, or has changes of its own; push "
+            "them, pull into another folder, or say --overwrite to lose what is here"
+        )
+    raise ExistsError(
+        f"{folder}: expected a pack or an empty folder, found {visible(min(names))}; pull into another "
+        "folder, or say --overwrite to put the pack beside what is here"
+    )
+
+
+def _sealed(folder: Path) -> Pushed | None:
+    """Generation and seal of the pack in a folder; None where its annotation file was edited."""
     with open_bundle(folder) as bundle, ExitStack() as leaving:
-        if not bundle.described:
-            return Pushed(0, "")
-        return Pushed(bundle.generation, str(read_lines(bundle, leaving).top.section.get("sha256")))
+        file = bundle.annotation_file
+        if file is None:
+            return None
+        section = read_lines(bundle, leaving).top.section
+        if not is_sealed_annotations(file, section):
+            return None
+        return Pushed(bundle.generation, str(section.get("sha256")))
 
 
 class _Pull:
@@ -88,6 +115,7 @@ class _Pull:
     def __init__(
         self,
         folder: Path,
+        work: Transaction,
         store: Transport,
         head: Head,
         annotations: bytes,
@@ -95,7 +123,7 @@ class _Pull:
         report: Report,
         progress: Progress | None,
     ) -> None:
-        self.folder, self.store, self.head = folder, store, head
+        self.folder, self.work, self.store, self.head = folder, work, store, head
         self.annotations, self.manifest = annotations, manifest
         self.report, self.progress = report, progress
         self.new = lines(annotations, f"{store.url}/{ANNOTATIONS}")
@@ -103,22 +131,17 @@ class _Pull:
 
     def whole(self) -> None:
         """Fetch all."""
-        head = self.head
-        with Transaction(self.folder) as work:
-            partial = self._partial(0)
-            self._fetch(partial, 0)
-            self._check(partial, 0)
-            media = work.staged(head.bundle)
-            partial.rename(media)
-            self._write_json(work)
-            work.commit([head.bundle, ANNOTATIONS, MANIFEST], [PROBLEMS])
-            (self.folder / LOG).unlink(missing_ok=True)  # of what was here before
+        name = self.head.bundle
+        self._arrived(0).rename(self.work.staged(name))
+        self._write_json()
+        self.work.commit([name, ANNOTATIONS, MANIFEST], [PROBLEMS])
+        self._set_aside()
         self._report()
 
     def grown(self) -> bool:
         """Fetch what is new, and put it behind the media here. False where that is of another pack."""
-        head, folder = self.head, self.folder
-        with Transaction(folder) as work, open_bundle(folder) as bundle, ExitStack() as leaving:
+        head, work = self.head, self.work
+        with open_bundle(self.folder) as bundle, ExitStack() as leaving:
             if bundle.media.name != head.bundle or bundle.newest_is_later or bundle.size > head.media.size:
                 return False
             size = bundle.size
@@ -129,25 +152,34 @@ class _Pull:
                 return False
             old = read_lines(bundle, leaving)
             if head.media.size > size:
-                partial = self._partial(size)
-                self._fetch(partial, size)
-                self._check(partial, size)
+                partial = self._arrived(size)
                 work.grow(bundle.media.name, size, index)
                 _append(bundle.media, partial, size)
                 partial.unlink()
-            self._write_json(work)
-            self._log(work, old, bundle.made, leaving)
+            self._write_json()
+            self._log(old, bundle.made, leaving)
             hide = Hidden(head.bundle, index) if head.media.size > size else None
             work.commit([ANNOTATIONS, MANIFEST], [PROBLEMS], hide)
         self._report()
         return True
 
+    def _arrived(self, start: int) -> Path:
+        """Fetch the media from `start` on to a file, and check it. What is damaged does not stay."""
+        partial = self._partial(start)
+        try:
+            self._fetch(partial, start)
+            self._check(partial, start)
+        except CorruptError:
+            for name in (partial.name, partial.name + DONE):
+                partial.with_name(name).unlink(missing_ok=True)
+            raise
+        return partial
+
     def _partial(self, start: int) -> Path:
         """The file that is fetched to; the same after a kill. Those of other states go."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         name = f"{PARTIAL}{self.head.pack_id}-{start}"
         for old in self.folder.glob(f"{PARTIAL}*"):
-            if not old.name.startswith(name):
+            if old.name not in (name, name + DONE):
                 old.unlink()
         return self.folder / name
 
@@ -163,14 +195,14 @@ class _Pull:
 
     def _check(self, partial: Path, start: int) -> None:
         """Compare the images that were fetched with their hashes."""
-        frames = frames_in(self.manifest)
+        frames = frames_in(self.manifest, f"{self.store.url}/{MANIFEST}")
         with open(partial, "rb") as file:
             for frame in frames:
                 if frame.offset < start:
                     continue
-                data = os.pread(file.fileno(), frame.size, frame.offset - start)
+                inside = 0 <= frame.size <= self.head.media.size - frame.offset
+                data = os.pread(file.fileno(), frame.size, frame.offset - start) if inside else b""
                 if hashlib.sha256(data).hexdigest() != frame.sha256:
-                    partial.unlink()
                     raise CorruptError(
                         f"{self.store.url}: {frame.key}: its bytes are not those that were pushed; nothing "
                         "was changed here; xlabel verify tells what else is damaged"
@@ -180,13 +212,13 @@ class _Pull:
             with open(partial, "r+b") as file:
                 os.pwrite(file.fileno(), mp4.SHOWN, self.head.media.index - start + 4)
 
-    def _write_json(self, work: Transaction) -> None:
-        work.staged(ANNOTATIONS).write_bytes(self.annotations)
-        work.staged(MANIFEST).write_bytes(self.manifest)
+    def _write_json(self) -> None:
+        self.work.staged(ANNOTATIONS).write_bytes(self.annotations)
+        self.work.staged(MANIFEST).write_bytes(self.manifest)
 
-    def _log(self, work: Transaction, old: Lines, before: Made, leaving: ExitStack) -> None:
+    def _log(self, old: Lines, before: Made, leaving: ExitStack) -> None:
         """Note what has changed, so that the states before can still be read."""
-        changes = Changes(work.staged("spool-log"), old.tail)
+        changes = Changes(self.work.staged("spool-log"), old.tail)
         leaving.callback(changes.close)
         changes.between(old, self.new)
         told = changes.append(
@@ -202,6 +234,16 @@ class _Pull:
             ),
         )
         self.report.notes += [told] if told else []
+
+    def _set_aside(self) -> None:
+        """Give the log of what was here before another name: it does not lead to what is here now."""
+        log = self.folder / LOG
+        if not os.path.lexists(log):
+            return
+        names = (log.with_name(f"{log.stem}.old{number}{log.suffix}") for number in range(1, 10_000))
+        other = next(name for name in names if not os.path.lexists(name))
+        log.rename(other)
+        self.report.notes.append(f"{LOG} is of the pack that was here before; it is kept as {other.name}")
 
     def _report(self) -> None:
         names = (self.head.bundle, ANNOTATIONS, MANIFEST)

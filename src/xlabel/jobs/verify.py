@@ -221,7 +221,10 @@ def _check_end(bundle: Bundle, report: Report) -> None:
         if not behind:
             return
         if bundle.newest_is_later:
-            report.notes.append(f"its last {behind:,} bytes are of a later generation than {ANNOTATIONS}")
+            file = bundle.annotation_file
+            beside = file is None or file.path.parent == bundle.media.parent
+            than = ANNOTATIONS if beside else f"generation {bundle.generation}"
+            report.notes.append(f"its last {behind:,} bytes are of a later generation than {than}")
             return
         if is_growing(bundle.media.parent):
             report.notes.append("an update of it is going on")

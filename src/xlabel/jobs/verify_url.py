@@ -18,9 +18,12 @@ from xlabel.jobs.remote import RANGE, THREADS, folded, media_ranges, need_head, 
 from xlabel.jobs.verify import Content, check
 from xlabel.model import Problem, Report
 from xlabel.model.head import Head, Named
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, frames_in
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, frames_in
 from xlabel.model.report import Progress, size_text
 from xlabel.stores.transport import Stat, Transport, open_store, where
+
+NONE = Content("", 0, 0)
+"""What is found of a frame behind the media's end."""
 
 
 def verify_url(url: str, full: bool, report: Report, progress: Progress | None) -> None:
@@ -34,7 +37,7 @@ def verify_url(url: str, full: bool, report: Report, progress: Progress | None) 
         whole = _sizes(store, head, there, report)
         if not full and whole and _compared(store, head, there, report):
             if files:
-                report.done = {"images": sum(not frame.deleted for frame in frames_in(files[1]))}
+                report.done = {"images": sum(not frame.deleted for frame in _frames(store, files[1]))}
         elif files and whole:
             _read(store, head, files, report, progress)
     finally:
@@ -114,7 +117,7 @@ def _read(
     Images are hashed as they come and not kept. All else, which is little, is put at its place in a file that
     is empty where the images would be, and checked as in a folder.
     """
-    frames = sorted({(one.offset, one.size) for one in frames_in(files[1])})
+    frames = sorted({(one.offset, one.size) for one in _frames(store, files[1])})
     with TemporaryDirectory(prefix="xlabel-verify-") as temporary:
         folder = Path(temporary)
         for name, data in zip((ANNOTATIONS, MANIFEST), files, strict=True):
@@ -132,11 +135,15 @@ def _read(
                 os.pwrite(file.fileno(), mp4.SHOWN, head.media.index + 4)
         try:
             with open_bundle(folder) as bundle:
-                check(bundle, folder, report, lambda frame: found[frame.offset, frame.size])
+                check(bundle, folder, report, lambda frame: found.get((frame.offset, frame.size), NONE))
         except CorruptError as error:
             report.problems.append(Problem(str(media), "index-damaged", str(error)))
         report.bytes = head.media.size
         report.problems = [_at(problem, temporary, store.url) for problem in report.problems]
+
+
+def _frames(store: Transport, manifest: bytes) -> list[Frame]:
+    return frames_in(manifest, where(store, MANIFEST))
 
 
 def _at(problem: Problem, folder: str, url: str) -> Problem:

@@ -1,7 +1,7 @@
 """The order of a bundle: one frame an image, in the order of their keys."""
 
 import base64
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -163,8 +163,25 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 def parse(data: bytes, where: str) -> Manifest:
     """The manifest in a JSON text; CorruptError says where it is none, or not in order."""
+    return _parsed(data, where, Manifest)
+
+
+def frames_in(manifest: bytes, where: str) -> list[Frame]:
+    """The frames in the text of a manifest, and nothing else of it; deleted ones too. Raises as `parse`."""
+    return _parsed(manifest, where, _Frames).frames
+
+
+class _Frames(msgspec.Struct, frozen=True):
+    version: int
+    frames: list[Frame]
+
+
+_Kind = TypeVar("_Kind", Manifest, _Frames)
+
+
+def _parsed(data: bytes, where: str, kind: type[_Kind]) -> _Kind:
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptError(f"{where}: expected a frame manifest: {error}; pack again to renew it") from None
     if manifest.version > VERSION:
@@ -175,12 +192,3 @@ def parse(data: bytes, where: str) -> Manifest:
         if frame.index != number:
             raise CorruptError(f"{where}: expected frame {number}, found {frame.index}; the order is broken")
     return manifest
-
-
-def frames_in(manifest: bytes) -> list[Frame]:
-    """The frames in the text of a manifest, and nothing else of it; deleted ones too."""
-    return msgspec.json.decode(manifest, type=_Frames).frames
-
-
-class _Frames(msgspec.Struct):
-    frames: list[Frame]
