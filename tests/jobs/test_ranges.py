@@ -1,6 +1,8 @@
 """Reading ahead: few requests, little memory, and the bytes that were asked for."""
 
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -117,3 +119,30 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
     store = Store(0)
     ahead(store, list(range(COUNT))).close()
     assert store.requests == 0
+
+
+def test_after_the_end_what_is_asked_for_is_read_by_itself() -> None:
+    store = Store(0)
+    reader = ahead(store, list(range(COUNT)))
+    assert reader.take(3) == DATA[3 * SIZE : 4 * SIZE]
+    reader.close()
+    for turn in (4, 2, COUNT - 1):
+        assert reader.take(turn) == DATA[turn * SIZE : (turn + 1) * SIZE]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_in_mid_epoch_reads_on_in_both_processes() -> None:
+    reader = ahead(Store(), list(range(COUNT)))
+    reader.take(0)
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        try:
+            right = all(reader.take(n) == DATA[n * SIZE : (n + 1) * SIZE] for n in range(1, COUNT))
+            reader.close()
+            os._exit(0 if right else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert all(reader.take(n) == DATA[n * SIZE : (n + 1) * SIZE] for n in range(1, COUNT))
+    reader.close()

@@ -154,6 +154,9 @@ def test_a_bundle_without_labels_gives_its_bytes(packs: dict[str, Path], tmp_pat
         ({"rank": 2, "world_size": 2}, "rank below the world size of 2, got 2"),
         ({"uneven": "pad"}, "drop"),
         ({"seed": -1}, "seed of 0 or more"),
+        ({"seed": "a"}, "whole number for seed, got 'a'"),
+        ({"window": 0}, "window of 1 byte or more, got 0"),
+        ({"window": 1.5}, "whole number for window"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -161,3 +164,33 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         xlabel.stream(packs["mp4"], **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("foreign", "message"),
+    [
+        ({}, "a state as state_dict.* one without epoch, pack_id"),
+        (None, "a state as state_dict.* got None"),
+        ({"epoch": "one"}, "whole number for epoch, got 'one'"),
+        ({"position": -1}, "0 or more, got 0 and -1"),
+    ],
+)
+def test_what_is_no_state_is_refused(packs: dict[str, Path], foreign: object, message: str) -> None:
+    with xlabel.stream(packs["mp4"]) as stream:
+        state = stream.state_dict() | foreign if isinstance(foreign, dict) and foreign else foreign
+        with pytest.raises(InputError, match=message):
+            stream.load_state_dict(state)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="tells maps as Linux does")
+def test_a_closed_stream_holds_no_file(packs: dict[str, Path], tmp_path: Path) -> None:
+    pack = shutil.copytree(packs["mp4"], tmp_path / "pack")
+    with xlabel.stream(pack) as stream:
+        first, second, *_ = stream
+        assert first.annotations
+        labels = str(pack / "unified_annotation.json")
+        assert labels in Path("/proc/self/maps").read_text()
+    assert labels not in Path("/proc/self/maps").read_text()
+    assert first.annotations
+    with pytest.raises(InputError, match="it is closed"):
+        _ = second.annotations

@@ -9,12 +9,13 @@ from typing import Any
 
 import boto3
 import pytest
+from tests import sequences
 from tests.stores.proxy import Proxy, between
 from tests.stores.servers import Start, environment
 from tests.tools import SAMPLE
 
 import xlabel
-from xlabel import CorruptError
+from xlabel import CorruptError, InputError
 from xlabel.errors import MissingError
 from xlabel.jobs.push import push
 from xlabel.jobs.source_url import Distant
@@ -200,3 +201,79 @@ def test_a_process_has_connections_of_its_own(url: str) -> None:
     assert os.waitpid(pid, 0)[1] == 0
     assert source._store is before
     source.close()
+
+
+def other_pack_id(pack: Path, folder: Path, pack_id: str) -> str:
+    """The pack with another `pack_id`, as if somebody had put it there by hand."""
+    shutil.copytree(pack, folder)
+    document = json.loads((folder / FILES[1]).read_bytes())
+    document["xlabel"]["pack_id"] = pack_id
+    (folder / FILES[1]).write_text(json.dumps(document))
+    return folder.as_uri()
+
+
+def test_no_name_leads_out_of_the_cache(pack: Path, tmp_path: Path) -> None:
+    for number, pack_id in enumerate(["..", "../..", str(tmp_path / "outside"), "a/b"]):
+        url = other_pack_id(pack, tmp_path / f"pack{number}", pack_id)
+        (tmp_path / "outside").mkdir(exist_ok=True)
+        assert samples(url, cache=tmp_path / "in" / "cache")
+        kept = [path for path in (tmp_path / "in").rglob("*") if path.is_file()]
+        assert all(tmp_path / "in/cache" in (path.parent, path.parent.parent) for path in kept)
+        assert any(path.name == "0" for path in kept)
+        assert not list((tmp_path / "outside").iterdir())
+    for name in ("../x", "x/..", "/x", "x", "a/b/c", "", "./x"):
+        with pytest.raises(InputError, match="folder/file"):
+            cache.Cache(tmp_path / "other", 1000).get(name, 1, slice(0, 1), lambda: b"x")
+
+
+def test_json_that_another_tool_wrote_anew_is_read(pack: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(pack, tmp_path / "pack")
+    document = json.loads((place / FILES[1]).read_bytes())
+    (place / FILES[1]).write_text(json.dumps(document, indent=2, sort_keys=True))
+    assert samples(place.as_uri(), check=True) == samples(pack)
+
+
+def test_what_took_the_place_of_the_media_is_not_kept_as_the_media(pack: Path, tmp_path: Path) -> None:
+    place, kept = shutil.copytree(pack, tmp_path / "pack"), tmp_path / "cache"
+    data = (place / FILES[0]).read_bytes()
+    with xlabel.stream(place.as_uri(), cache=kept) as stream:
+        (place / "other").write_bytes(b"\0" * len(data))
+        (place / "other").rename(place / FILES[0])
+        with pytest.raises(CorruptError, match=r"SHA-256.*replaced.*open the bundle again"):
+            _ = [sample.bytes for sample in stream]
+    (place / FILES[0]).write_bytes(data)
+    assert samples(place.as_uri(), cache=kept) == samples(pack)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_media_that_is_gone_is_said(pack: Path, tmp_path: Path, cached: bool) -> None:
+    place = shutil.copytree(pack, tmp_path / "pack")
+    with xlabel.stream(place.as_uri(), cache=tmp_path / "cache" if cached else None) as stream:
+        (place / FILES[0]).unlink()
+        with pytest.raises(CorruptError, match=r"replaced or taken away.*open the bundle again"):
+            _ = [sample.bytes for sample in stream]
+
+
+def test_bytes_may_be_asked_for_after_the_iteration(url: str) -> None:
+    with xlabel.stream(url) as stream:
+        first, *others = (sample for sample in stream if sample.number or sample.bytes)
+        for sample in (first, *others):
+            assert sample.bytes == (SAMPLE / "raw_images" / sample.key).read_bytes()
+
+
+def test_a_video_holds_no_image_files_at_a_url_either(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    sequences.build(tmp_path / "images", (96, 64), 4)
+    xlabel.pack(tmp_path / "images", None, tmp_path / "pack", video="h264")
+    with xlabel.stream((tmp_path / "pack").as_uri()) as stream:
+        for sample in (stream[0], next(iter(stream))):
+            with pytest.raises(InputError, match="lossy video, no image files"):
+                _ = sample.bytes
+
+
+def test_what_cannot_be_opened_leaves_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    monkeypatch.setattr("xlabel.stores.file.Folder.close", lambda self: closed.append(self), raising=True)
+    with pytest.raises(MissingError):
+        xlabel.stream(tmp_path.as_uri())
+    assert closed

@@ -4,6 +4,7 @@ A block is fetched before its first sample is due, by a few threads; each sample
 turn is over and then let go of one by one. So no more is held than the order asks for, and a few blocks.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -99,7 +100,8 @@ class Ahead:
     """The bytes of samples, read ahead of their turns. `take` them in order; any may be left out.
 
     `places` gives the range of the sample at a turn. At most `blocks` are fetched at a time, by as many
-    threads. Nothing is read before the first `take`.
+    threads. Nothing is read before the first `take`, and nothing ahead after `close`. A forked process, which
+    has none of the threads, begins anew.
     """
 
     def __init__(self, fetch: Fetch, turns: Turns, places: Callable[[int], Range], blocks: int = 16) -> None:
@@ -109,9 +111,14 @@ class Ahead:
         self._pending: dict[int, Future[dict[int, bytes]]] = {}
         self._held: dict[int, bytes] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._pid = os.getpid()
+        self._closed = False
 
     def take(self, turn: int) -> bytes:
         """The bytes of the sample at a turn. Raises what the read raised."""
+        if self._closed:
+            return self._read([turn])[turn]
+        self._forget_parent()
         self.skip(turn)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._blocks, thread_name_prefix="xlabel read")
@@ -134,8 +141,17 @@ class Ahead:
 
     def close(self) -> None:
         """End the threads; what they still read is thrown away."""
+        self._forget_parent()
+        self._closed = True
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pending, self._held = {}, {}
+
+    def _forget_parent(self) -> None:
+        """Leave what the process before a fork had under way: its threads are not in this one."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._begun, self._pending, self._held, self._pool = 0, {}, {}, None
 
     def _begin(self, pool: ThreadPoolExecutor, turn: int) -> None:
         """Fetch the blocks that are due at a turn, and those that come next."""

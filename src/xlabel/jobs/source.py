@@ -6,6 +6,7 @@ spoil for each other.
 
 import mmap
 import os
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -95,6 +96,8 @@ class Local:
 
     def __init__(self, path: Path) -> None:
         self.where = str(path)
+        self._mapped: tuple[mmap.mmap, memoryview] | None = None
+        self._closed = False
         self.bundle = open_bundle(path)
         self.pack_id = self.bundle.pack_id
         self.offsets: NDArray[np.uint64] = self.bundle.offsets
@@ -110,11 +113,14 @@ class Local:
     @cached_property
     def lines(self) -> Lines:
         """The annotation file. CorruptError where it was put in the place of that of the pack."""
+        if self._closed:
+            raise InputError(f"{self.where}: labels cannot be read: it is closed")
         file = self.bundle.annotation_file
         if file is None:
             raise InputError(f"{self.where}: no annotation file of its pack, so no labels to read")
         mapped = mmap.mmap(file.fileno(), file.size, prot=mmap.PROT_READ)
-        found = lines(memoryview(mapped), str(file.path))
+        self._mapped = mapped, memoryview(mapped)
+        found = lines(self._mapped[1], str(file.path))
         if found.top.section.get("pack_id") != self.pack_id or len(found) != len(self.offsets):
             raise CorruptError(
                 f"{file.path}: expected {len(self.offsets)} images of pack {self.pack_id}, found "
@@ -132,6 +138,16 @@ class Local:
         return _OnDisk(self, sequence, Turns(sequence, block))
 
     def close(self) -> None:
+        self._closed = True
+        found: Lines | None = self.__dict__.pop("lines", None)
+        with suppress(BufferError):  # an error that is under way, or another thread, still has some of it
+            if found is not None:
+                found.close()
+            if self._mapped is not None:
+                mapped, view = self._mapped
+                view.release()
+                mapped.close()
+        self._mapped = None
         self.bundle.close()
 
 

@@ -1,14 +1,16 @@
 """A bundle at a URL as a source: its annotation file whole, its images by ranges. docs/dataset_spec.md."""
 
+import hashlib
 import os
 import re
 from array import array
 from collections.abc import Sequence
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from xlabel.errors import ConflictError, CorruptError, MissingError
+import msgspec
+
+from xlabel.errors import ConflictError, CorruptError, InputError, MissingError
 from xlabel.formats.unified import Described
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.images import Buffer
@@ -32,6 +34,15 @@ PIECE = 1 << 20
 
 _PLACE = re.compile(rb'"frame_index":\d+,"offset":(\d+),"size":(\d+),"sha256":"[0-9a-f]{64}"')
 
+_Bytes = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class _Place(msgspec.Struct):
+    """An image's place, out of a record that another tool has written anew."""
+
+    offset: _Bytes
+    size: _Bytes
+
 
 class Distant:
     """A bundle at a URL. Connections are made by each process for itself."""
@@ -42,11 +53,19 @@ class Distant:
         self.check = False
         """Whether the media was replaced since: from then on each image is compared with its hash."""
         self._stores: dict[int, Transport] = {}
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
         data, segments = self._current()
         self.lines: Lines = lines(data, f"{self.where}/{ANNOTATIONS}")
         section = self.lines.top.section
         self.pack_id: str | None = section.get("pack_id")
-        self.offsets, self.sizes = self._places(data)
+        self._video = section.get("video") is not None
+        self.offsets, self.sizes = self._places()
         bundle = str(section.get("bundle"))
         self.segments = segments or (Segment(bundle, 0, self._there(bundle).size),)
         self._tags: dict[str, str | None] = {part.name: self._there(part.name).tag for part in self.segments}
@@ -79,12 +98,21 @@ class Distant:
         return Ahead(self.fetch, turns, place, requests)
 
     def fetch(self, ranges: Sequence[Range]) -> list[bytes]:
-        """Ranges of the media. CorruptError where it is shorter than the annotation file says."""
+        """Ranges of the media. CorruptError where it is shorter than the annotation file says.
+
+        InputError where they are no image files.
+        """
+        if self._video:
+            raise InputError(
+                f"{self.where}: holds lossy video, no image files; pull it, and unpack what came"
+            )
         found = []
         for offset, size in ranges:
             parts = [self._kept(*part) for part in media_ranges(self.segments, offset, size)]
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             if len(data) != size:
+                if self.check:
+                    raise self._replaced()
                 raise CorruptError(
                     f"{self.where}: expected {size:,} bytes at {offset:,} of the media, found {len(data):,}; "
                     "it is not the one of the annotation file; push again"
@@ -124,40 +152,70 @@ class Distant:
             raise MissingError(f"{self.where}: expected a bundle, found no {ANNOTATIONS}; push one there")
         return read_whole(self._store, ANNOTATIONS, found.size), ()
 
-    def _places(self, data: Buffer) -> "tuple[NDArray[np.uint64], NDArray[np.uint64]]":
-        """Offset and size of each image, out of the text: a million without decoding their records."""
+    def _places(self) -> "tuple[NDArray[np.uint64], NDArray[np.uint64]]":
+        """Offset and size of each image, out of the lines: a million without decoding their records."""
         import numpy as np
 
         count = len(self.lines)
         offsets, sizes = array("Q"), array("Q")
-        for match in islice(_PLACE.finditer(data), count):
-            offsets.append(int(match[1]))
-            sizes.append(int(match[2]))
-        if len(offsets) != count:
-            raise CorruptError(
-                f"{self.lines.where}: expected {count} images and their places, found {len(offsets)}; "
-                "push again"
-            )
+        for number in range(count):
+            record = self.lines.image(number)
+            match = _PLACE.search(record)
+            try:
+                found = (int(match[1]), int(match[2])) if match else _decoded(record)
+            except msgspec.MsgspecError:
+                raise CorruptError(
+                    f"{self.lines.where}: expected {count} images and their places, found {number}; "
+                    "push again"
+                ) from None
+            offset, size = found
+            offsets.append(offset)
+            sizes.append(size)
         return np.frombuffer(offsets, np.uint64), np.frombuffer(sizes, np.uint64)
 
     def _kept(self, segment: Segment, offset: int, size: int) -> bytes:
         """Bytes of an object, by way of the cache: pieces of it of equal size."""
-        if self.cache is None:
-            return self._get(segment.name, offset, size)
+        tag = self._tags[segment.name]
+        if self.cache is not None and tag is not None:
+            try:
+                return self._by_cache(self.cache, segment, tag, offset, size)
+            except ConflictError:
+                pass  # what is there now is asked for below, and not kept as the one before
+        return self._get(segment.name, offset, size)
+
+    def _by_cache(self, cache: Cache, segment: Segment, tag: str, offset: int, size: int) -> bytes:
+        # Both names are whatever a file at the URL says: they must not lead out of the cache.
+        of = hashlib.sha256(f"{self.pack_id or self.where}\n{segment.name}".encode()).hexdigest()
         parts = []
         for number in range(offset // PIECE, -(-(offset + size) // PIECE)):
             start = number * PIECE
             length = min(PIECE, segment.size - start)
             within = slice(max(0, offset - start), min(length, offset + size - start))
-            fetch = partial(self._get, segment.name, start, length)
-            name = f"{self.pack_id}/{segment.name}.{number}"
-            parts.append(self.cache.get(name, length, within, fetch))
+            fetch = partial(self._ask, segment.name, start, length, tag)
+            parts.append(cache.get(f"{of}/{number}", length, within, fetch))
         return b"".join(parts)
 
     def _get(self, name: str, offset: int, size: int) -> bytes:
         try:
-            return self._store.get_ranges(name, [(offset, size)], if_match=self._tags[name])[0]
+            return self._ask(name, offset, size, self._tags[name])
         except ConflictError:
             # Somebody has pushed. What was there before has not moved, unless the bundle was packed anew.
             self._tags[name], self.check = None, True
-            return self._store.get_ranges(name, [(offset, size)])[0]
+            return self._ask(name, offset, size, None)
+
+    def _ask(self, name: str, offset: int, size: int, tag: str | None) -> bytes:
+        try:
+            return self._store.get_ranges(name, [(offset, size)], if_match=tag)[0]
+        except MissingError as error:
+            raise self._replaced() from error
+
+    def _replaced(self) -> CorruptError:
+        return CorruptError(
+            f"{self.where}: expected the media of pack {self.pack_id}, found it replaced or taken away while "
+            "it was read; open the bundle again"
+        )
+
+
+def _decoded(record: bytes) -> Range:
+    place = msgspec.json.decode(record, type=_Place)
+    return place.offset, place.size

@@ -4,6 +4,7 @@ What has been given away is told by two numbers, the epoch and the position in i
 """
 
 import hashlib
+import operator
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -89,10 +90,12 @@ class Streamed:
         frame = self._record.frame
         found = hashlib.sha256(self._bytes or b"").hexdigest()
         if frame is None or frame.sha256 != found:
+            then = "verify the bundle, and put the right one back"
+            if self.stream.source.check:
+                then = "the media was replaced while it was read; open the bundle again"
             raise CorruptError(
                 f"{self.stream.source.where}: {self.key}: expected an image with the SHA-256 "
-                f"{frame.sha256 if frame else '(none stated)'}, read one with {found}; "
-                "verify the bundle, and put the right one back"
+                f"{frame.sha256 if frame else '(none stated)'}, read one with {found}; {then}"
             )
 
 
@@ -114,12 +117,16 @@ class Stream:
         window: int = WINDOW,
         check: bool = False,
     ) -> None:
+        rank, world_size = _whole("rank", rank), _whole("world_size", world_size)
+        seed, window = _whole("seed", seed), _whole("window", window)
         if not 0 <= rank < world_size:
             raise InputError(f"expected a rank below the world size of {world_size}, got {rank}")
         if uneven not in ("drop", "repeat"):
             raise InputError(f'expected "drop" or "repeat" for uneven, got {uneven!r}')
         if seed < 0:
             raise InputError(f"expected a seed of 0 or more, got {seed}")
+        if window < 1:
+            raise InputError(f"expected a window of 1 byte or more, got {window}")
         self.source = source
         self.shuffle, self.seed, self.window, self.check = shuffle, seed, window, check
         self.share = Share(rank, world_size, uneven=uneven)
@@ -191,13 +198,22 @@ class Stream:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a state was taken, also with other ranks. InputError where it is of another order."""
         mine = self.state_dict()
+        if not isinstance(state, Mapping) or (lacking := mine.keys() - state.keys()):
+            what = f"one without {', '.join(sorted(lacking))}" if isinstance(state, Mapping) else f"{state!r}"
+            raise InputError(f"{self.source.where}: expected a state as state_dict() gives it, got {what}")
+        epoch, position = (_whole(name, state[name]) for name in ("epoch", "position"))
+        if epoch < 0 or position < 0:
+            raise InputError(
+                f"{self.source.where}: expected a state with an epoch and a position of 0 or more, got "
+                f"{epoch} and {position}"
+            )
         for name in ("pack_id", "shuffle", "seed", "window"):
             if state[name] != mine[name]:
                 raise InputError(
                     f"{self.source.where}: expected a state of a stream with {name} {mine[name]!r}, got one "
                     f"with {state[name]!r}, which has another order; open the stream as it was"
                 )
-        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+        self.epoch, self.position = epoch, position
 
     def set_epoch(self, epoch: int) -> None:
         """Begin an epoch with the next iteration; in the epoch where it stands, it goes on."""
@@ -218,6 +234,13 @@ class Stream:
         if self._blocks is None:
             self._blocks = blocks(self.source.offsets, self.source.sizes, BLOCK if self.shuffle else IN_ORDER)
         return self._blocks
+
+
+def _whole(name: str, value: object) -> int:
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"expected a whole number for {name}, got {value!r}") from None
 
 
 def stream(
@@ -249,7 +272,12 @@ def stream(
     harbour/002.jpg 22770 6
     """
     kept = None if cache is None else Cache(Path(cache), cache_size)
-    return Stream(
-        open_source(place, kept), shuffle=shuffle, seed=seed, rank=rank, world_size=world_size, uneven=uneven,
-        window=window, check=check,
-    )  # fmt: skip
+    source = open_source(place, kept)
+    try:
+        return Stream(
+            source, shuffle=shuffle, seed=seed, rank=rank, world_size=world_size, uneven=uneven,
+            window=window, check=check,
+        )  # fmt: skip
+    except BaseException:
+        source.close()
+        raise

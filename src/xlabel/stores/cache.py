@@ -4,6 +4,7 @@ A copy that is not whole is none; what was not used for longest goes first. Whoe
 """
 
 import os
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,8 @@ from xlabel.stores.transaction import locked
 
 ROOM = 8
 """How often the folder is looked through while it fills once; as much of it stays free afterwards."""
+
+_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 
 def place(kind: str, name: str) -> Path:
@@ -37,8 +40,11 @@ class Cache:
     def get(self, name: str, size: int, within: slice, fetch: Callable[[], bytes]) -> bytes:
         """A part of the `size` bytes under a name, from the folder, or fetched whole and put there.
 
-        `name` has one `/`.
+        `name` is a folder's and a file's, of letters, digits, `_`, `.` and `-`; InputError for any other,
+        which could lie outside.
         """
+        if not _NAME.fullmatch(name):
+            raise InputError(f"{self.folder}: expected a name like folder/file for a copy, got {name!r}")
         path = self.folder / name
         try:
             with path.open("rb", buffering=0) as file:
