@@ -136,8 +136,10 @@ def pack(
         if media != DEFAULT_MEDIA and not (output / media).exists():
             raise InputError(f"{output}: --media cannot change a pack that is there; pack anew")
         return _update(images, labels, output, choice, making, updating)
-    if updating.verify or updating.message:
-        raise InputError("--verify and --message go with --update of a pack that is there")
+    if (updating.verify or updating.message) and not updating.update:
+        raise InputError("--verify and --message go with --update")
+    if "://" in str(output) or str(output).startswith(("s3:/", "gs:/", "az:/", "hf:/", "sftp:/")):
+        raise InputError(f"{output}: expected a folder; pack into one, then xlabel push it to the URL")
     from xlabel.jobs.pack import pack as job
 
     return with_progress(

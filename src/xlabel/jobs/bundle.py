@@ -17,6 +17,7 @@ from xlabel.errors import CorruptError, InputError
 from xlabel.formats import unified
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.generations import Made, as_of
+from xlabel.jobs.seals import is_sealed_annotations
 from xlabel.model import Annotation, Image, Sample
 from xlabel.model.manifest import (
     ANNOTATIONS,
@@ -437,6 +438,12 @@ def _as_of(folder: str, number: int) -> Bundle:
     with ExitStack() as closing:
         bundle = closing.enter_context(open_bundle(folder))
         current = read_lines(bundle, closing)
+        file = bundle.annotation_file
+        if file is not None and not is_sealed_annotations(file, current.top.section):
+            raise InputError(
+                f"{file.path}: was edited since it was written, so that generation {number} cannot be told "
+                f"from it; xlabel pack --update keeps the edited one as generation {bundle.generation}"
+            )
         made = closing.enter_context(NamedTemporaryFile())
         made.writelines(as_of(current, bundle.media.parent, bundle.made, number))
         made.flush()

@@ -24,6 +24,7 @@ from xlabel.jobs.deltas import delta
 from xlabel.jobs.generations import LOG, entries, numbers_since, seals
 from xlabel.jobs.rebase import rebase
 from xlabel.jobs.remote import Found, read_head, read_whole, refuse_folder
+from xlabel.jobs.seals import is_sealed_annotations
 from xlabel.jobs.upload import PART, Journal, Kept, Pace, Sender, checksum, forget
 from xlabel.model import Report
 from xlabel.model.head import HEAD, STATES, Delta, Head, Media, Named, Pushed, Segment, Whole
@@ -466,6 +467,12 @@ def _open(folder: Path, leaving: ExitStack) -> _Mine:
     seal = lines.top.section.get("sha256")
     if not isinstance(seal, str):
         raise InputError(f"{folder}: its annotation file has no seal; pack again")
+    assert bundle.annotation_file is not None
+    if not is_sealed_annotations(bundle.annotation_file, lines.top.section):
+        raise InputError(
+            f"{bundle.annotation_file.path}: was edited since it was written; xlabel pack --update takes the "
+            "labels of your files again, and keeps the edited ones as a generation"
+        )
     index = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media)).index
     return _Mine(bundle, lines, bundle.generation, seal, index)
 
