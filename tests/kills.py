@@ -9,6 +9,11 @@ STEPS = frozenset(["os.rename", "os.remove", "os.mkdir", "os.rmdir", "fcntl.floc
 """Events of Python's audit hooks that come right before a step; files that are opened to be written too."""
 
 
+def often(short: int, long: int) -> int:
+    """How often a test repeats what is left to chance: `long` times where XLABEL_LONG is set."""
+    return long if os.environ.get("XLABEL_LONG") else short
+
+
 def at_each_step(job: Callable[[], object]) -> Iterator[int]:
     """Run a job in a process that is killed before its first step, then before its second, and so on.
 

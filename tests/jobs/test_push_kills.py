@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.kills import often
 from tests.pushing import Work, at_url, ended, killed, started, unfinished
 from tests.stores.servers import Place
 
@@ -16,9 +17,9 @@ from xlabel.jobs.push import push
 from xlabel.jobs.upload import Journal
 from xlabel.stores.transport import open_store
 
-KILLS = 25
-"""Of each store; four stores are a hundred."""
-UPDATES = 8
+KILLS = often(5, 25)
+"""Of each store; four stores are a hundred where it is long."""
+UPDATES = often(2, 8)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.kills import often
 from tests.pushing import State, Work, at_url, ended, objects, started, state
 from tests.stores.servers import Place
 
@@ -18,7 +19,7 @@ from xlabel.jobs.push import push
 from xlabel.jobs.remote import json_files
 from xlabel.stores.transport import open_store
 
-ROUNDS = 20
+ROUNDS = often(5, 20)
 
 
 def two(url: str, folder: Path, count: int = 6) -> tuple[Work, Work]:
