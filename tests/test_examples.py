@@ -15,8 +15,8 @@ import xlabel
 from tests.tools import ROOT, SAMPLE, tree
 
 FUNCTIONS = (
-    "annotate convert embed extract labels open_bundle pack read read_exif_tag repair show stream strip "
-    "unpack validate verify write write_exif_tag"
+    "annotate compact convert diff embed extract labels log open_bundle pack pull push read read_exif_tag "
+    "repair show stream strip unpack update validate verify write write_exif_tag"
 ).split()
 LABELLED = ("extract", "labels", "show", "strip")
 """Functions whose example is about an image that holds a label."""
@@ -35,7 +35,7 @@ def here(tmp_path: Path) -> Iterator[Path]:
 
 def known(name: str) -> dict[str, Any]:
     """What an example may use without saying where it is from."""
-    names: dict[str, Any] = {"xlabel": xlabel}
+    names: dict[str, Any] = {"xlabel": xlabel, "os": os}
     if name == "write":
         names["dataset"] = xlabel.read("sample/raw_labels")
     if name.startswith("Bundle"):

@@ -40,6 +40,9 @@ def compact(
     that the frames have, or a text file with a key a line. Frames are numbered from 0 again. The generations
     before stay in the log, and can no longer be read. Raises InputError where the pack cannot be read, or a
     key of the order is missing; CorruptError where an image is damaged. Nothing was changed then.
+
+    >>> xlabel.compact("output").done
+    {'images': 24, 'annotations': 114}
     """
     began = time.perf_counter()
     place = Path(folder)

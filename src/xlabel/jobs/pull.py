@@ -45,6 +45,11 @@ def pull(
     that has another pack, changes of its own, or files that are no pack, is refused unless `overwrite` is
     said. Raises StoreError where the store fails, MissingError where there is no pack, CorruptError where it
     is not what was pushed.
+
+    >>> far = "file:///" + os.path.abspath("far").lstrip("/")
+    >>> report = xlabel.push("output", far)
+    >>> xlabel.pull(far, "near").done
+    {'images': 24}
     """
     began = time.perf_counter()
     refuse_folder(url, "to pull from")

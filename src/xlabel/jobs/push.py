@@ -63,6 +63,9 @@ def push(
 
     Raises StoreError where the store fails, InputError where there is no pack, or one that has nothing in
     common with what is there.
+
+    >>> xlabel.push("output", "file:///" + os.path.abspath("far").lstrip("/")).done
+    {'images': 24, 'annotations': 114}
     """
     began = time.perf_counter()
     refuse_folder(url, "to push to")
