@@ -12,7 +12,7 @@ from tests import small
 import xlabel
 from xlabel import formats
 from xlabel.errors import XlabelError
-from xlabel.formats import unified
+from xlabel.formats import unified_reading
 
 VALUES = st.recursive(
     st.none()
@@ -73,7 +73,7 @@ def test_other_values_in_an_annotation_file_are_an_error_or_problems(
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change took away the place
     try:
-        dataset = unified.read(json.dumps(document).encode(), "u.json").dataset
+        dataset = unified_reading.read(json.dumps(document).encode(), "u.json").dataset
     except XlabelError:
         return
     for target in {name, data.draw(st.sampled_from(list(formats.FORMATS)))}:

@@ -18,7 +18,7 @@ from tests.strategies import datasets
 from tests.trees import Memory, real
 
 from xlabel.errors import CorruptError, InputError
-from xlabel.formats import coco, unified, yolo
+from xlabel.formats import coco, unified_reading, unified_writing, yolo
 from xlabel.model import Annotation, Category, Circle, Dataset, Image, OrientedBox, Sample
 from xlabel.model.dataset import Origin
 from xlabel.model.manifest import Frame
@@ -72,16 +72,16 @@ def packed(data: Dataset, *, framed: bool = True, unmatched: tuple[Sample, ...] 
         if identity is None:
             identity, image_id = image_id, image_id + 1
         images.append(
-            unified.image_record(sample, identity, frame_of(number, sample.image) if framed else None)
+            unified_writing.image_record(sample, identity, frame_of(number, sample.image) if framed else None)
         )
         if sample.annotations:
-            text, free = unified.annotation_records(sample, identity, free)
+            text, free = unified_writing.annotation_records(sample, identity, free)
             labels.append(text)
     section: dict[str, Any] = {"version": 1, "origin": data.origin, "pack_id": PACK, "bundle": "m.mp4"}
     if unmatched:
         section["unmatched"] = list(unmatched)
-    parts = [unified.head(), b",\n".join(images), unified.between(), b",\n".join(labels)]
-    return b"".join([*parts, unified.tail(data.categories, data.extra, section)])
+    parts = [unified_writing.head(), b",\n".join(images), unified_writing.between(), b",\n".join(labels)]
+    return b"".join([*parts, unified_writing.tail(data.categories, data.extra, section)])
 
 
 def dataset(files: Mapping[str, bytes]) -> Dataset:
@@ -116,7 +116,7 @@ def test_real_documents_come_back_equal_out_of_a_bundle(path: str) -> None:
     source = (real(path.partition("/")[0]).parent / path).read_bytes()
     data = dataset({"source.json": source})
     text = packed(data)
-    found = unified.read(text, "unified_annotation.json")
+    found = unified_reading.read(text, "unified_annotation.json")
     assert found.problems == []
     for back in (found.dataset, dataset({"unified_annotation.json": text})):
         ((name, chunks),) = coco.write(back)
@@ -135,7 +135,7 @@ def test_real_documents_come_back_equal_out_of_a_bundle(path: str) -> None:
 def test_odd_documents_come_back_equal_out_of_a_bundle(files: dict[str, Any]) -> None:
     data = dataset({path: json.dumps(value).encode() for path, value in files.items()})
     for framed in (True, False):
-        back = unified.read(packed(data, framed=framed), "x").dataset
+        back = unified_reading.read(packed(data, framed=framed), "x").dataset
         after = {path: json.loads(b"".join(chunks)) for path, chunks in coco.write(back)}
         assert exact(after) == exact(files)
 
@@ -174,14 +174,14 @@ def everything() -> Dataset:
 def test_all_of_the_model_comes_back() -> None:
     before = everything()
     lost = Sample(image=Image(key="gone.jpg", width=9, height=9), annotations=before.samples[0].annotations)
-    found = unified.read(packed(before, unmatched=(lost,)), "x")
+    found = unified_reading.read(packed(before, unmatched=(lost,)), "x")
     assert found.problems == []
     assert found.dataset == before
     assert found.unmatched == [lost]
     assert found.section["pack_id"] == PACK
     frames = [frame_of(number, sample.image) for number, sample in enumerate(before.samples)]
     assert found.frames == frames
-    assert unified.read(packed(before, framed=False), "x").frames is None
+    assert unified_reading.read(packed(before, framed=False), "x").frames is None
     whole = coco.read(Memory({"unified_annotation.json": packed(before, unmatched=(lost,))}))
     assert whole.samples == [*before.samples, lost]
     assert whole.origin == before.origin
@@ -191,7 +191,7 @@ def test_all_of_the_model_comes_back() -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=datasets())
 def test_any_data_set_comes_back(data: Dataset) -> None:
-    found = unified.read(packed(data), "x")
+    found = unified_reading.read(packed(data), "x")
     assert found.problems == []
     assert found.dataset == replace(data, samples=sorted(data.samples, key=lambda sample: sample.image.key))
 
@@ -206,7 +206,7 @@ def test_labels_of_yolo_come_back_with_their_rows() -> None:
     sample = labels.load(ref, image)
     assert sample is not None
     before = Dataset(samples=[sample], categories=labels.categories, origin=labels.origin)
-    found = unified.read(packed(before), "x")
+    found = unified_reading.read(packed(before), "x")
     assert found.dataset == before
     written = {path: b"".join(chunks).decode() for path, chunks in yolo.write(found.dataset)}
     assert rows in written.values()
@@ -218,7 +218,7 @@ def test_category_ids_are_mapped_and_others_kept() -> None:
         image=Image(key="a"),
         annotations=(Annotation(category=one), Annotation(category=other), Annotation(id=9)),
     )
-    text, free = unified.annotation_records(sample, 5, 10, {1: 8})
+    text, free = unified_writing.annotation_records(sample, 5, 10, {1: 8})
     records = json.loads(b"[" + text + b"]")
     assert free == 12
     assert [(r["id"], r["image_id"], r["category_id"]) for r in records] == [
@@ -233,7 +233,7 @@ def test_labels_stay_with_their_image_where_a_document_has_one_id_twice() -> Non
     label = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "area": 12, "iscrowd": 0}
     source = {"images": images, "annotations": [label], "categories": [{"id": 1, "name": "cat"}]}
     data = dataset({"x.json": json.dumps(source).encode()})
-    back = unified.read(packed(data), "x").dataset
+    back = unified_reading.read(packed(data), "x").dataset
     assert {sample.image.key: len(sample.annotations) for sample in back.samples} == {"a.png": 0, "z.png": 1}
     again = {path: json.loads(b"".join(chunks)) for path, chunks in coco.write(back)}
     assert exact(again) == exact({"x.json": source})
@@ -253,8 +253,9 @@ def test_each_record_has_a_line_and_the_end_tells_the_pack() -> None:
 
 
 def test_places_stand_at_the_top_of_an_images_record() -> None:
-    record = json.loads(unified.image_record(everything().samples[0], 1, frame_of(3, Image(key="a.jpg"))))
-    assert {name: record[name] for name in unified.PLACED} == {
+    frame = frame_of(3, Image(key="a.jpg"))
+    record = json.loads(unified_writing.image_record(everything().samples[0], 1, frame))
+    assert {name: record[name] for name in unified_writing.PLACED} == {
         "frame_index": 3, "offset": 3040, "size": 960, "sha256": f"{3:064x}",
     }  # fmt: skip
     assert (record["file_name"], record["width"], record["height"]) == ("a.jpg", 30, 20)
@@ -278,14 +279,14 @@ def test_pycocotools_reads_boxes_and_captions(tmp_path: Path) -> None:
 
 def test_nothing_is_a_file_too(tmp_path: Path) -> None:
     text = packed(Dataset(samples=[]))
-    found = unified.read(text, "x")
+    found = unified_reading.read(text, "x")
     assert (found.dataset.samples, found.frames) == ([], None)
     assert loaded(text, tmp_path).imgs == {}
 
 
 def test_a_file_that_another_tool_has_written_again_is_still_read() -> None:
     text = json.dumps(json.loads(packed(everything())), indent=2, sort_keys=True).encode()
-    assert unified.read(text, "x").dataset == everything()
+    assert unified_reading.read(text, "x").dataset == everything()
 
 
 def test_an_edit_by_hand_is_read() -> None:
@@ -294,7 +295,7 @@ def test_an_edit_by_hand_is_read() -> None:
     first |= {"bbox": [9, 9, 9, 9], "note": "moved", "keypoints": None}
     document["annotations"].append({"id": 500, "image_id": first["image_id"], "category_id": 4, "bbox": "x"})
     document["annotations"].append({"id": 501, "image_id": 12345, "category_id": 3, "bbox": [1, 2, 3, 4]})
-    found = unified.read(json.dumps(document).encode(), "u.json")
+    found = unified_reading.read(json.dumps(document).encode(), "u.json")
     label = found.dataset.samples[0].annotations[0]
     assert (label.bbox, label.extra, label.origin) == ((9, 9, 9, 9), {"note": "moved"}, "0 .1 .2 .3 .4")
     assert [(problem.where, problem.code) for problem in found.problems] == [
@@ -309,7 +310,7 @@ def test_a_record_that_json_parsers_refuse_is_a_problem_and_the_rest_is_read() -
     document["annotations"][1]["area"] = float("nan")
     document["images"][2]["note"] = float("inf")
     document["annotations"][6]["caption"] = "\udc80"
-    found = unified.read(json.dumps(document).encode(), "u.json")
+    found = unified_reading.read(json.dumps(document).encode(), "u.json")
     assert [problem.where for problem in found.problems] == [
         "u.json: images[2]", "u.json: annotations[1]", "u.json: annotations[6]",
     ]  # fmt: skip
@@ -331,12 +332,12 @@ def test_a_record_that_json_parsers_refuse_is_a_problem_and_the_rest_is_read() -
 )  # fmt: skip
 def test_what_is_no_annotation_file_is_an_input_error(text: bytes) -> None:
     with pytest.raises(InputError, match=r"u\.json"):
-        unified.read(text, "u.json")
+        unified_reading.read(text, "u.json")
 
 
 def test_a_later_version_is_refused() -> None:
     with pytest.raises(CorruptError, match="upgrade xlabel"):
-        unified.read(b'{"images":[],"xlabel":{"version":99}}', "u.json")
+        unified_reading.read(b'{"images":[],"xlabel":{"version":99}}', "u.json")
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -350,7 +351,7 @@ def test_mangled_files_end_in_problems_or_an_input_error(seed: int) -> None:
             [b"", b"\xff", b"9" * 30, b"null", b"[", b"}", b"-", b'"']
         )
     try:
-        found = unified.read(bytes(data), "x")
+        found = unified_reading.read(bytes(data), "x")
     except InputError:
         return
     msgspec.json.encode(found.dataset)

@@ -8,13 +8,13 @@ from hypothesis import given
 from tests.formats.test_unified import ODD, dataset, packed
 from tests.strategies import datasets
 
-from xlabel.formats import unified
+from xlabel.formats import unified_reading
 from xlabel.formats.unified_lines import lines
 from xlabel.model import Dataset, Sample
 
 
 def assert_same(data: bytes) -> None:
-    whole, found = unified.read(data, "x.json"), lines(data, "x.json")
+    whole, found = unified_reading.read(data, "x.json"), lines(data, "x.json")
     assert [found.sample(n).sample for n in range(len(found))] == whole.dataset.samples
     frames = [found.sample(n).frame for n in range(len(found))]
     assert (frames if whole.frames else [f for f in frames if f]) == (whole.frames or [])
@@ -37,7 +37,7 @@ def test_a_file_that_another_tool_has_written_again_says_the_same(indent: int | 
     document = json.loads(data)
     document["annotations"].reverse()
     again = json.dumps(document, indent=indent, sort_keys=True).encode()
-    whole = unified.read(again, "x.json").dataset.samples
+    whole = unified_reading.read(again, "x.json").dataset.samples
     found = lines(again, "x.json")
     assert [found.sample(n).sample for n in range(len(found))] == whole
 

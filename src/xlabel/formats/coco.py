@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from xlabel.errors import InputError
-from xlabel.formats import coco_json, coco_reading, coco_writing, unified
+from xlabel.formats import coco_json, coco_reading, coco_writing, unified_reading
 from xlabel.formats.coco_joining import doubled, extra_of
 from xlabel.formats.coco_layout import NAME as NAME
 from xlabel.formats.coco_layout import File, files_of, kept, origin_of, places, split_of, starts
@@ -232,7 +232,7 @@ def _kinds(tree: "Tree", paths: list[str], problems: list[Problem]) -> dict[str,
             problems.append(Problem(where, "unreadable", what))
             continue
         if coco_json.is_document(top):
-            found[path] = "unified" if unified.is_ours(top) else "document"
+            found[path] = "unified" if unified_reading.is_ours(top) else "document"
         elif coco_json.is_results(top) or (top == [] and len(paths) == 1):
             found[path] = "results"
     if not found:
@@ -248,7 +248,7 @@ def _kinds(tree: "Tree", paths: list[str], problems: list[Problem]) -> dict[str,
 
 def _read_unified(tree: "Tree", path: str, problems: list[Problem]) -> CocoLabels:
     where = _where(tree, path)
-    read = unified.read(tree.read(path), where)
+    read = unified_reading.read(tree.read(path), where)
     dataset = read.dataset
     origin = dataset.origin or Origin(format=NAME)
     samples = [*dataset.samples, *read.unmatched]

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from xlabel.errors import InputError
-from xlabel.formats import unified
+from xlabel.formats import unified_writing
 from xlabel.formats.coco_json import parse, records, value_of
+from xlabel.formats.unified_reading import Described, Top, described, read_top
 from xlabel.images import Buffer
 from xlabel.model.manifest import Seen
 
@@ -21,8 +22,8 @@ _ID = rb'(-?\d+|"(?:[^"\\]|\\.)*+")'
 _IMAGE = re.compile(rb'^\{"id":%b,"file_name":[^\n]*+\n' % _ID, re.MULTILINE)
 _ANNOTATION = re.compile(rb'^\{"id":%b,"image_id":%b,[^\n]*+\n' % (_ID, _ID), re.MULTILINE)
 _encode = msgspec.json.Encoder().encode
-_HEAD = unified.head()
-_BETWEEN = unified.between()
+_HEAD = unified_writing.head()
+_BETWEEN = unified_writing.between()
 _FRAME = re.compile(rb'"frame_index":(\d+),')
 
 
@@ -41,7 +42,7 @@ class Lines:
         self._images = images
         self._firsts = firsts
         self._tail = tail
-        self._top: unified.Top | None = None
+        self._top: Top | None = None
 
     def __len__(self) -> int:
         return len(self._images) - 1
@@ -59,20 +60,20 @@ class Lines:
         """The records of an image's annotations, joined by a comma and a line end; empty without any."""
         return _stripped(self._data[self._firsts[position] : self._firsts[position + 1]])
 
-    def sample(self, position: int) -> unified.Described:
+    def sample(self, position: int) -> Described:
         """An image and its labels."""
-        return unified.described(self.top, self.image(position), self.annotations(position), self.where)
+        return described(self.top, self.image(position), self.annotations(position), self.where)
 
     @property
     def tail(self) -> bytes:
-        """What stands behind the annotations' list, for `unified.read_top`."""
+        """What stands behind the annotations' list, for `read_top`."""
         return bytes(self._data[self._tail :])
 
     @property
-    def top(self) -> "unified.Top":
+    def top(self) -> Top:
         """What the file says of the whole, and its categories."""
         if self._top is None:
-            self._top = unified.read_top(self.tail, self.where)
+            self._top = read_top(self.tail, self.where)
         return self._top
 
     @property
@@ -133,7 +134,7 @@ class Lines:
 
 
 def lines(data: Buffer, where: str) -> Lines:
-    """The lines of an annotation file; errors as those of `unified.read`."""
+    """The lines of an annotation file; errors as those of `unified_reading.read`."""
     found = _as_written(data, where)
     if found is None:
         found = _as_written(_rewritten(bytes(data), where), where)

@@ -14,7 +14,7 @@ import msgspec
 
 from xlabel import bundles
 from xlabel.errors import CorruptError, InputError
-from xlabel.formats import unified
+from xlabel.formats import unified_reading
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.generations import Made, as_of
 from xlabel.jobs.seals import is_sealed_annotations
@@ -87,7 +87,7 @@ class Bundle:
         self._manifest: Manifest | None = None
         self._keys: list[str] | None = None
         self._numbers: dict[str, int] | None = None
-        self._unified: unified.Unified | None = None
+        self._unified: unified_reading.Unified | None = None
 
     @property
     def still_there(self) -> bool:
@@ -168,7 +168,7 @@ class Bundle:
         return self.annotation_file is not None
 
     @property
-    def unified(self) -> "unified.Unified":
+    def unified(self) -> unified_reading.Unified:
         """The whole annotation file. InputError where there is none."""
         if self._unified is None:
             file = self.annotation_file
@@ -177,7 +177,7 @@ class Bundle:
                     f"{self.media}: no {ANNOTATIONS} of its pack beside it, so no labels to read"
                 )
             path = file.path
-            read = unified.read(file.whole(), str(path))
+            read = unified_reading.read(file.whole(), str(path))
             if read.section.get("pack_id") != self.pack_id:
                 raise CorruptError(
                     f"{path}: is no longer of pack {self.pack_id}; it was edited, open the bundle again"
@@ -524,7 +524,7 @@ def _named(annotations: Kept) -> _Named | None:
         return None
     named = _at_end(annotations)
     if named is None:  # another tool has written the file again
-        section = unified.read(annotations.whole(), str(annotations.path)).section
+        section = unified_reading.read(annotations.whole(), str(annotations.path)).section
         try:
             said = [section.get(key) for key in ("bundle", "pack_id", "media_size")]
             named = msgspec.convert([*said, section.get("generation", 1)], _Named)

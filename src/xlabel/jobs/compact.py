@@ -9,7 +9,7 @@ import msgspec
 
 from xlabel import bundles
 from xlabel.errors import InputError
-from xlabel.formats import unified
+from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines
 from xlabel.jobs.assembly import FPS, Assembly, frame_rate, manifest_file, manifest_tail
 from xlabel.jobs.bundle import open_bundle, read_lines
@@ -75,7 +75,8 @@ def compact(
             for number, position in enumerate(positions):
                 told_of = lines.sample(position)
                 frame, entry = placed(bundle, position, told_of, making, assembly, out)
-                image = unified.image_record(told_of.sample, lines.ids(position)[0], frame, told_of.prints)
+                image_id, _ = lines.ids(position)
+                image = unified_writing.image_record(told_of.sample, image_id, frame, told_of.prints)
                 batch = Batch()
                 batch.add(frame, Records(image, lines.annotations(position)), entry)
                 assembly.accept(batch.described())

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from xlabel.errors import CorruptError
-from xlabel.formats import unified
+from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines
+from xlabel.formats.unified_reading import read_top
 from xlabel.jobs.generations import Generation, Records, merged, on_one_line
 from xlabel.model.manifest import Frame
 
@@ -73,8 +74,9 @@ class State:
 
     def annotations(self) -> Iterator[bytes]:
         """The annotation file, in pieces."""
-        top = self._lines.top if self._whole is None else unified.read_top(self._whole, self._lines.where)
-        return merged(self._lines, self._changed, unified.tail(top.categories, top.extra, top.section))
+        top = self._lines.top if self._whole is None else read_top(self._whole, self._lines.where)
+        tail = unified_writing.tail(top.categories, top.extra, top.section)
+        return merged(self._lines, self._changed, tail)
 
     def manifest(self) -> Iterator[bytes]:
         """The manifest, in pieces."""

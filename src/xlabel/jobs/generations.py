@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from xlabel.errors import CorruptError, InputError
-from xlabel.formats import unified
+from xlabel.formats import unified_reading, unified_writing
 from xlabel.formats.unified_lines import Lines
 
 LOG = "generation_log.jsonl"
@@ -189,8 +189,8 @@ def as_of(lines: Lines, folder: Path, current: Made, wanted: int) -> Iterator[by
         raise InputError(
             f"{folder}: expected one of the generations {have}, got {wanted}; see xlabel log {folder}"
         )
-    top = lines.top if whole is None else unified.read_top(whole, str(log))
-    yield from merged(lines, changed, unified.tail(top.categories, top.extra, top.section))
+    top = lines.top if whole is None else unified_reading.read_top(whole, str(log))
+    yield from merged(lines, changed, unified_writing.tail(top.categories, top.extra, top.section))
 
 
 def merged(lines: Lines, changed: Mapping[int, Records | None], tail: bytes) -> Iterator[bytes]:
@@ -203,10 +203,10 @@ def merged(lines: Lines, changed: Mapping[int, Records | None], tail: bytes) -> 
             lines.image(numbers[number]), lines.annotations(numbers[number])
         )
 
-    yield unified.head()
+    yield unified_writing.head()
     for position, number in enumerate(order):
         yield (b",\n" if position else b"") + records(number).image
-    yield unified.between()
+    yield unified_writing.between()
     some = False
     for number in order:
         if annotations := records(number).annotations:

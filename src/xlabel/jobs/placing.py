@@ -9,7 +9,7 @@ import msgspec
 
 from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError
-from xlabel.formats.unified import Described
+from xlabel.formats.unified_reading import Described
 from xlabel.jobs.assembly import Assembly
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.frames import Ask, Making

@@ -19,7 +19,7 @@ from xlabel import bundles
 from xlabel.bundles import mp4
 from xlabel.bundles.mp4_index import generations
 from xlabel.errors import InputError
-from xlabel.formats import unified
+from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.assembly import FPS, Assembly, Base, Categories, frame_rate, manifest_file, manifest_tail
 from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
@@ -366,11 +366,11 @@ class _Rebase:
         sample = replace(sample, annotations=fresh)
         annotations = b""
         if fresh:
-            annotations, self.annotation_id = unified.annotation_records(
+            annotations, self.annotation_id = unified_writing.annotation_records(
                 sample, image_id, self.annotation_id, self.category_ids
             )
         return Records(
-            unified.image_record(sample, image_id, frame, told_of.prints, told_of.seen), annotations
+            unified_writing.image_record(sample, image_id, frame, told_of.prints, told_of.seen), annotations
         )
 
     def _logs(self, folder: Path, common: int) -> tuple[Generation, Path]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from xlabel.formats import unified
+from xlabel.formats import unified_writing
 from xlabel.model import Category, Sample
 from xlabel.model.manifest import Frame
 from xlabel.stores.transaction import Transaction
@@ -90,15 +90,15 @@ class Records:
     ) -> None:
         """Add an image, its labels and its fingerprints by their names.
 
-        See `unified.annotation_records` for `category_ids`.
+        See `unified_writing.annotation_records` for `category_ids`.
         """
         image_id = sample.image.id
         if image_id is None:
             image_id = self._image_id
             self._image_id += 1
-        self._images.append(unified.image_record(sample, image_id, frame, prints))
+        self._images.append(unified_writing.image_record(sample, image_id, frame, prints))
         if sample.annotations:
-            records, self._annotation_id = unified.annotation_records(
+            records, self._annotation_id = unified_writing.annotation_records(
                 sample, image_id, self._annotation_id, category_ids
             )
             self._annotations.append(records)
@@ -119,7 +119,7 @@ class AnnotationFile:
     """The annotation file: images are written as they come, their annotations wait in a file of their own."""
 
     def __init__(self, work: Transaction, name: str) -> None:
-        self._images = Lines(work.staged(name), unified.head())
+        self._images = Lines(work.staged(name), unified_writing.head())
         self._annotations = Lines(work.staged(SPOOL))
 
     def add(self, images: bytes, annotations: bytes) -> None:
@@ -131,10 +131,10 @@ class AnnotationFile:
         self, categories: list[Category], extra: Mapping[str, Any] | None, section: Mapping[str, Any]
     ) -> None:
         """Write all that stands behind the images; `section` is the file's own, its `sha256` is filled in."""
-        self._images.write(unified.between())
+        self._images.write(unified_writing.between())
         for piece in self._annotations.pieces():
             self._images.write(piece)
-        self._images.end(unified.tail(categories, extra, section))
+        self._images.end(unified_writing.tail(categories, extra, section))
 
     def close(self) -> None:
         """Let go of both files."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from xlabel.formats import unified
+from xlabel.formats import unified_reading, unified_writing
 from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
 from xlabel.formats.labels import DocumentLabels, FileLabels, Ref
 from xlabel.formats.unified_lines import Lines
@@ -104,11 +104,11 @@ class Relabel:
         """A sample as the annotation file will give it back: categories have the ids of the whole."""
         self._number_categories()
         image_id, _ = self._lines.ids(at)
-        image = unified.image_record(sample, image_id, frame)
-        annotations, _ = unified.annotation_records(sample, image_id, 1, self.category_ids or None)
+        image = unified_writing.image_record(sample, image_id, frame)
+        annotations, _ = unified_writing.annotation_records(sample, image_id, 1, self.category_ids or None)
         every = self.categories.all
         top = replace(self._lines.top, categories=every, by_id={one.id: one for one in every})
-        return unified.described(top, image, annotations, self._lines.where).sample
+        return unified_reading.described(top, image, annotations, self._lines.where).sample
 
     def _number_categories(self) -> None:
         """Give ids to categories that were met since."""
@@ -129,8 +129,9 @@ class Relabel:
         if sample.annotations:
             wanted = sum(a.id is None for a in sample.annotations)
             first = self._free(old_ids, wanted)
-            annotations, _ = unified.annotation_records(sample, image_id, first, self.category_ids or None)
-        return Records(unified.image_record(sample, image_id, frame, prints, seen), annotations)
+            ids = self.category_ids or None
+            annotations, _ = unified_writing.annotation_records(sample, image_id, first, ids)
+        return Records(unified_writing.image_record(sample, image_id, frame, prints, seen), annotations)
 
     def _free(self, old: list[int | str], wanted: int) -> int:
         """The first of `wanted` ids in a row: those that the image had, or new ones."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xlabel.errors import CorruptError, InputError
-from xlabel.formats.unified import Described
 from xlabel.formats.unified_lines import Lines, lines
+from xlabel.formats.unified_reading import Described
 from xlabel.jobs.bundle import open_bundle
 from xlabel.jobs.ranges import Turns
 from xlabel.model import Category

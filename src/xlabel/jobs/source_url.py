@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from xlabel.errors import ConflictError, CorruptError, InputError, MissingError
-from xlabel.formats.unified import Described
 from xlabel.formats.unified_lines import Lines, lines
+from xlabel.formats.unified_reading import Described
 from xlabel.images import Buffer
 from xlabel.jobs.ranges import Ahead, Range, Turns
 from xlabel.jobs.remote import json_files, media_ranges, read_head, read_whole

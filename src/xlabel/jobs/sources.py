@@ -6,7 +6,7 @@ from typing import Protocol
 
 from xlabel import bundles
 from xlabel.errors import InputError
-from xlabel.formats import unified
+from xlabel.formats import unified_reading
 from xlabel.images import Buffer
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.bundle import open_bundle
@@ -81,7 +81,7 @@ class DescribedSource:
     """An annotation file without its bundle: labels, the SHA-256 of the images, and fingerprints of some."""
 
     def __init__(self, path: Path) -> None:
-        read = unified.read(path.read_bytes(), str(path))
+        read = unified_reading.read(path.read_bytes(), str(path))
         self._where = str(path)
         self._samples = read.dataset.samples
         self._frames = read.frames

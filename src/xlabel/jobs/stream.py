@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlabel.errors import CorruptError, InputError
-from xlabel.formats.unified import Described
+from xlabel.formats.unified_reading import Described
 from xlabel.jobs.order import Share, Uneven, blocks, seed_at, shuffled
 from xlabel.jobs.source import Reader, Source, open_source
 from xlabel.model import Annotation, Category, Image

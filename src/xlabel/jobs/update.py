@@ -14,7 +14,7 @@ import msgspec
 from xlabel import bundles
 from xlabel.bundles import mp4
 from xlabel.errors import InputError
-from xlabel.formats import unified
+from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines, grouped
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.around import holders
@@ -380,8 +380,9 @@ class _Update:
         own = {key: value for key, value in section.items() if key not in _FOLLOWS}
         top = self.lines.top
         if section is top.section:
-            return unified.tail(top.categories, top.extra, own)
-        return unified.tail(self.relabel.categories.all, self.found.labels.extra if self.found else None, own)
+            return unified_writing.tail(top.categories, top.extra, own)
+        extra = self.found.labels.extra if self.found else None
+        return unified_writing.tail(self.relabel.categories.all, extra, own)
 
     def _mark(self, name: str, pack_id: str | None = None, generation: int = 0) -> bytes:
         """What the files that were seen are of: pack, folder, and for labels what they depend on besides."""
