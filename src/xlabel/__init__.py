@@ -11,7 +11,7 @@ _HOME = {
     "convert": "xlabel.jobs.convert",
     "diff": "xlabel.jobs.history",
     "log": "xlabel.jobs.history",
-    "open_bundle": "xlabel.jobs.bundle",
+    "open_bundle": "xlabel.jobs.opening",
     "pack": "xlabel.jobs.pack",
     "pull": "xlabel.jobs.pull",
     "push": "xlabel.jobs.push",
@@ -100,12 +100,13 @@ if TYPE_CHECKING:
     from xlabel.checks import Finding
     from xlabel.errors import CorruptError, ExistsError, InputError, LossError, XlabelError
     from xlabel.jobs.annotate import annotate
-    from xlabel.jobs.bundle import Bundle, open_bundle
+    from xlabel.jobs.bundle import Bundle
     from xlabel.jobs.compact import compact
     from xlabel.jobs.convert import convert, read, write
     from xlabel.jobs.embed import embed
     from xlabel.jobs.extract import extract, labels
     from xlabel.jobs.history import diff, log
+    from xlabel.jobs.opening import open_bundle
     from xlabel.jobs.pack import pack
     from xlabel.jobs.pull import pull
     from xlabel.jobs.push import push

@@ -3,19 +3,15 @@
 import os
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from xlabel import __version__
 from xlabel.errors import InputError, XlabelError
+from xlabel.options import DEFAULT_MEDIA, Choice, Flag, Making, OnLoss, Putting, Updating, bytes_of
 from xlabel.terminal import failed, misread, printed, with_progress
-
-DEFAULT_MEDIA = "media_bundle.mp4"
-Flag = Parameter(negative="", show_default=False)
-OnLoss = Literal["stop", "drop"]
 
 app = App(
     name="xlabel",
@@ -25,80 +21,6 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.meta.group_parameters = Group("Global options", sort_key=9)
-
-
-def _bytes_of(_: Any, tokens: Any) -> int:
-    """A number of bytes as a person writes it: 500k, 10M, 1.5G."""
-    text = tokens[0].value.strip()
-    unit = {"k": 1000, "m": 1000**2, "g": 1000**3}.get(text[-1:].lower(), 1)
-    number = float(text[:-1] if unit > 1 else text) * unit
-    if number < 1:
-        raise ValueError("expected at least 1 byte a second")
-    return int(number)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Choice:
-    """Which images and labels are taken."""
-
-    from_: Annotated[str | None, Parameter(name="--from")] = None
-    """Format of the labels: see `xlabel formats`. Found out by content if not given."""
-    pattern: str | None = None
-    """Only images whose path fits this glob, such as `*.png` or `train/**/*.jpg`."""
-    skip_missing_images: Annotated[bool, Flag] = False
-    """Only count labels that have no image; otherwise each is a problem."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Making:
-    """How the bundle is made."""
-
-    fps: float = 10
-    """Frames a second when the .mp4 is played."""
-    plain: Annotated[bool, Flag] = False
-    """No ZIP face on the .mp4; equal files are then stored once."""
-    preview: Annotated[bool, Flag] = False
-    """A small H.264 track besides, so that browsers play the .mp4; the images stay as they are."""
-    video: Literal["av1", "h264"] | None = None
-    """LOSSY: encode a sequence of one size as video; the image files are not in the bundle then."""
-    crf: int | None = None
-    """Quality of the video, less is better: 0 to 63 for av1 (30 if not given), 0 to 51 for h264 (23)."""
-    fingerprint: Literal["pixels"] | None = None
-    """Decode the images and note fingerprints of them: xlabel repair then needs only the annotation file."""
-    workers: int | None = None
-    """Processes to use. If not given: one a core, up to 8, and one for few images. The result is the same."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Updating:
-    """How an existing pack is brought up to date."""
-
-    update: Annotated[bool, Flag] = False
-    """Bring the pack in the output folder up to date, at the cost of what has changed."""
-    verify: Annotated[bool, Flag] = False
-    """With --update: look at the content of all images, not at their sizes and times."""
-    message: Annotated[str, Parameter(name=["--message", "-m"])] = ""
-    """With --update: what xlabel log says of it."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Putting:
-    """How labels are put into images."""
-
-    sidecar: Annotated[bool, Flag] = False
-    """Labels of an image that cannot hold them go into a file NAME.xlabel beside it."""
-    mwg: Annotated[bool, Flag] = False
-    """People are also MWG face regions, which photo software shows; it takes each for a person by name."""
-    fingerprint: Literal["pixels"] | None = None
-    """Decode the images and store fingerprints of their pixels too, for xlabel validate and repair."""
-    keep_time: Annotated[bool, Flag] = False
-    """Keep the files' times."""
-    workers: int | None = None
-    """Processes to use. If not given: one a core, up to 8, and one for few images."""
 
 
 @app.command(usage="Usage: xlabel pack [OPTIONS] IMAGES [LABELS]")
@@ -248,7 +170,7 @@ def push(
     *,
     fold: Annotated[bool, Flag] = False,
     gc: Annotated[bool, Flag] = False,
-    bwlimit: Annotated[int | None, Parameter(converter=_bytes_of)] = None,
+    bwlimit: Annotated[int | None, Parameter(converter=bytes_of)] = None,
     dry_run: Annotated[bool, Flag] = False,
 ) -> Any:
     """Send a pack to a URL, or what has changed since it was last sent.

@@ -27,7 +27,7 @@ from tests.tools import tree
 import xlabel
 from xlabel import cli
 from xlabel.errors import CorruptError, InputError, XlabelError
-from xlabel.jobs import annotate, bundle, frames, verify, workers
+from xlabel.jobs import annotate, frames, opening, verify, workers
 from xlabel.jobs import pack as packing
 from xlabel.jobs import pipeline as piping
 from xlabel.stores import local
@@ -838,4 +838,4 @@ def test_labels_are_never_written_outside(tmp_path: Path, name: str, to: str) ->
 def test_the_bundle_tells_a_missing_annotation_file_from_a_missing_bundle(output: Path) -> None:
     for given in (output / "nowhere.json", output):
         with pytest.raises(InputError, match="expected an annotation file"):
-            bundle.open_bundle(output, given)
+            opening.open_bundle(output, given)

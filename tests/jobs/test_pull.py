@@ -14,7 +14,8 @@ from tests.tools import tree
 import xlabel
 from xlabel.errors import CorruptError, ExistsError, InputError
 from xlabel.jobs import pull as pulling
-from xlabel.jobs.bundle import Bundle, open_bundle
+from xlabel.jobs.bundle import Bundle
+from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
 

@@ -12,10 +12,10 @@ from xlabel.errors import InputError
 from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines
 from xlabel.jobs.assembly import FPS, Assembly, frame_rate, manifest_file, manifest_tail
-from xlabel.jobs.bundle import open_bundle, read_lines
+from xlabel.jobs.batch import Batch
 from xlabel.jobs.frames import Making
 from xlabel.jobs.generations import LOG, Changes, Generation, Records
-from xlabel.jobs.kept import Batch
+from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.placing import placed
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile

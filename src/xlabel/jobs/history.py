@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from xlabel.jobs.bundle import open_bundle, read_lines
 from xlabel.jobs.comparing import KINDS, compared
 from xlabel.jobs.generations import LOG, Generation, entries
+from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.model.report import counted, visible
 
 SHOWN = 20

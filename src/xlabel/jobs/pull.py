@@ -12,10 +12,10 @@ from xlabel import bundles
 from xlabel.bundles import mp4
 from xlabel.errors import CorruptError, ExistsError, StoreError, XlabelError
 from xlabel.formats.unified_lines import Lines, lines
-from xlabel.jobs.bundle import open_bundle, read_lines
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.generations import LOG, Changes, Generation, Made
+from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.putting import now
 from xlabel.jobs.remote import is_prefix, json_files, refuse_folder
 from xlabel.jobs.seals import is_sealed_annotations

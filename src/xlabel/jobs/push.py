@@ -17,11 +17,12 @@ from msgspec.structs import replace
 from xlabel import bundles
 from xlabel.errors import ConflictError, CorruptError, InputError
 from xlabel.formats.unified_lines import Lines
-from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
+from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.collect import collect
 from xlabel.jobs.commit import commit, fence, is_beside
 from xlabel.jobs.deltas import delta
 from xlabel.jobs.generations import LOG, entries, numbers_since, seals
+from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.rebase import rebase
 from xlabel.jobs.remote import Found, read_head, read_whole, refuse_folder
 from xlabel.jobs.seals import is_sealed_annotations

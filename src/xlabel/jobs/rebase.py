@@ -22,7 +22,8 @@ from xlabel.errors import InputError
 from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.assembly import FPS, Assembly, Base, Categories, frame_rate, manifest_file, manifest_tail
-from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
+from xlabel.jobs.batch import Batch, zip_records
+from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.frames import Ask, Making
@@ -37,8 +38,8 @@ from xlabel.jobs.generations import (
     numbers_since,
     records_at,
 )
-from xlabel.jobs.kept import Batch, zip_records
 from xlabel.jobs.notes import named
+from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.placing import placed
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile

@@ -15,9 +15,10 @@ from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
 from xlabel.images import Buffer
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.binding import beside
-from xlabel.jobs.bundle import Bundle, open_bundle
+from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.labels import Found
 from xlabel.jobs.numbered import Files, Frames
+from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.selection import select
 from xlabel.model import Image, Problem, Sample
 from xlabel.model.document import Document

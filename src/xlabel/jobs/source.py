@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.formats.unified_reading import Described
-from xlabel.jobs.bundle import open_bundle
+from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.ranges import Turns
 from xlabel.model import Category
 from xlabel.stores.cache import Cache

@@ -9,8 +9,8 @@ from xlabel.errors import InputError
 from xlabel.formats import unified_reading
 from xlabel.images import Buffer
 from xlabel.jobs import labels as labelling
-from xlabel.jobs.bundle import open_bundle
 from xlabel.jobs.numbered import Files, Frames
+from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.selection import Place, select
 from xlabel.model import Image, Sample
 from xlabel.model.manifest import ANNOTATIONS

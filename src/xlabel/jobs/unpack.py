@@ -11,8 +11,9 @@ import msgspec
 from xlabel import formats
 from xlabel.errors import InputError
 from xlabel.formats.losses import refuse
-from xlabel.jobs.bundle import Bundle, open_bundle
+from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.labels import Layout
+from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.seen import as_seen
 from xlabel.model import Dataset, Loss, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Seen

@@ -19,12 +19,13 @@ from xlabel.formats.unified_lines import Lines, grouped
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.around import holders
 from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file
-from xlabel.jobs.bundle import Bundle, open_bundle, read_lines
+from xlabel.jobs.batch import Batch, zip_records
+from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.frames import Ask, Described, Making, Packer, name_problem
 from xlabel.jobs.generations import LOG, Changes, Generation, Records
-from xlabel.jobs.kept import Batch, zip_records
 from xlabel.jobs.labels import Found
+from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.packing import How, below, bound, end_json, in_folder, publish, reported, run_packer, write
 from xlabel.jobs.planning import Plan, plan
 from xlabel.jobs.putting import now

@@ -23,7 +23,8 @@ from xlabel.errors import CorruptError, InputError
 from xlabel.jobs import notes
 from xlabel.jobs.around import around, holders
 from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
-from xlabel.jobs.bundle import Bundle, open_bundle
+from xlabel.jobs.bundle import Bundle
+from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.seals import is_sealed_annotations, is_sealed_manifest
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest

@@ -13,7 +13,7 @@ import msgspec
 from xlabel.bundles import mp4
 from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, StoreError
-from xlabel.jobs.bundle import open_bundle
+from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.remote import RANGE, THREADS, folded, media_ranges, need_head, read_whole
 from xlabel.jobs.verify import Content, check
 from xlabel.model import Problem, Report
