@@ -343,7 +343,7 @@ class _Push:
         self, file: int, start: int, known: str | None, mine: _Mine
     ) -> tuple[str | None, str | None]:
         """CRC-64/NVME of the media before its index, and whole; `known` is of the bytes before `start`."""
-        if self.dry_run or not self.store.url.startswith("s3://") or (start and known is None):
+        if self.dry_run or not self.store.keeps_crc64nvme or (start and known is None):
             return None, None
         value = crc64.value(known) if known else 0
         before = checksum(file, start, mine.at, value)

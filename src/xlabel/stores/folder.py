@@ -82,6 +82,7 @@ class Folder:
     """A folder, whose files are the objects."""
 
     copies_ranges = True
+    keeps_crc64nvme = False
     part_min = 1
     part_max = 1 << 40
     parts_max = 1_000_000

@@ -56,6 +56,10 @@ class Metered:
         return self._of.copies_ranges
 
     @property
+    def keeps_crc64nvme(self) -> bool:
+        return self._of.keeps_crc64nvme
+
+    @property
     def part_min(self) -> int:
         return self._of.part_min
 

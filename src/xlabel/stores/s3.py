@@ -95,6 +95,7 @@ def connect(url: str) -> "Bucket":
 class Bucket:
     """A bucket, and the beginning of the names in it."""
 
+    keeps_crc64nvme = True
     part_min = 5 << 20
     part_max = 5 << 30
 

@@ -76,6 +76,10 @@ class Transport(Protocol):
         """Whether there is a `copy_part`. May ask the server, as `conditional` does."""
 
     @property
+    def keeps_crc64nvme(self) -> bool:
+        """Whether `complete` compares `crc64nvme`, and `head` tells it; where not, none need be reckoned."""
+
+    @property
     def part_min(self) -> int:
         """Bytes that each part but the last must have; a copied range that is not the last one, too."""
 
