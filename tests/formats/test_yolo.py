@@ -1,6 +1,7 @@
 """YOLO rows, data.yaml in its spellings, and the way back. Expected numbers are worked out by hand."""
 
 import tracemalloc
+from collections import Counter
 from collections.abc import Mapping
 
 import msgspec
@@ -524,6 +525,39 @@ def test_what_speaks_for_yolo_says_how_many_files_were_looked_at() -> None:
 )
 def test_rows_of_numbers_look_like_yolo(files: dict[str, str | bytes]) -> None:
     assert "number" in (yolo.sniff(Memory(files)) or "")
+
+
+def backgrounds(count: int, labelled: dict[str, str | bytes]) -> dict[str, str | bytes]:
+    """A set with many images on which there is nothing, each with its empty file."""
+    return {f"labels/{number:05}.txt": "" for number in range(count)} | labelled
+
+
+class Counting(Memory):
+    """A tree that counts how often each file is read."""
+
+    def __init__(self, files: dict[str, str | bytes]) -> None:
+        super().__init__(files)
+        self.reads: Counter[str] = Counter()
+
+    def read(self, path: str) -> bytes:
+        self.reads[path] += 1
+        return super().read(path)
+
+
+@pytest.mark.parametrize("name", ["labels/00000a.txt", "labels/00777a.txt", "labels/z.txt"])
+def test_one_labelled_image_among_many_backgrounds_is_found(name: str) -> None:
+    files = backgrounds(2000, {name: "0 .1 .1 .3 .1 .3 .3\n"})
+    assert "number" in (yolo.sniff(Memory(files)) or "")
+    assert yolo.read(Memory(files)).origin.format == "yolo-segment", "and says what its rows are"
+
+
+def test_a_set_of_backgrounds_only_is_looked_through_once() -> None:
+    tree = Counting(backgrounds(2000, {}))
+    assert yolo.sniff(tree) is None
+    few = sum(tree.reads.values()) - 2000
+    assert 0 < few < 20, "those that were looked at first"
+    yolo.read(tree, "yolo-detect")
+    assert sum(tree.reads.values()) == 2000 + few + 200
 
 
 @pytest.mark.parametrize(

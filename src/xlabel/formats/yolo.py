@@ -6,6 +6,7 @@ class files and lists of images in `Dataset.origin`, so that what nobody edited 
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xlabel.errors import InputError
@@ -47,6 +48,9 @@ def sniff(tree: "Tree") -> str | None:
     survey = _survey(tree)
     some = survey.some[:: len(survey.some) // 12 + 1]
     full = [data for path in some if (data := peek(tree, path)).strip()]
+    if not full and (found := _first_full(tree)):
+        some = found
+        full = [data for path in some if (data := peek(tree, path)).strip()]
     right = sum(map(_looks_right, full))
     if not survey.labels or 2 * right < len(full):
         return None
@@ -61,8 +65,12 @@ def read(tree: "Tree", variant: str | None = None) -> "YoloLabels":
     survey = _survey(tree)
     described = sets.describe(sorted(survey.others), tree.files, tree.read, sorted(survey.folders))
     skip = survey.others | described.files.keys() | _strays(tree, survey)
+
+    def rows_of(some: list[str]) -> list[list[str]]:
+        return [row for path in some if path not in skip for row in _number_rows(peek(tree, path))]
+
     reading = rows.find_reading(
-        [row for path in survey.some if path not in skip for row in _number_rows(peek(tree, path))],
+        rows_of(survey.some) or rows_of(_first_full(tree)),
         tree.root,
         variant.removeprefix("yolo-") if variant else described.task,
         described.kpt_shape,
@@ -319,6 +327,14 @@ def _survey(tree: "Tree") -> _Survey:
 
     labels, some = spread(tree.files, is_label, _SPREAD)
     return _Survey(labels, folders, top, others, some)
+
+
+@lru_cache(maxsize=1)  # a set of backgrounds only is read through once, not twice
+def _first_full(tree: "Tree") -> list[str]:
+    """The first files of labels that are not empty, up to `_FEW`: for sets where those all over are."""
+    others = _survey(tree).others
+    labels = (path for path in tree.files if has_ending(path, _ENDING) and path not in others)
+    return list(islice((path for path in labels if peek(tree, path).strip()), _FEW))
 
 
 def _strays(tree: "Tree", survey: _Survey) -> set[str]:
