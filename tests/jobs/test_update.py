@@ -22,6 +22,7 @@ from tests.tools import xlabel as command
 import xlabel
 from xlabel.errors import CorruptError, InputError
 from xlabel.jobs import frames as packing
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST
 from xlabel.stores import stats
 
 MEDIA = "media_bundle.mp4"
@@ -194,6 +195,27 @@ def test_renamed_and_swapped_images_move_no_byte(folder: Folder, tmp_path: Path,
     if not plain:
         assert "mismatching" in complaints(output / MEDIA)
         assert any("unzip" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("gone", [[MANIFEST], [MANIFEST, ANNOTATIONS]])
+def test_a_renamed_image_is_no_damage_where_nothing_tells_its_old_name(
+    folder: Folder, output: Path, gone: list[str]
+) -> None:
+    folder.add("new.jpg", 20)
+    updated(folder, output)
+    folder.rename("new.jpg", "newer.jpg")
+    folder.swap("a.jpg", "b/c.jpg")
+    folder.add("last.jpg", 21)
+    updated(folder, output)
+    places = {frame["key"]: frame["offset"] for frame in manifest(output) if not frame.get("deleted")}
+    for name in gone:
+        (output / name).unlink()
+    assert xlabel.verify(output).problems == []
+    with (output / MEDIA).open("r+b") as media:  # within the old name, before the bytes
+        media.seek(places["newer.jpg"] - len("new.jpg"))
+        media.write(b"x")
+    (problem,) = xlabel.verify(output).problems
+    assert problem.code == "header-damaged" and problem.where.endswith("newer.jpg")
 
 
 def test_changed_labels_write_no_byte_of_media(folder: Folder, output: Path) -> None:

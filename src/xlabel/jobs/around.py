@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from struct import pack
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from xlabel import bundles
 from xlabel.bundles import Kind, Trailer, flatter, mp4, preview
 from xlabel.bundles import zip as zipped
 from xlabel.bundles.mp4_index import generations
+from xlabel.errors import CorruptError
 from xlabel.jobs.bundle import Bundle
 from xlabel.model.geometry import turned_size
 from xlabel.model.manifest import Frame
@@ -73,6 +75,23 @@ def holders(frames: list[Frame]) -> dict[int, Frame]:
     for frame in frames:
         first.setdefault(frame.offset, frame)
     return first
+
+
+def written_names(bundle: Bundle) -> dict[int, bytes]:
+    """By offset, the name that each image file was written under, by the indexes of all generations.
+
+    For those who do not know the deleted frames: a renamed image has its old name before its bytes. What an
+    index that is damaged by now would tell is left out.
+    """
+    names: dict[int, bytes] = {}
+    for part in _parts(bundle):
+        with suppress(CorruptError, ValueError):
+            index = bundles.open_index(bundle.read, part.end, str(bundle.media))
+            new = index.offsets >= part.start
+            each = zip(index.offsets.tolist(), index.names(), new.tolist(), strict=True)
+            for offset, name in ((offset, name) for offset, name, is_new in each if is_new):
+                names.setdefault(offset, name)
+    return names
 
 
 def _parts(bundle: Bundle) -> list[_Part]:

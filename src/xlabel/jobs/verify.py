@@ -21,7 +21,7 @@ from xlabel.bundles.preview import stored
 from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, InputError
 from xlabel.jobs import notes
-from xlabel.jobs.around import around, holders
+from xlabel.jobs.around import around, holders, written_names
 from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.opening import open_bundle
@@ -94,10 +94,12 @@ def check(
         )
     crcs = array("I")
     first = holders(frames)
+    written = {} if every else written_names(bundle)
     for number, frame in enumerate(frames):
         found = content(frame)
         crcs.append(found.crc)
-        _check_frame(bundle, frame, first[frame.offset], face, found, report)
+        name = written.get(frame.offset, first[frame.offset].raw_name)
+        _check_frame(bundle, frame, name, face, found, report)
         report.bytes += frame.size
         if progress and number % 64 == 0:
             progress(report.bytes, bundle.size)
@@ -245,11 +247,11 @@ def _content(bundle: Bundle, frame: Frame) -> Content:
 
 
 def _check_frame(
-    bundle: Bundle, frame: Frame, holder: Frame, face: bool, found: Content, report: Report
+    bundle: Bundle, frame: Frame, name: bytes, face: bool, found: Content, report: Report
 ) -> None:
     """Check a frame's bytes, by what was found of them, and the header before them.
 
-    `holder` is the frame that the bytes were written for, under the name that it had.
+    `name` is the one that the bytes were written under; the frame may have another by now.
     """
     where = f"{bundle.media}: {frame.key}"
     if found.size != frame.size or frame.sha256 not in ("", found.sha256):
@@ -260,7 +262,7 @@ def _check_frame(
         return
     kind = bundles.kind(bundle.kind)
     try:
-        prefix = bytearray(kind.prefix(holder.raw_name, frame.size, face))
+        prefix = bytearray(kind.prefix(name, frame.size, face))
     except (ValueError, StructError) as error:
         report.problems.append(Problem(where, "bad-name", f"{error}; pack again"))
         return
