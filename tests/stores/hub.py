@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -186,7 +187,7 @@ class Hub:
         return f"100644 {self.blob(pointer)}\t{path}"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler, ABC):
     """Answers in the way that both origins have."""
 
     protocol_version = "HTTP/1.1"
@@ -253,8 +254,9 @@ class Handler(BaseHTTPRequestHandler):
             content = json.dumps({"error": error.message}).encode()
             self.answer(error.status, content, **{"X-Error-Message": error.message}, **error.headers)
 
+    @abstractmethod
     def asked(self, path: str, data: bytes) -> None:
-        raise NotImplementedError
+        """Answer a request, or raise `Refused`."""
 
 
 class Storage(Handler):
