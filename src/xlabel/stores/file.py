@@ -33,8 +33,6 @@ def connect(url: str) -> Folder:
 
 
 class _Files:
-    near = True
-
     def __init__(self, root: Path) -> None:
         self._root = root
 
@@ -62,19 +60,12 @@ class _Files:
                 rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
 
-    def append(self, path: str, ranges: Sequence[Range]) -> None:
-        with self._told(path, "write"), (self._root / path).open("ab", buffering=0) as target:
-            pass
-        with self._told(path, "write"), (self._root / path).open("r+b", buffering=0) as target:
-            end = target.seek(0, os.SEEK_END)
-            try:
-                for piece in ranges:
-                    with (self._root / piece.path).open("rb", buffering=0) as source:
-                        _copy(source.fileno(), piece.offset, piece.size, target.fileno())
-                os.fsync(target.fileno())
-            except OSError:
-                target.truncate(end)
-                raise
+    def join(self, path: str, ranges: Sequence[Range]) -> None:
+        with self._told(path, "write"), (self._root / path).open("wb", buffering=0) as target:
+            for piece in ranges:
+                with (self._root / piece.path).open("rb", buffering=0) as source:
+                    _copy(source.fileno(), piece.offset, piece.size, target.fileno())
+            os.fsync(target.fileno())
 
     def rename(self, old: str, new: str) -> None:
         draft, path = self._root / old, self._root / new

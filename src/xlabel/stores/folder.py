@@ -42,17 +42,15 @@ class Files(Protocol):
     def get(self, path: str, ranges: Sequence[tuple[int, int]], check: Callable[[Stat], None]) -> list[bytes]:
         """Ranges of one file, which `check` has seen."""
 
-    near: bool
-    """Whether bytes are read without travelling; where not, the name of a part has its MD5."""
-
-    def md5(self, path: str) -> bytes:
-        """Of a file's bytes, read again."""
+    @property
+    def md5(self) -> Callable[[str], bytes] | None:
+        """Of the bytes at a path, read again; None where they would travel: a part's name then has it."""
 
     def write(self, path: str, data: Buffer) -> None:
         """Write a file whole, and wait until it is on the disk."""
 
-    def append(self, path: str, ranges: Sequence[Range]) -> None:
-        """Add ranges of other files to the end of one, new or old, and wait until they are on the disk."""
+    def join(self, path: str, ranges: Sequence[Range]) -> None:
+        """Write a file of ranges of others, and wait until it is on the disk."""
 
     def rename(self, old: str, new: str) -> None:
         """Let a file be another, which may be there already; makes the folders above."""
@@ -106,13 +104,10 @@ class Folder:
         draft = f"{HIDDEN}/{uuid.uuid4().hex}"
         with self._files.locked():
             self._conditions(name, if_match, absent)
-            try:
-                self._files.make(HIDDEN)
+            self._files.make(HIDDEN)
+            with self._drafted(draft):
                 self._files.write(draft, data)
                 self._files.rename(draft, self._path(name))
-            except BaseException:
-                self._files.remove(draft)
-                raise
             return self._made(name)
 
     def create(self, name: str) -> str:
@@ -137,7 +132,7 @@ class Folder:
 
     def put_part(self, name: str, upload: str, number: int, data: Buffer) -> Part:
         folder = self._upload(name, upload)
-        md5 = None if self._files.near else hashlib.md5(data, usedforsecurity=False).digest()
+        md5 = None if self._files.md5 else hashlib.md5(data, usedforsecurity=False).digest()
         draft, final = f"{folder}/.{uuid.uuid4().hex}", self._file(folder, number, md5)
         with self._of(name, upload):
             self._files.write(draft, data)
@@ -181,14 +176,12 @@ class Folder:
             for piece in ranges:
                 if not piece.path.startswith(folder):
                     self._check(piece.path, self._files.stat(piece.path), piece.tag, False)
-            if self._appends(name, ranges):
-                self._files.append(self._path(name), ranges[1:])
-            elif len(ranges) == 1 and ranges[0].path.startswith(folder):
+            if len(ranges) == 1 and ranges[0].path.startswith(folder):
                 self._files.rename(ranges[0].path, self._path(name))
             else:
-                self._files.remove(f"{folder}/.whole")
-                self._files.append(f"{folder}/.whole", ranges)
-                self._files.rename(f"{folder}/.whole", self._path(name))
+                with self._drafted(whole := f"{folder}/.whole"):
+                    self._files.join(whole, ranges)
+                    self._files.rename(whole, self._path(name))
             self._files.clear(folder)
             return self._made(name)
 
@@ -224,6 +217,15 @@ class Folder:
         return MissingError(f"{self._where(name)}: its upload {upload} is not there any more; begin again")
 
     @contextmanager
+    def _drafted(self, draft: str) -> Iterator[None]:
+        """Take a file away that did not become an object, and its room with it."""
+        try:
+            yield
+        except BaseException:
+            self._files.remove(draft)
+            raise
+
+    @contextmanager
     def _of(self, name: str, upload: str) -> Iterator[None]:
         try:
             yield
@@ -232,15 +234,16 @@ class Folder:
 
     def _file(self, folder: str, number: int, md5: bytes | None) -> str:
         """Where the bytes of a part are."""
-        return f"{folder}/{number:07}" + (f".{md5.hex()}" if md5 and not self._files.near else "")
+        return f"{folder}/{number:07}" + (f".{md5.hex()}" if md5 and not self._files.md5 else "")
 
     def _listed(self, folder: str, name: str, there: Stat) -> Part:
         number = int(name[:7])
         if name.endswith(NOTE):
             note = self._note(f"{folder}/{name}")
             return Part(number=number, size=note.size, tag=note.tag)
-        # Where nothing travels, read again: a power cut leaves files of the right size with other bytes.
-        md5 = bytes.fromhex(name[8:]) if len(name) > 7 else self._files.md5(f"{folder}/{name}")
+        # Read again where nothing travels: a power cut leaves files of the right size with other bytes.
+        again = self._files.md5
+        md5 = again(f"{folder}/{name}") if again else bytes.fromhex(name[8:])
         return Part(number=number, size=there.size, tag=there.tag, md5=md5)
 
     def _note(self, path: str) -> Range:
@@ -260,16 +263,6 @@ class Folder:
         if found.tag != part.tag:
             raise MissingError(f"{path}: part {part.number} is not what was written; write it again")
         return found
-
-    def _appends(self, name: str, ranges: list[Range]) -> bool:
-        """Whether the object is to be itself, all of it, and parts behind."""
-        first, *rest = ranges
-        there = self._files.stat(self._path(name))
-        return (
-            there is not None
-            and (first.path, first.offset, first.size) == (name, 0, there.size)
-            and name not in [piece.path for piece in rest]
-        )
 
     def _conditions(self, name: str, if_match: str | None, absent: bool) -> None:
         if self.conditional:

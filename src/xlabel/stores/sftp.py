@@ -56,7 +56,7 @@ def connect(url: str) -> Folder:
 class _Files:
     """Asks from any thread; the answers come in a thread of its own, where the one connection lives."""
 
-    near = False
+    md5 = None
 
     def __init__(self, url: str, target: dict[str, Any], root: str) -> None:
         self._url = url.rstrip("/")
@@ -94,9 +94,6 @@ class _Files:
 
         return self._done(path, "read", ask)
 
-    def md5(self, path: str) -> bytes:
-        raise NotImplementedError("the name of a part has it")
-
     def write(self, path: str, data: Buffer) -> None:
         async def ask(sftp: Any) -> None:
             async with sftp.open(self._at(path), "wb") as file:
@@ -105,13 +102,10 @@ class _Files:
 
         self._done(path, "write", ask)
 
-    def append(self, path: str, ranges: Sequence[Range]) -> None:
-        before = self.stat(path)
-        start = before.size if before else 0
-
+    def join(self, path: str, ranges: Sequence[Range]) -> None:
         async def ask(sftp: Any) -> None:
-            end = start  # so that what is done twice is done at the same place
-            async with sftp.open(self._at(path), "r+b" if before else "wb") as target:
+            end = 0
+            async with sftp.open(self._at(path), "wb") as target:
                 for piece in ranges:
                     async with sftp.open(self._at(piece.path), "rb") as source:
                         await _copy(sftp, source, piece, target, end)

@@ -138,9 +138,7 @@ class Transport(Protocol):
         """Make the parts the object, at once, and end the upload. There is at least one part.
 
         `crc64nvme` is that of the whole, in base64; a store that keeps it refuses another. ConflictError as
-        by `put`; the upload is then still there, or not: `abort` it. In a folder, an upload that begins with
-        all of the object as it is appends to it: killed in the midst of that, the object is longer, and all
-        that it had is there.
+        by `put`; the upload is then still there, or not: `abort` it.
         """
 
     def abort(self, name: str, upload: str) -> None:
