@@ -11,8 +11,8 @@ import io
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -21,6 +21,15 @@ from xlabel.errors import ConflictError, InputError, MissingError, StoreError, e
 from xlabel.images import Buffer
 from xlabel.stores import crc64
 from xlabel.stores.parallel import Threads
+from xlabel.stores.s3_answers import (
+    BeyondError,
+    BusyError,
+    LackingError,
+    RefusedError,
+    UnsureError,
+    failed,
+    told,
+)
 from xlabel.stores.transport import Part, Stat, Upload
 from xlabel.stores.waiting import pause
 
@@ -38,27 +47,6 @@ PROBE = ".xlabel-probe-"
 _ABILITIES: dict[tuple[str, str], tuple[bool, bool]] = {}
 """Endpoint and bucket -> whether conditions are honoured, and ranges copied; once for a process."""
 _ASKING = Lock()
-
-_LACKING = {"NotImplemented", "MethodNotAllowed", "501", "405"}
-_GONE = {"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "404", "NotFound"}
-_REFUSED = {"PreconditionFailed", "412"}
-_BUSY = {"ConditionalRequestConflict", "409", "OperationAborted"}
-_ADVICE = {
-    "NoSuchBucket": "make the bucket, or correct the URL or the endpoint",
-    "NoSuchUpload": "it was completed or aborted; begin again",
-    "NoSuchKey": "it was deleted, or never there",
-    "InvalidAccessKeyId": "is it the right account? AWS_ACCESS_KEY_ID, AWS_PROFILE and the endpoint decide",
-    "SignatureDoesNotMatch": "the secret key is not that of the access key; set AWS_SECRET_ACCESS_KEY",
-    "ExpiredToken": "log in again",
-    "RequestTimeTooSkewed": "set this machine's clock",
-    "BadDigest": "the bytes that arrived are not those that were sent; upload them again",
-    "InvalidPart": "a part is not the one that was written; list the parts, and upload it again",
-    "EntityTooSmall": "each part but the last must have 5 MiB",
-    "SlowDown": "the server is too busy; try again later, with fewer connections",
-    "ServiceUnavailable": "the server is not available; try again later",
-    "503": "the server is not available; try again later",
-}
-_FORBIDDEN = "the account may not do this; ask for the right to it (a missing object may be told so, too)"
 
 
 def connect(url: str) -> "Bucket":
@@ -127,9 +115,9 @@ class Bucket:
         except MissingError:
             self._ask_for_the_bucket()
             return None
-        except _RefusedError:
+        except RefusedError:
             # An answer to HEAD has no text, and so does not say why.
-            with suppress(MissingError, _BeyondError), self._told(name, "GetObject"):
+            with suppress(MissingError, BeyondError), self._told(name, "GetObject"):
                 self._client.get_object(**self._at(name), Range="bytes=0-0")
             raise
         return _stat(found, found["ContentLength"])
@@ -153,7 +141,7 @@ class Bucket:
 
         try:
             return _until_free(send)
-        except _UnsureError:
+        except UnsureError:
             there = self.head(name)
             if there is None or (there.crc64nvme != crc and there.md5 != md5):
                 raise
@@ -239,7 +227,7 @@ class Bucket:
 
         try:
             tag = _until_free(send)
-        except (_UnsureError, MissingError):
+        except (UnsureError, MissingError):
             there = self.head(name)
             if there is None or not _is_of(there, parts, crc64nvme):
                 raise
@@ -299,7 +287,7 @@ class Bucket:
             try:
                 with self._told(name, "GetObject"):
                     answer = self._client.get_object(**self._at(name), Range=span, **condition)
-            except _BeyondError:
+            except BeyondError:
                 break
             if "ContentRange" in answer:
                 end = int(answer["ContentRange"].rpartition("/")[2])
@@ -312,7 +300,7 @@ class Bucket:
                     got.write(piece)
             except (HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
                 if attempt == ATTEMPTS - 1:
-                    raise self._failed(name, "GetObject", error) from None
+                    raise failed(self._where(name), "GetObject", ATTEMPTS, error) from None
                 time.sleep(pause(attempt))
             else:
                 if offset + got.tell() >= end:
@@ -368,93 +356,19 @@ class Bucket:
             write()
         except ConflictError:
             return True
-        except _LackingError:
+        except LackingError:
             return False
         return False
 
     def _takes(self, write: Callable[[], object]) -> bool:
         try:
             write()
-        except (_LackingError, ConflictError):
+        except (LackingError, ConflictError):
             return False
         return True
 
-    @contextmanager
-    def _told(self, name: str, asked: str) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            yield
-        except ClientError as error:
-            raise self._answered(name, asked, error) from None
-        except BotoCoreError as error:
-            raise self._failed(name, asked, error) from None
-
-    def _answered(self, name: str, asked: str, error: Any) -> StoreError:
-        """What an answer of the server means."""
-        said = error.response.get("Error", {})
-        meta = error.response.get("ResponseMetadata", {})
-        code, status = str(said.get("Code", "")), str(meta.get("HTTPStatusCode", ""))
-        if code in ("416", "InvalidRange"):
-            return _BeyondError()
-        where = self._where(name) if code != "NoSuchBucket" else f"s3://{self._bucket}"
-        message = str(said.get("Message") or code).rstrip(".")
-        if code in _ADVICE:
-            advice = _ADVICE[code]
-        elif status in ("401", "403"):
-            advice = _FORBIDDEN
-        elif status in _ADVICE:
-            advice = _ADVICE[status]
-        else:
-            advice = "see the server's own log for more"
-        kind: type[StoreError] = _RefusedError
-        if code in _REFUSED or status == "412":
-            kind = _UnsureError if meta.get("RetryAttempts") else ConflictError
-            advice = "somebody else was faster; read it and try again"
-        elif code in _BUSY:
-            kind, advice = _BusyError, "somebody else writes it at this moment; try again"
-        elif code in _GONE or status == "404":
-            kind = MissingError
-        elif code in _LACKING or status in _LACKING:
-            kind, advice = _LackingError, "this server cannot do it"
-        return kind(f"{where}: {asked} was refused: {message} ({code}); {advice}")
-
-    def _failed(self, name: str, asked: str, error: Exception) -> StoreError:
-        """What it means that there was no answer."""
-        from botocore.exceptions import (
-            ConnectionError,
-            HTTPClientError,
-            NoCredentialsError,
-            PartialCredentialsError,
-        )
-
-        if isinstance(error, NoCredentialsError | PartialCredentialsError):
-            advice = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        elif isinstance(error, ConnectionError | HTTPClientError):
-            advice = f"tried {ATTEMPTS} times; is the network there, and AWS_ENDPOINT_URL right?"
-        else:
-            advice = "see ~/.aws/config and the variables AWS_*"
-        return StoreError(f"{self._where(name)}: {asked} failed: {str(error).rstrip('.')}; {advice}")
-
-
-class _RefusedError(StoreError):
-    """The server answered, and it was a no."""
-
-
-class _BusyError(ConflictError):
-    """Two writers at one moment: to be tried again."""
-
-
-class _UnsureError(ConflictError):
-    """A condition did not hold at another try: the answer to the first was lost, and may have been a yes."""
-
-
-class _LackingError(StoreError):
-    """The server does not know this kind of request."""
-
-
-class _BeyondError(StoreError):
-    """The range begins behind the end."""
+    def _told(self, name: str, asked: str) -> AbstractContextManager[None]:
+        return told(self._where(name), asked, ATTEMPTS)
 
 
 def _stat(answer: dict[str, Any], size: int) -> Stat:
@@ -516,6 +430,6 @@ def _until_free(write: Callable[[], T]) -> T:
     for attempt in range(ATTEMPTS - 1):
         try:
             return write()
-        except _BusyError:
+        except BusyError:
             time.sleep(pause(attempt))
     return write()
