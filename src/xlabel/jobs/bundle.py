@@ -2,6 +2,7 @@
 
 import mmap
 from collections.abc import Iterator
+from functools import cached_property
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -276,7 +277,7 @@ class Bundle:
             except CorruptError as error:
                 raise CorruptError(f"{self.media}: frames {first} to {last - 1}: {error}") from None
 
-    @property
+    @cached_property
     def video(self) -> Video | None:
         """How the frames were encoded, where they are no image files but lossy video."""
         if self.described:

@@ -168,20 +168,26 @@ class _OnDisk:
     def __init__(self, source: Local, sequence: "NDArray[np.int64]", turns: Turns) -> None:
         self._source, self._sequence, self._turns = source, sequence, turns
         self._told = 0
+        self._due = 0
+        """The turn at which the system is told of more."""
 
     def take(self, turn: int) -> bytes:
-        turns, told = self._turns, self._told
-        while told < len(turns) and (told < EARLY or turns.due(turns.next(told - EARLY)) <= turn):
-            self._tell(turns.of(turns.next(told)))
-            told += 1
-        self._told = told
+        if turn >= self._due:
+            self._tell(turn)
         return self._source.read(int(self._sequence[turn]))
 
     def close(self) -> None:
         pass
 
-    def _tell(self, turns: list[int]) -> None:
-        numbers = self._sequence[turns]
-        first = int(self._source.offsets[numbers].min())
-        end = int((self._source.offsets + self._source.sizes)[numbers].max())
-        self._source.bundle.expect(first, end - first)
+    def _tell(self, turn: int) -> None:
+        turns, source = self._turns, self._source
+        while self._told < len(turns):
+            if self._told >= EARLY and (due := turns.due(turns.next(self._told - EARLY))) > turn:
+                self._due = due
+                return
+            numbers = self._sequence[turns.of(turns.next(self._told))]
+            first = int(source.offsets[numbers].min())
+            end = int((source.offsets[numbers] + source.sizes[numbers]).max())
+            source.bundle.expect(first, end - first)
+            self._told += 1
+        self._due = len(self._sequence)
