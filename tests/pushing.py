@@ -4,11 +4,7 @@ import hashlib
 import os
 import random
 import shutil
-import signal
 import tempfile
-import traceback
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -133,36 +129,6 @@ def at_url(url: str, folder: Path) -> dict[str, bytes]:
     found = files(folder)
     shutil.rmtree(folder)
     return found
-
-
-def started(job: Callable[[], object]) -> int:
-    """A job in a process of its own; gives the process's number. What goes wrong there is printed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the threads here are servers and proxies
-        child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        job()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def ended(child: int) -> int:
-    """The exit code of a process; negative where a signal ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def killed(child: int) -> bool:
-    """Kill a process as the system would; whether it was still there. It must not have failed by itself."""
-    os.kill(child, signal.SIGKILL)
-    code = ended(child)
-    assert code in (0, -signal.SIGKILL)
-    return code != 0
 
 
 def objects(place: Place, url: str) -> dict[str, bytes]:

@@ -58,6 +58,16 @@ def tree(folder: Path) -> dict[bytes, bytes]:
     return {os.fsencode(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+def put(files: dict[bytes, bytes], folder: Path) -> None:
+    """Have a folder hold these files, and nothing else; the reverse of `tree`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, data in files.items():
+        path = folder / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
 def bound(*arguments: str | Path) -> Done:
     """The command `xlabel` with the rights of its user alone: who is root otherwise reads everything."""
     command = [sys.executable, "-m", "xlabel", *map(str, arguments)]

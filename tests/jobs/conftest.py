@@ -1,15 +1,19 @@
-"""Images of the sample that a test may change, and stores that packs are pushed to."""
+"""Images that a test may change, packs to be read, a small disk, and stores that packs are pushed to."""
 
 import hashlib
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import KINDS
 from tests.stores import servers
 from tests.stores.proxy import Proxy, between
 from tests.stores.servers import Place, Start
 from tests.tools import SAMPLE
+
+import xlabel
 
 IMAGES = SAMPLE / "raw_images"
 
@@ -23,6 +27,30 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     return Path(shutil.copy(IMAGES / "street/001.jpg", tmp_path / "a.jpg"))
+
+
+@pytest.fixture(scope="session")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Kind -> pack of the sample. Only to be read."""
+    made = {}
+    for kind, name in KINDS.items():
+        made[kind] = tmp_path_factory.mktemp(kind) / "pack"
+        xlabel.pack(IMAGES, SAMPLE / "raw_labels", made[kind], media=name, plain=kind == "plain")
+    return made
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, 4 MiB large; needs the rights to mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("may not mount a file system here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.fixture(params=[name for name in servers.PLACES if name != "old-sftp"])

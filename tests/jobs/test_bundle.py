@@ -14,17 +14,6 @@ from xlabel import CorruptError, InputError
 ROWS = {p.relative_to(SAMPLE / "raw_labels"): p.read_text() for p in (SAMPLE / "raw_labels").rglob("*.txt")}
 
 
-@pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Packs of the sample. Only to be read."""
-    made = {}
-    for kind, name in KINDS.items():
-        made[kind] = tmp_path_factory.mktemp(kind) / "pack"
-        images, labels = SAMPLE / "raw_images", SAMPLE / "raw_labels"
-        xlabel.pack(images, labels, made[kind], media=name, plain=kind == "plain")
-    return made
-
-
 def test_a_frame_is_found_by_number_and_by_key(packs: dict[str, Path], kind: str) -> None:
     with xlabel.open_bundle(packs[kind]) as bundle:
         assert len(bundle) == 24

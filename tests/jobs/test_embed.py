@@ -6,18 +6,18 @@ import os
 import random
 import resource
 import shutil
-import signal
 import stat
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image as Pillow
+from tests.kills import ended, killed, started
 from tests.tools import SAMPLE, run, tool, tree
 from tests.tools import xlabel as command
 
@@ -50,19 +50,6 @@ def facts(path: Path) -> tuple[int, int, bytes]:
 
 def litter(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.xlabel-tmp"))
-
-
-def elsewhere(job: Callable[[], object]) -> int:
-    """The exit status of a process of its own that does a job."""
-    child = os.fork()
-    if not child:
-        code = 9
-        try:
-            job()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_data_set_goes_into_the_images_by_its_keys(folder: Path) -> None:
@@ -203,7 +190,7 @@ def test_a_read_only_folder_stays_as_it_was_which_is_told() -> None:
             report = xlabel.embed(image, [BOX])
             assert [problem.code for problem in report.problems] == ["not-written"]
 
-        assert elsewhere(job) == 0
+        assert ended(started(job)) == 0
         assert facts(image) == before
         Path(name).chmod(0o755)
         assert litter(Path(name)) == []
@@ -217,34 +204,25 @@ def test_a_file_that_the_system_lets_nobody_write_whole_stays_as_it_was(image: P
         report = xlabel.embed(image, [BOX])
         assert [problem.code for problem in report.problems] == ["not-written"]
 
-    assert elsewhere(job) == 0
+    assert ended(started(job)) == 0
     assert facts(image) == before
     assert litter(image.parent) == []
 
 
-def test_a_full_disk_ends_the_run_and_each_image_is_whole(tmp_path: Path) -> None:
-    if os.geteuid():
-        pytest.skip("mounting takes root")
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", small]).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        shutil.copytree(IMAGES, small / "images")
-        (small / "filler").write_bytes(bytes(40_000))
-        before = tree(small / "images")
-        with open(small / "rest", "wb", buffering=0) as rest, suppress(OSError):
-            while rest.write(bytes(4096)):
-                pass
-        (small / "filler").unlink()  # room for the first image, not for all that they grow by
-        with pytest.raises(StoreError, match="the disk is full; the file is as it was"):
-            xlabel.embed(small / "images", LABELS)
-        (small / "rest").unlink()
-        assert litter(small) == []
-        xlabel.strip(small / "images")
-        assert tree(small / "images") == before
-    finally:
-        run("umount", small)
+def test_a_full_disk_ends_the_run_and_each_image_is_whole(disk: Path) -> None:
+    shutil.copytree(IMAGES, disk / "images")
+    (disk / "filler").write_bytes(bytes(40_000))
+    before = tree(disk / "images")
+    with open(disk / "rest", "wb", buffering=0) as rest, suppress(OSError):
+        while rest.write(bytes(4096)):
+            pass
+    (disk / "filler").unlink()  # room for the first image, not for all that they grow by
+    with pytest.raises(StoreError, match="the disk is full; the file is as it was"):
+        xlabel.embed(disk / "images", LABELS)
+    (disk / "rest").unlink()
+    assert litter(disk) == []
+    xlabel.strip(disk / "images")
+    assert tree(disk / "images") == before
 
 
 def test_anothers_comment_is_left_alone_until_it_is_said_and_strip_puts_it_back(image: Path) -> None:
@@ -363,22 +341,13 @@ def kills(tmp_path: Path, count: int, seed: int = 9) -> int:
     whole = time.monotonic() - began
     amid = 0
     for number in range(count):
-        child = os.fork()
-        if not child:
-            try:
-                os.setpgid(0, 0)
-                workers = 1 + number % 2
-                if number % 5 == 4:
-                    xlabel.strip(folder, workers=workers)
-                else:
-                    xlabel.embed(folder, sets[number % 2], workers=workers)
-            finally:
-                os._exit(0)
-        os.setpgid(child, child)
+        job: Callable[..., object] = partial(xlabel.embed, labels=sets[number % 2])
+        if number % 5 == 4:
+            job = xlabel.strip
+        child = started(partial(job, folder, workers=1 + number % 2))
         time.sleep(whole * chance.uniform(0, 1))
         everyone = chance.random() < 0.7
-        (os.killpg if everyone else os.kill)(child, signal.SIGKILL)
-        amid += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        amid += killed(child, os.killpg if everyone else os.kill)
         if not everyone:
             time.sleep(0.5)  # its workers notice, and end
         for path in originals:

@@ -1,7 +1,6 @@
 """When things go wrong: kills, full disks, files that change. What was there before stays, or all is new."""
 
 import errno
-import fcntl
 import json
 import os
 import random
@@ -12,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
 from multiprocessing import active_children
 from pathlib import Path
@@ -22,7 +22,7 @@ from zipfile import ZipFile
 
 import pytest
 from tests import kills, small
-from tests.tools import tree
+from tests.tools import put, tree
 
 import xlabel
 from xlabel import cli
@@ -74,13 +74,6 @@ def output(pair: Pair, tmp_path: Path) -> Path:
     folder = tmp_path / "output"
     put(pair.packs[0], folder)
     return folder
-
-
-def put(files: Files, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name, data in files.items():
-        (folder / name.decode()).write_bytes(data)
 
 
 def run(*arguments: str | Path) -> int:
@@ -176,16 +169,15 @@ def test_killed_at_sixty_moments_each_file_is_old_or_new_and_the_next_run_goes_o
     now = 0
     chance = random.Random(18)
     began = time.monotonic()
-    os.waitpid(command(many.sources[0], folder), 0)
+    assert kills.ended(kills.started(lambda: pack_by_command(many.sources[0], folder))) == 0
     whole = time.monotonic() - began
     assert many.which(folder) == 0
     outcomes = []
     for kill in range(60):
-        leader = command(many.sources[1 - now], folder)
+        leader = kills.started(partial(pack_by_command, many.sources[1 - now], folder))
         time.sleep(whole * chance.uniform(0, 1.2))
-        chance.choice([os.killpg, os.kill])(leader, signal.SIGKILL)  # all of its processes, or the first
-        os.waitpid(leader, 0)
-        free(folder)
+        kills.killed(leader, chance.choice([os.killpg, os.kill]))  # all of its processes, or the first
+        kills.wait_until_free(folder)
         assert many.all_whole(folder)
         if kill % 3 == 0:
             opened(folder)
@@ -200,32 +192,10 @@ def test_killed_at_sixty_moments_each_file_is_old_or_new_and_the_next_run_goes_o
     assert len(set(outcomes)) == 2, "some packs came to their end, some did not"
 
 
-def command(source: tuple[Path, Path], folder: Path) -> int:
-    """Begin to pack, in processes of a group of their own; gives the first one's id."""
-    child = os.fork()
-    if not child:
-        try:
-            os.setpgid(0, 0)
-            with redirect_stdout(StringIO()):
-                run("pack", *source, "--output", folder, "--overwrite", "--workers", "3")
-        finally:
-            os._exit(0)
-    os.setpgid(child, child)  # whichever of the two is first
-    return child
-
-
-def free(folder: Path) -> None:
-    """Wait until no process has the folder's lock: those whose parent was killed take a moment to notice."""
-    for _ in range(300):
-        lock = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            time.sleep(0.1)
-        finally:
-            os.close(lock)
-    pytest.fail("a pack that was killed still holds its lock")
+def pack_by_command(source: tuple[Path, Path], folder: Path) -> None:
+    with redirect_stdout(StringIO()):
+        code = run("pack", *source, "--output", folder, "--overwrite", "--workers", "3")
+    assert code == 0
 
 
 def test_workers_whose_parent_is_killed_end_and_let_go_of_the_folder(many: Pair, tmp_path: Path) -> None:
@@ -240,7 +210,7 @@ def test_workers_whose_parent_is_killed_end_and_let_go_of_the_folder(many: Pair,
     arguments = [*map(str, many.sources[1]), str(tmp_path / "output")]
     killed = subprocess.run([sys.executable, "-c", program, *arguments])
     assert killed.returncode == -signal.SIGKILL
-    free(tmp_path / "output")
+    kills.wait_until_free(tmp_path / "output")
     xlabel.pack(*many.sources[1], tmp_path / "output", overwrite=True)
     assert many.which(tmp_path / "output") == 1
 
@@ -372,13 +342,11 @@ def test_verify_sees_the_pack_that_it_began_with_whatever_is_published_meanwhile
 
 
 def test_a_pack_that_is_replaced_over_and_over_is_whole_at_every_look(pair: Pair, output: Path) -> None:
-    writer = os.fork()
-    if not writer:
-        try:
-            for turn in range(10**6):
-                xlabel.pack(*pair.sources[turn % 2], output, overwrite=True, workers=1)
-        finally:
-            os._exit(1)
+    def replace() -> None:
+        for turn in range(10**6):
+            xlabel.pack(*pair.sources[turn % 2], output, overwrite=True, workers=1)
+
+    writer = kills.started(replace)
     try:
         seen = set()
         for look in range(400):
@@ -390,8 +358,7 @@ def test_a_pack_that_is_replaced_over_and_over_is_whole_at_every_look(pair: Pair
                 assert len(list((output.parent / str(look)).rglob("*.txt"))) in (4, 5)
         assert seen == {4, 5}, "both were seen"
     finally:
-        os.kill(writer, signal.SIGKILL)
-        os.waitpid(writer, 0)
+        assert kills.killed(writer)
 
 
 @pytest.mark.parametrize("changed", range(1, 7))
@@ -562,20 +529,6 @@ def test_a_label_file_that_goes_is_no_label_and_no_crash(
 
 
 # Places that take no more
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, 4 MiB large; needs the rights to mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("may not mount a file system here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def fill(disk: Path, spare: int) -> None:

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.pushing import Work, at_url, ended, files, started, unfinished
+from tests.kills import ended, started
+from tests.pushing import Work, at_url, files, unfinished
 from tests.small import FILES
 from tests.stores.proxy import Proxy
 from tests.stores.servers import Place

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.kills import often
-from tests.pushing import Work, at_url, ended, killed, started, unfinished
+from tests.kills import ended, killed, often, started
+from tests.pushing import Work, at_url, unfinished
 from tests.stores.servers import Place
 
 from xlabel.errors import MissingError

@@ -10,7 +10,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.pushing import Work, at_url, ended, objects, started
+from tests.kills import ended, started
+from tests.pushing import Work, at_url, objects
 from tests.stores.proxy import Proxy
 from tests.stores.servers import Place
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.kills import often
-from tests.pushing import State, Work, at_url, ended, objects, started, state
+from tests.kills import ended, often, started
+from tests.pushing import State, Work, at_url, objects, state
 from tests.stores.servers import Place
 
 import xlabel

@@ -6,22 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.conftest import KINDS
 from tests.tools import SAMPLE
 
 import xlabel
 from xlabel import CorruptError, InputError
-
-
-@pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Packs of the sample. Only to be read."""
-    made = {}
-    for kind, name in KINDS.items():
-        made[kind] = tmp_path_factory.mktemp(kind) / "pack"
-        images, labels = SAMPLE / "raw_images", SAMPLE / "raw_labels"
-        xlabel.pack(images, labels, made[kind], media=name, plain=kind == "plain")
-    return made
 
 
 def keys(stream: xlabel.Stream) -> list[str]:

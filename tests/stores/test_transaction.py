@@ -2,14 +2,13 @@
 
 import errno
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
 import msgspec
 import pytest
 from tests import kills
-from tests.tools import tree
+from tests.tools import put, tree
 
 from xlabel.errors import InputError, XlabelError
 from xlabel.stores.scratch import scratch
@@ -17,13 +16,6 @@ from xlabel.stores.transaction import Transaction, recover
 
 OLD = {b"a": b"old a", b"b": b"old b", b"problems.json": b"old stale"}
 NEW = {b"a": b"new a", b"b": b"new b", b"c": b"new c"}
-
-
-def fill(folder: Path, files: dict[bytes, bytes]) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name, data in files.items():
-        (folder / name.decode()).write_bytes(data)
 
 
 def replace(folder: Path) -> None:
@@ -43,7 +35,7 @@ def journal(folder: Path, text: bytes) -> Path:
 
 
 def test_all_files_are_replaced_and_nothing_else_stays(tmp_path: Path) -> None:
-    fill(tmp_path / "out", OLD)
+    put(OLD, tmp_path / "out")
     replace(tmp_path / "out")
     assert tree(tmp_path / "out") == NEW
 
@@ -53,7 +45,7 @@ def test_after_a_kill_at_any_step_files_are_whole_and_the_next_run_rolls_forward
     tmp_path: Path, next_run: object
 ) -> None:
     folder = tmp_path / "out"
-    fill(folder, OLD)
+    put(OLD, folder)
     ends = []
     for _ in kills.at_each_step(lambda: replace(folder)):
         for name, data in tree(folder).items():
@@ -63,7 +55,7 @@ def test_after_a_kill_at_any_step_files_are_whole_and_the_next_run_rolls_forward
         if next_run is replace:
             replace(folder)
             assert tree(folder) == NEW
-        fill(folder, OLD)
+        put(OLD, folder)
     assert all(end in (OLD, NEW) for end in ends)
     assert ends.index(NEW) > 5
     assert ends[ends.index(NEW) :] == [NEW] * (len(ends) - ends.index(NEW)), "once new, never old again"
@@ -73,7 +65,7 @@ def test_a_kill_while_another_finishes_the_work_changes_nothing_about_its_end(tm
     folder = tmp_path / "out"
 
     def half_done() -> None:
-        fill(folder, OLD)
+        put(OLD, folder)
         staging = journal(folder, b'{"publish":["a","b","c"],"remove":["problems.json"]}')
         for name, data in NEW.items():
             (staging / name.decode()).write_bytes(data)
@@ -90,7 +82,7 @@ def test_a_kill_while_another_finishes_the_work_changes_nothing_about_its_end(tm
 
 
 def test_leaving_without_commit_leaves_no_trace(tmp_path: Path) -> None:
-    fill(tmp_path / "out", OLD)
+    put(OLD, tmp_path / "out")
     for folder in (tmp_path / "out", tmp_path / "made" / "on the way"):
         with pytest.raises(ZeroDivisionError), Transaction(folder) as work:
             work.staged("a").write_bytes(b"half")
@@ -100,7 +92,7 @@ def test_leaving_without_commit_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def test_only_one_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
-    fill(tmp_path, OLD)
+    put(OLD, tmp_path)
     with Transaction(tmp_path):
         with pytest.raises(InputError, match="another xlabel is writing here"):
             Transaction(tmp_path)
@@ -112,7 +104,7 @@ def test_only_one_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../b", "sub/b", "/b", "b\0", ".xlabel-pack"])
 def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_changed(tmp_path: Path, name: str) -> None:
-    fill(tmp_path / "out", OLD)
+    put(OLD, tmp_path / "out")
     with Transaction(tmp_path / "out") as work:
         work.staged("a").write_bytes(b"new")
         with pytest.raises(InputError, match="expected the name of a file"):
@@ -129,7 +121,7 @@ def test_the_journals_own_name_is_taken(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_place_of_a_file_is_refused_and_blocks_no_later_run(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    fill(folder, {b"b": b"old b"})
+    put({b"b": b"old b"}, folder)
     (folder / "a").mkdir()
     with pytest.raises(InputError, match="expected a file, found a folder"):
         replace(folder)
@@ -159,7 +151,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused_and_blocks_no_later_run(tmp_
 def test_a_crafted_journal_is_an_error_and_moves_nothing(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "victim").write_bytes(b"mine")
     folder = tmp_path / "out"
-    fill(folder, OLD)
+    put(OLD, folder)
     staging = journal(folder, text)
     (staging / "victim").write_bytes(b"theirs")
     before = tree(tmp_path)
@@ -170,9 +162,9 @@ def test_a_crafted_journal_is_an_error_and_moves_nothing(tmp_path: Path, text: b
 
 
 def test_a_staging_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    fill(tmp_path / "elsewhere", {b"mine": b"1"})
+    put({b"mine": b"1"}, tmp_path / "elsewhere")
     folder = tmp_path / "out"
-    fill(folder, OLD)
+    put(OLD, folder)
     (folder / ".xlabel-pack").symlink_to(tmp_path / "elsewhere")
     recover(folder)
     with pytest.raises(InputError):
@@ -226,7 +218,7 @@ def test_a_scratch_folder_goes_and_what_a_killed_process_left_goes_with_the_next
 
 
 def test_a_journal_from_elsewhere_removes_nothing_but_what_a_pack_may_leave_behind(tmp_path: Path) -> None:
-    fill(tmp_path, {b"mine.txt": b"mine", b"problems.json": b"{}"})
+    put({b"mine.txt": b"mine", b"problems.json": b"{}"}, tmp_path)
     journal(tmp_path, b'{"publish":[],"remove":["mine.txt","problems.json"]}')
     recover(tmp_path)
     assert tree(tmp_path) == {b"mine.txt": b"mine"}
