@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from fractions import Fraction
+from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from zipfile import ZipFile, ZipInfo
 
 from pycocotools.coco import COCO
 
+import xlabel
 from tests.awkward import picture
 from tests.bundles.test_mp4 import demuxed, probed
-from tests.tools import run, tool, tree
+from tests.tools import put, run, tool, tree
 
+MEDIA = "media_bundle.mp4"
 CLASSES = ("boat", "tree", "car")
 NAMES = ("a.jpg", "b.png", "b/c.jpg", "b/d.webp", "e", "e/f.jpg", "g h.jpg", os.fsdecode(b"caf\xe9.png"))
 """Two are files in a folder that is the name of another."""
@@ -142,13 +146,92 @@ class Folder:
         return sorted(found)
 
 
+class Two:
+    """A pack, and the folder as it is a generation later."""
+
+    def __init__(self, root: Path, count: int = 0) -> None:
+        self.folder = Folder(root / "source", NAMES[:4] + tuple(f"{n:03}.jpg" for n in range(count)))
+        xlabel.pack(self.folder.images, self.folder.labels, root / "pack")
+        self.before = tree(root / "pack")
+        self.contents = [self.folder.expected()]
+        self.folder.add("new.jpg", 20)
+        self.folder.draw("b.png", 21)
+        self.folder.remove("b/c.jpg")
+        self.folder.rename("a.jpg", "z.jpg")
+        self.folder.label("b/d.webp", 7)
+        for number in range(0, count, 3):
+            self.folder.draw(f"{number:03}.jpg", 1000 + number)
+        self.contents.append(self.folder.expected())
+
+    def put(self, output: Path) -> None:
+        """The pack before the update, and nothing else."""
+        put(self.before, output)
+
+    def update(self, output: Path, workers: int = 1) -> None:
+        xlabel.update(self.folder.images, self.folder.labels, output, workers=workers)
+
+    def shown(self, output: Path) -> int:
+        """The generation, 0 or 1, of what other tools see of the media, which is whole."""
+        packets = sorted(demuxed(output / MEDIA, Fraction(10)).values())
+        which = [sorted(data for data, _ in one.values()) for one in self.contents].index(packets)
+        coco = described(output / "unified_annotation.json")
+        media = (output / MEDIA).read_bytes()
+        for image in coco.imgs.values():
+            data = media[image["offset"] : image["offset"] + image["size"]]
+            assert sha256(data).hexdigest() == image["sha256"]
+        keys = {image["file_name"] for image in coco.imgs.values()}
+        assert keys in [set(one) for one in self.contents]
+        return which
+
+    def is_whole(self, output: Path) -> int:
+        """The generation, 0 or 1, of a pack in which nothing is wrong."""
+        with xlabel.open_bundle(output) as bundle:
+            found = {key: bundle.image_bytes(key) for key in bundle.keys}
+        report = xlabel.verify(output)
+        assert report.problems == []
+        assert not (output / ".xlabel-pack").exists()
+        assert found == {key: data for key, (data, _) in held(output).items()}
+        return self.contents.index(held(output))
+
+
+def _rename_and_label(folder: Folder, name: str, other: str, seed: int) -> None:
+    folder.rename(name, other)
+    folder.label(other, seed)
+
+
+CHANGES: dict[str, Callable[[Folder, str, str, int], None]] = {
+    "add": lambda folder, _, other, seed: folder.add(other, seed),
+    "draw": lambda folder, name, _, seed: folder.draw(name, seed),
+    "label": lambda folder, name, _, seed: folder.label(name, seed),
+    "remove": lambda folder, name, _, __: folder.remove(name),
+    "rename": lambda folder, name, other, _: folder.rename(name, other),
+    "rename and label": _rename_and_label,
+    "swap": lambda folder, name, _, seed: folder.swap(name, folder.names[seed % len(folder.names)]),
+    "empty": lambda folder, _, __, seed: folder.write(folder.images / f"empty{seed % 2}.jpg", b""),
+}
+"""What may become of a folder, by an image's name, another name, and a seed."""
+
+
+def packed(folder: Folder, output: Path, **how: Any) -> Path:
+    """The folder's pack, in `output`."""
+    xlabel.pack(folder.images, folder.labels, output, **how)
+    return output
+
+
+def updated(folder: Folder, output: Path, **how: Any) -> dict[str, int]:
+    """What an update says that it has done."""
+    report = xlabel.update(folder.images, folder.labels, output, **how)
+    kinds = ("added", "changed", "removed", "renamed", "relabelled")
+    return {kind: report.done[kind] for kind in kinds if kind in report.done}
+
+
 def described(annotations: Path) -> COCO:
     """An annotation file as pycocotools reads it."""
     with redirect_stdout(StringIO()):
         return COCO(str(annotations))
 
 
-def held(folder: Path, media: str = "media_bundle.mp4") -> Seen:
+def held(folder: Path, media: str = MEDIA) -> Seen:
     """What pycocotools and PyAV (tarfile, zipfile) read from a pack; packets are at their frame's number."""
     coco = described(folder / "unified_annotation.json")
     names = {category["id"]: category["name"] for category in coco.dataset.get("categories", [])}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.changing import Two
 from tests.conftest import KINDS
 from tests.stores import servers
 from tests.stores.proxy import Proxy, between
@@ -37,6 +38,12 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         made[kind] = tmp_path_factory.mktemp(kind) / "pack"
         xlabel.pack(IMAGES, SAMPLE / "raw_labels", made[kind], media=name, plain=kind == "plain")
     return made
+
+
+@pytest.fixture(scope="session")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Two:
+    """A pack, and what an update of it makes. Only to be read, and put elsewhere."""
+    return Two(tmp_path_factory.mktemp("two"))
 
 
 @pytest.fixture

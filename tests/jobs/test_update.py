@@ -1,71 +1,47 @@
 """Update: after any changes a pack is as one packed afresh, and has grown by what has changed alone."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.awkward import picture, turned
-from tests.changing import CUT, NAMES, NONE, Folder, complaints, counted, described, held, manifest
-from tests.tools import SAMPLE, bound, tool, tree
+from tests.changing import (
+    CHANGES,
+    CUT,
+    MEDIA,
+    NAMES,
+    NONE,
+    Folder,
+    complaints,
+    counted,
+    described,
+    held,
+    manifest,
+    packed,
+    updated,
+)
+from tests.tools import bound, put, tool, tree
 from tests.tools import xlabel as command
 
 import xlabel
-from xlabel.errors import CorruptError, InputError
+from xlabel.errors import InputError
 from xlabel.jobs import frames as packing
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST
 from xlabel.stores import stats
 
-MEDIA = "media_bundle.mp4"
-LOG = "generation_log.jsonl"
-
-
-def rename_and_label(folder: Folder, name: str, other: str, seed: int) -> None:
-    folder.rename(name, other)
-    folder.label(other, seed)
-
-
-def swap(folder: Folder, name: str, other: str, seed: int) -> None:
-    folder.swap(name, folder.names[seed % len(folder.names)])
-
-
-CHANGES: dict[str, Callable[[Folder, str, str, int], None]] = {
-    "add": lambda folder, _, other, seed: folder.add(other, seed),
-    "draw": lambda folder, name, _, seed: folder.draw(name, seed),
-    "label": lambda folder, name, _, seed: folder.label(name, seed),
-    "remove": lambda folder, name, _, __: folder.remove(name),
-    "rename": lambda folder, name, other, _: folder.rename(name, other),
-    "rename and label": rename_and_label,
-    "swap": swap,
-    "empty": lambda folder, _, __, seed: folder.write(folder.images / f"empty{seed % 2}.jpg", b""),
-}
 change = st.tuples(
     st.sampled_from(sorted(CHANGES)),
     st.integers(0, 7),
     st.sampled_from(NAMES),
     st.integers(0, 40) | st.sampled_from([CUT, NONE]),
 )
-
-
-def packed(folder: Folder, output: Path, **how: Any) -> Path:
-    xlabel.pack(folder.images, folder.labels, output, **how)
-    return output
-
-
-def updated(folder: Folder, output: Path, **how: Any) -> dict[str, int]:
-    """What an update says that it has done."""
-    report = xlabel.update(folder.images, folder.labels, output, **how)
-    kinds = ("added", "changed", "removed", "renamed", "relabelled")
-    return {kind: report.done[kind] for kind in kinds if kind in report.done}
 
 
 @pytest.fixture
@@ -310,9 +286,7 @@ def test_an_old_annotation_file_beside_newer_media_is_the_old_data_set(
     folder.remove("b/c.jpg")
     updated(folder, output)
     beside = tmp_path / "beside"
-    beside.mkdir()
-    for name, data in old.items():
-        (beside / name.decode()).write_bytes(data)
+    put(old, beside)
     shutil.copy(output / MEDIA, beside)
     coco = described(beside / "unified_annotation.json")
     data = (beside / MEDIA).read_bytes()
@@ -395,24 +369,6 @@ def test_an_image_that_cannot_be_read_any_more_is_told_of_and_comes_back(
     assert held(output) == folder.expected()
 
 
-def test_a_label_file_that_breaks_is_told_of_each_time_until_it_is_mended(
-    folder: Folder, output: Path, tmp_path: Path
-) -> None:
-    path = folder.labels / "b/d.txt"
-    whole = path.read_bytes()
-    folder.write(path, b"97 .5 .5 .1 .1\n1 .5\n" + whole)
-    for _ in range(3):
-        report = xlabel.update(folder.images, folder.labels, output)
-        assert len(report.problems) == 2 and report.exit_code == 1
-        assert len(json.loads((output / "problems.json").read_bytes())["problems"]) == 2
-    xlabel.unpack(output, tmp_path / "restored")
-    assert tree(tmp_path / "restored") == folder.files, "a broken row is kept for the way back"
-    folder.write(path, whole)
-    assert xlabel.update(folder.images, folder.labels, output).problems == []
-    assert not (output / "problems.json").exists()
-    assert held(output) == folder.expected()
-
-
 def test_a_problem_that_is_none_any_more_is_not_listed_any_more(folder: Folder, output: Path) -> None:
     link = folder.images / "broken.jpg"
     link.symlink_to("nowhere")
@@ -421,133 +377,6 @@ def test_a_problem_that_is_none_any_more_is_not_listed_any_more(folder: Folder, 
     link.unlink()
     assert xlabel.update(folder.images, folder.labels, output).exit_code == 0
     assert not (output / "problems.json").exists()
-
-
-# Sources of labels
-
-
-def embedded(folder: Folder) -> None:
-    xlabel.strip(folder.images)
-    xlabel.embed(folder.images, folder.labels)
-
-
-@pytest.mark.parametrize("to", ["coco", "voc", "labelme", "csv", "json"])
-def test_labels_of_every_form_are_brought_up_to_date(folder: Folder, tmp_path: Path, to: str) -> None:
-    output = tmp_path / "output"
-    source = tmp_path / "labels"
-
-    def write() -> Path:
-        shutil.rmtree(source, ignore_errors=True)
-        name = {"coco": "a.json", "csv": "a.csv", "json": "a.json"}.get(to, ".")
-        xlabel.convert(folder.labels, source / name, to=to, images=folder.images, on_loss="drop")
-        return source
-
-    xlabel.pack(folder.images, write(), output)
-    assert held(output) == folder.expected()
-    for changes in ("label", "add", "remove", "rename", "draw"):
-        CHANGES[changes](folder, folder.names[-1], f"z{changes}.jpg", 5)
-        report = xlabel.update(folder.images, write(), output, verify=True)
-        assert held(output) == folder.expected(), changes
-        assert report.problems == []
-        fresh = tmp_path / "fresh"
-        xlabel.pack(folder.images, source, fresh, overwrite=True)
-        assert not xlabel.diff(fresh, output).changes or to == "voc", changes
-        for number, place in enumerate((output, fresh)):
-            xlabel.unpack(place, tmp_path / f"restored{number}", overwrite=True)
-        assert tree(tmp_path / "restored0") == tree(tmp_path / "restored1")
-        for number in range(2):
-            shutil.rmtree(tmp_path / f"restored{number}")
-    assert xlabel.verify(output).problems == []
-
-
-def test_categories_that_are_met_later_get_the_next_ids(folder: Folder, tmp_path: Path) -> None:
-    output, source = tmp_path / "output", tmp_path / "labels"
-    xlabel.convert(folder.labels, source, to="voc", images=folder.images, on_loss="drop")
-    xlabel.pack(folder.images, source, output)
-    ids = {one["name"]: one["id"] for one in described(output / "unified_annotation.json").cats.values()}
-    folder.write(folder.labels / "classes.txt", b"boat\ntree\ncar\nzebra\n")
-    folder.write(folder.labels / "b/d.txt", b"3 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5\n")
-    shutil.rmtree(source)
-    xlabel.convert(folder.labels, source, to="voc", images=folder.images, on_loss="drop")
-    assert xlabel.update(folder.images, source, output).done["relabelled"] == 1
-    now = {one["name"]: one["id"] for one in described(output / "unified_annotation.json").cats.values()}
-    assert now == ids | {"zebra": len(ids) + 1}
-
-
-def test_another_source_of_labels_takes_the_place_of_the_first(folder: Folder, tmp_path: Path) -> None:
-    output = packed(folder, tmp_path / "output")
-    places: list[Path | None] = [folder.labels]
-    for to, name in (("coco", "a.json"), ("voc", "voc"), ("csv", "a.csv")):
-        xlabel.convert(folder.labels, tmp_path / name, to=to, images=folder.images, on_loss="drop")
-        places.append(tmp_path / name)
-    for place in (*places, *places[::-1]):
-        xlabel.update(folder.images, place, output)
-        assert held(output) == folder.expected(), place
-        assert xlabel.verify(output).problems == []
-    shutil.rmtree(tmp_path / "restored", ignore_errors=True)
-    xlabel.unpack(output, tmp_path / "restored")
-    assert tree(tmp_path / "restored") == folder.files
-
-
-def test_that_no_labels_were_found_any_more_is_told(folder: Folder, output: Path, tmp_path: Path) -> None:
-    bare = shutil.copytree(folder.images, tmp_path / "bare")
-    report = xlabel.update(bare, None, output)
-    assert report.done["annotations"] == 0
-    assert any(f"no labels were found any more; xlabel unpack {output}@1" in note for note in report.notes)
-    xlabel.unpack(f"{output}@1", tmp_path / "restored")
-    assert tree(tmp_path / "restored") == folder.files
-
-
-@pytest.fixture
-def inside(tmp_path: Path) -> tuple[Path, Path]:
-    """Images with their labels inside, and their pack."""
-    images = Path(shutil.copytree(SAMPLE / "raw_images", tmp_path / "source"))
-    xlabel.embed(images, SAMPLE / "raw_labels")
-    xlabel.pack(images, None, tmp_path / "output")
-    return images, tmp_path / "output"
-
-
-def test_labels_that_change_inside_images_write_no_byte_of_media(
-    inside: tuple[Path, Path], tmp_path: Path
-) -> None:
-    images, output = inside
-    media = (output / MEDIA).read_bytes()
-    cats = described(output / "unified_annotation.json").dataset["categories"]
-    category = xlabel.Category(id=cats[0]["id"], name=cats[0]["name"])
-    for labels in ([], [xlabel.Annotation(bbox=(1, 2, 3, 4), category=category)]):
-        xlabel.embed(images / "street/001.jpg", labels, overwrite=True)
-        xlabel.strip(images / "harbour/001.jpg")
-        report = xlabel.update(images, None, output)
-        assert report.bytes == 0 and (output / MEDIA).read_bytes() == media
-    for _ in range(2):
-        assert any("nothing has changed" in note for note in xlabel.update(images, None, output).notes)
-    assert xlabel.unpack(output, tmp_path / "restored").problems == []
-    assert tree(tmp_path / "restored") == tree(images)
-    xlabel.pack(images, None, tmp_path / "fresh")
-    assert xlabel.compact(output).problems == []
-    assert (output / MEDIA).read_bytes() == (tmp_path / "fresh" / MEDIA).read_bytes()
-
-
-def test_labels_inside_that_could_not_be_embedded_again_are_appended_with_their_image(
-    inside: tuple[Path, Path], tmp_path: Path
-) -> None:
-    images, output = inside
-    other = xlabel.Category(id=0, name="what the whole has another id for")
-    xlabel.embed(images / "street/001.jpg", [xlabel.Annotation(category=other)], overwrite=True)
-    report = xlabel.update(images, None, output)
-    assert report.done["changed"] == 1 and report.bytes == (images / "street/001.jpg").stat().st_size
-    assert xlabel.unpack(output, tmp_path / "restored").problems == []
-    assert tree(tmp_path / "restored") == tree(images)
-
-
-def test_an_image_whose_pixels_change_with_its_labels_is_appended(inside: tuple[Path, Path]) -> None:
-    images, output = inside
-    path = images / "street/001.jpg"
-    path.write_bytes(picture(size=(64, 48), seed=77))
-    xlabel.embed(path, [xlabel.Annotation(bbox=(1, 2, 3, 4), category=xlabel.Category(id=1, name="car"))])
-    report = xlabel.update(images, None, output)
-    assert report.done["changed"] == 1 and report.bytes == path.stat().st_size
-    assert held(output)["street/001.jpg"][0] == path.read_bytes()
 
 
 # What is refused, and what is told
@@ -586,96 +415,3 @@ def test_a_folder_without_images_is_refused(output: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="expected images"):
         xlabel.update(tmp_path / "none", None, output)
     assert tree(output) == before
-
-
-def edit(output: Path, change: Callable[[Any], None], indent: int | None = None) -> None:
-    """Edit an annotation file as another tool would."""
-    path = output / "unified_annotation.json"
-    document = json.loads(path.read_bytes())
-    change(document)
-    path.write_text(json.dumps(document, indent=indent))
-
-
-@pytest.mark.parametrize("indent", [None, 2])
-@pytest.mark.parametrize("cached", [False, True])
-def test_labels_that_were_edited_by_hand_are_told_of_and_stay_a_generation(
-    folder: Folder, output: Path, tmp_path: Path, indent: int | None, cached: bool
-) -> None:
-    if cached:
-        updated(folder, output)
-    first = described(output / "unified_annotation.json").dataset["annotations"][0]["id"]
-
-    def relabel(document: Any) -> None:
-        (one,) = (a for a in document["annotations"] if a["id"] == first)
-        one["bbox"] = [0, 0, 1, 1]
-
-    edit(output, relabel, indent)
-    report = xlabel.update(folder.images, folder.labels, output)
-    assert [problem.code for problem in report.problems] == ["annotations-changed"]
-    assert report.done["relabelled"] == 1
-    assert held(output) == folder.expected()
-    xlabel.unpack(f"{output}@1", tmp_path / "edited", to="coco")
-    (document,) = (tmp_path / "edited").glob("*.json")
-    assert [0, 0, 1, 1] in [one["bbox"] for one in described(document).anns.values()]
-    assert xlabel.update(folder.images, folder.labels, output).problems == []
-
-
-def test_a_file_that_was_only_indented_is_written_as_it_was(folder: Folder, output: Path) -> None:
-    before = described(output / "unified_annotation.json").dataset
-    edit(output, lambda document: None, indent=1)
-    report = xlabel.update(folder.images, folder.labels, output)
-    assert [problem.code for problem in report.problems] == ["annotations-changed"]
-    now = described(output / "unified_annotation.json").dataset
-    assert (now["images"], now["annotations"]) == (before["images"], before["annotations"])
-    assert xlabel.verify(output).problems == []
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda document: document["images"].pop(),
-        lambda document: document["images"][0].pop("frame_index"),
-        lambda document: document["images"][0].update(frame_index=1),
-        lambda document: document["images"].append({"id": 99, "file_name": "z.jpg"}),
-    ],
-)
-def test_an_annotation_file_without_its_frames_is_refused(
-    folder: Folder, output: Path, change: Callable[[Any], None]
-) -> None:
-    edit(output, change)
-    before = tree(output)
-    with pytest.raises((InputError, CorruptError), match=r"unified_annotation\.json"):
-        updated(folder, output)
-    assert tree(output) == before
-
-
-def test_an_edited_manifest_is_refused(folder: Folder, output: Path) -> None:
-    path = output / "frame_manifest.json"
-    path.write_bytes(path.read_bytes().replace(b'"height":10', b'"height":11', 1))
-    before = tree(output)
-    with pytest.raises(InputError, match=r"frame_manifest\.json: was edited since it was written"):
-        updated(folder, output)
-    assert tree(output) == before
-
-
-def test_an_edited_annotation_file_beside_a_tar_is_refused_since_it_would_be_lost(
-    folder: Folder, tmp_path: Path
-) -> None:
-    output = packed(folder, tmp_path / "output", media="a.tar")
-    edit(output, lambda document: document["annotations"].pop())
-    before = tree(output)
-    with pytest.raises(InputError, match="was edited since it was written"):
-        updated(folder, output)
-    assert tree(output) == before
-
-
-def test_labels_of_two_sources_that_disagree_are_told_of_at_each_update(tmp_path: Path) -> None:
-    images = Path(shutil.copytree(SAMPLE / "raw_images", tmp_path / "images"))
-    labels = Path(shutil.copytree(SAMPLE / "raw_labels", tmp_path / "labels"))
-    xlabel.embed(images, labels)
-    xlabel.pack(images, labels, tmp_path / "output")
-    path = labels / "street/001.txt"
-    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
-    for _ in range(3):
-        report = xlabel.update(images, labels, tmp_path / "output")
-        assert [problem.code for problem in report.problems] == ["labels-disagree"]
