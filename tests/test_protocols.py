@@ -11,7 +11,7 @@ import pytest
 
 from xlabel import bundles, formats, images
 from xlabel.bundles import Kind, mp4, tar, zip
-from xlabel.formats import Format, coco, csv, embedded, labelme, native, voc, yolo
+from xlabel.formats import Format, coco, csv, embedded, labelme, native, parquet, voc, yolo
 from xlabel.images import Carrying, Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
 from xlabel.stores import azure, file, gcs, hf, s3, sftp, transport
 from xlabel.stores.transport import Store
@@ -45,6 +45,7 @@ NAMES = {
         as_format(labelme),
         as_format(csv),
         as_format(native),
+        as_format(parquet),
         as_format(embedded),
     ],
     "containers": [

@@ -228,7 +228,9 @@ def test_a_format_has_a_name_a_title_and_known_fields(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(dataset=datasets())
 def test_what_is_written_is_read_again_except_for_the_losses(
     name: str, variant: str | None, dataset: Dataset
@@ -253,7 +255,9 @@ def test_what_is_written_is_read_again_except_for_the_losses(
 
 
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(dataset=datasets())
 def test_its_own_text_is_written_again_as_it_was(name: str, variant: str | None, dataset: Dataset) -> None:
     module = formats.get(name)

@@ -32,6 +32,7 @@ FORMATS = {
     "labelme": Row("xlabel.formats.labelme", (".json",)),
     "csv": Row("xlabel.formats.csv", (".csv", ".tsv")),
     "json": Row("xlabel.formats.native", (".json",)),
+    "parquet": Row("xlabel.formats.parquet", (".parquet",)),
 }
 INSIDE = {"embedded": Row("xlabel.formats.embedded")}
 """The format of labels inside the images, which is asked where there are no label files."""

@@ -13,6 +13,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from xlabel.errors import InputError
+from xlabel.formats.category_ids import Categories
 from xlabel.formats.labels import DocumentLabels
 from xlabel.formats.losses import FIELDS
 from xlabel.formats.names import spread
@@ -97,36 +98,9 @@ def write(dataset: Dataset, variant: str | None = None) -> Iterator[tuple[str, I
 
 def losses(dataset: Dataset, variant: str | None = None) -> Iterator[Loss]:
     """Nothing but ids of categories that two of them have."""
-    known = _Categories(dataset.categories)
+    known = Categories(dataset.categories)
     if known.renumbered:
         yield Loss("the data set", "id", known.renumbered)
-
-
-class _Categories:
-    """The categories of a file, each under an id of its own; grows while samples are written."""
-
-    def __init__(self, listed: Iterable[Category]) -> None:
-        self.all: dict[int, Category] = {}
-        self.renumbered = 0
-        self._by_text: dict[bytes, Category] = {}
-        self._seen: dict[int, tuple[Category, Category]] = {}
-        for category in listed:
-            self.of(category)
-
-    def of(self, category: Category) -> Category:
-        """The category with the id that it has in the file."""
-        seen = self._seen.get(id(category))
-        if seen is None:
-            text = msgspec.json.encode(category)
-            found = self._by_text.get(text)
-            if found is None:
-                found = category
-                if category.id in self.all:
-                    found = replace(category, id=max(self.all) + 1)
-                    self.renumbered += 1
-                self.all[found.id] = self._by_text[text] = found
-            seen = self._seen[id(category)] = (category, found)  # kept, so that its id() stays its own
-        return seen[1]
 
 
 def _ours(tree: "Tree") -> Iterator[str]:
@@ -179,14 +153,11 @@ def _sample(raw: Raw, categories: dict[int, Category]) -> Sample:
 
 
 def _text(dataset: Dataset, fields: dict[str, Any]) -> Iterator[bytes]:
-    known = _Categories(dataset.categories)
+    known = Categories(dataset.categories)
     again = dataset.origin is not None and dataset.origin.format == NAME
     before = b'{"xlabel":%d,\n"images":[\n' % VERSION
     for sample in dataset.samples:
-        annotations = tuple(
-            replace(annotation, category=known.of(annotation.category)) if annotation.category else annotation
-            for annotation in sample.annotations
-        )
+        annotations = known.on(sample.annotations)
         name = sample.named if again and sample.named is not None else sample.image.key
         canonical = _record(sample, annotations, name)
         yield before + (_as_it_was(sample, canonical) if again else canonical)

@@ -284,7 +284,7 @@ def followed(labels: str, images: str) -> str | None:
 
 def has_ending(path: str, suffixes: tuple[str, ...]) -> bool:
     """Whether a path has one of these endings (lower case, with dot), in whatever case."""
-    return path[-5:].lower().endswith(suffixes)
+    return path[-8:].lower().endswith(suffixes)
 
 
 def stem(name: str) -> str:

@@ -401,7 +401,7 @@ def _beside(images: Path) -> Iterator[tuple[Path, Folder]]:
             if entry.is_dir() and entry.name.lower() in LABEL_FOLDERS:
                 below = here.relative_to(above).parts[1:]
                 yield entry, _tree(entry if not (entry / Path(*below)).is_dir() else entry / Path(*below))
-            elif above == here.parent and entry.is_file() and entry.suffix in (".json", ".csv"):
+            elif above == here.parent and entry.is_file() and entry.suffix in (".json", ".csv", ".parquet"):
                 yield entry, Folder(entry, _is_no_pack)
         if here.parent.name.lower() not in ("images", "jpegimages", "raw_images"):
             return

@@ -25,12 +25,12 @@ T = TypeVar("T")
 TEXT_SUFFIXES = frozenset(
     (
         "txt xml json jsonl yaml yml csv tsv md rst log py sh ini cfg toml html htm pdf "
-        "zip tar gz mp4 db npy npz pt xlabel xlabel-tmp"
+        "zip tar gz mp4 db parquet npy npz pt xlabel xlabel-tmp"
     ).split()
 )
 """Endings of files that are not opened to see whether they are images."""
 
-LABEL_SUFFIXES = (b".txt", b".json", b".xml", b".csv", b".tsv")
+LABEL_SUFFIXES = (b".txt", b".json", b".xml", b".csv", b".tsv", b".parquet")
 
 
 class Images(msgspec.Struct, kw_only=True):
@@ -76,7 +76,7 @@ def find_images(root: str | os.PathLike[str], pattern: str | None = None) -> Ima
         for name in _walk(folder, problems):
             if not _is_image(folder, name):
                 others += 1
-                texts += name[-5:].lower().endswith(LABEL_SUFFIXES)
+                texts += name[-8:].lower().endswith(LABEL_SUFFIXES)
             elif wanted is None or wanted(name):
                 yield name
 
