@@ -1,5 +1,6 @@
 """Bundles in PyTorch: pictures and targets as others read them, and streams that go on where they stopped."""
 
+import inspect
 import io
 import itertools
 import json
@@ -400,6 +401,19 @@ def test_transforms_of_torchvision_move_the_boxes_with_the_picture(pack: Path) -
     width = image.shape[2]
     left, top, right, bottom = before["boxes"].T
     assert torch.equal(torch.stack((width - right, top, width - left, bottom), 1), after["boxes"])
+
+
+def test_the_options_are_those_of_stream_with_ranks_that_torch_knows() -> None:
+    ours = inspect.signature(xlabel.stream).parameters
+    of_torch = {"batch_size", "item", "transforms"}
+    theirs = inspect.signature(BundleStream).parameters
+    assert set(theirs) == set(ours) | of_torch
+    known = {name: theirs[name] for name in ("rank", "world_size")}
+    assert [(one.default, one.annotation) for one in known.values()] == [(None, int | None)] * 2
+    assert {name: theirs[name] for name in ours} == dict(ours) | known
+    by_index = inspect.signature(BundleDataset).parameters
+    shared = [name for name in by_index if name not in of_torch]
+    assert {name: by_index[name] for name in shared} == {name: ours[name] for name in shared}
 
 
 @pytest.mark.parametrize("world_size", [2])

@@ -106,30 +106,11 @@ class Stream:
     """
 
     def __init__(
-        self,
-        source: Source,
-        *,
-        shuffle: bool = False,
-        seed: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-        uneven: Uneven = "drop",
-        window: int = WINDOW,
-        check: bool = False,
+        self, source: Source, share: Share, *, shuffle: bool, seed: int, window: int, check: bool
     ) -> None:
-        rank, world_size = _whole("rank", rank), _whole("world_size", world_size)
-        seed, window = _whole("seed", seed), _whole("window", window)
-        if not 0 <= rank < world_size:
-            raise InputError(f"expected a rank below the world size of {world_size}, got {rank}")
-        if uneven not in ("drop", "repeat"):
-            raise InputError(f'expected "drop" or "repeat" for uneven, got {uneven!r}')
-        if seed < 0:
-            raise InputError(f"expected a seed of 0 or more, got {seed}")
-        if window < 1:
-            raise InputError(f"expected a window of 1 byte or more, got {window}")
-        self.source = source
+        """The options are those of `stream`, which refuses what cannot be."""
+        self.source, self.share = source, share
         self.shuffle, self.seed, self.window, self.check = shuffle, seed, window, check
-        self.share = Share(rank, world_size, uneven=uneven)
         self.epoch = 0
         self.position = 0
         self._blocks: NDArray[np.int64] | None = None
@@ -271,13 +252,16 @@ def stream(
     ...         break
     harbour/002.jpg 22770 6
     """
+    rank, world_size = _whole("rank", rank), _whole("world_size", world_size)
+    seed, window = _whole("seed", seed), _whole("window", window)
+    if not 0 <= rank < world_size:
+        raise InputError(f"expected a rank below the world size of {world_size}, got {rank}")
+    if uneven not in ("drop", "repeat"):
+        raise InputError(f'expected "drop" or "repeat" for uneven, got {uneven!r}')
+    if seed < 0:
+        raise InputError(f"expected a seed of 0 or more, got {seed}")
+    if window < 1:
+        raise InputError(f"expected a window of 1 byte or more, got {window}")
     kept = None if cache is None else Cache(Path(cache), cache_size)
-    source = open_source(place, kept)
-    try:
-        return Stream(
-            source, shuffle=shuffle, seed=seed, rank=rank, world_size=world_size, uneven=uneven,
-            window=window, check=check,
-        )  # fmt: skip
-    except BaseException:
-        source.close()
-        raise
+    share = Share(rank, world_size, uneven=uneven)
+    return Stream(open_source(place, kept), share, shuffle=shuffle, seed=seed, window=window, check=check)
