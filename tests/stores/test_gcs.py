@@ -31,7 +31,7 @@ def test_more_parts_than_are_composed_at_a_time_keep_their_order(store: Transpor
 
 def test_a_bucket_that_is_not_there_is_told(store: Transport) -> None:
     other = open_store("gs://elsewhere")
-    with pytest.raises(MissingError, match=r"gs://elsewhere/.*is the bucket the right one\?"):
+    with pytest.raises(MissingError, match=r"gs://elsewhere: .*is the bucket the right one\?"):
         other.head("media")
     other.close()
 

@@ -11,7 +11,7 @@ from tests.stores.proxy import Proxy
 from tests.stores.servers import Start
 
 from xlabel.errors import InputError, StoreError
-from xlabel.stores import sftp
+from xlabel.stores import waiting
 from xlabel.stores.transport import Transport, open_store
 
 MB = 1 << 20
@@ -34,7 +34,7 @@ def network(
     place = start(request.param)
     for name, value in place.env.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sftp, "pause", lambda attempt: 0.01)
+    monkeypatch.setattr(waiting, "pause", lambda attempt: 0.01)
     hosts = Path(place.env["HOME"]) / ".ssh" / "known_hosts"
     with proxy.between(place.endpoint) as between:
         address, key = hosts.read_text().split("\n")[0].split(" ", 1)

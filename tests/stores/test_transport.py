@@ -296,6 +296,7 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(url: str, libra
     "url",
     [
         *("s3://", "s3://lab?x=1", "az://", "gs://", "sftp://", "s3://key:secret@lab"),
+        *("az://lab?sig=secret", "gs://key:secret@lab", "gs://lab/pack#secret"),
         *("hf://", "hf://datasets/lab", "hf://buckets/lab/pack", "hf://key:secret@datasets/lab/pack"),
     ],
 )

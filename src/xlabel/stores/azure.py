@@ -11,20 +11,19 @@ Put Block, Put Block List and Get Block List.
 
 import hashlib
 import os
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 from msgspec.structs import replace
 
-from xlabel.errors import ConflictError, InputError, MissingError, StoreError, extra
+from xlabel.errors import ConflictError, MissingError, StoreError, extra
 from xlabel.images import Buffer
+from xlabel.stores import buckets, foreign, uploads, writes
 from xlabel.stores.parallel import Threads
-from xlabel.stores.transport import Part, Stat, Upload
+from xlabel.stores.transport import Part, Stat, Upload, where
 
 ATTEMPTS = 6
 """Of each request, with waiting times that double."""
@@ -44,12 +43,10 @@ _ADVICE = {
 
 def connect(url: str) -> "Container":
     """The container and prefix of an `az://` URL."""
-    split = urlsplit(url)
-    if split.scheme != "az" or not split.netloc or split.query or split.fragment or "@" in split.netloc:
-        raise InputError("expected az://CONTAINER/PREFIX, and the account in AZURE_STORAGE_ACCOUNT")
+    place = buckets.place(url, "az://CONTAINER/PREFIX", "the account is AZURE_STORAGE_ACCOUNT")
     with extra("azure", "az:// URLs"):
         import azure.storage.blob  # noqa: F401
-    return Container(_client(url, split.netloc), split.netloc, unquote(split.path).strip("/"))
+    return Container(_client(url, place.bucket), place)
 
 
 def _client(url: str, container: str) -> Any:
@@ -120,10 +117,9 @@ class Container:
     part_max = 4000 << 20
     parts_max = 50_000
 
-    def __init__(self, client: Any, container: str, prefix: str) -> None:
-        self.url = f"az://{container}/{prefix}" if prefix else f"az://{container}"
+    def __init__(self, client: Any, place: buckets.Place) -> None:
+        self.url, self._container, self._prefix = place
         self._client = client
-        self._prefix = f"{prefix}/" if prefix else ""
         self._threads = Threads()
 
     def head(self, name: str) -> Stat | None:
@@ -142,7 +138,7 @@ class Container:
         md5 = hashlib.md5(body, usedforsecurity=False).digest()
         write = uuid.uuid4().hex
         done: dict[str, Any] = {}
-        with self._written(name, "Put Blob", write):
+        with writes.unless_done(write, lambda: self._noted(name)), self._told(name, "Put Blob"):
             done = self._blob(name).upload_blob(
                 body,
                 length=len(body),
@@ -154,7 +150,7 @@ class Container:
         return self._made(name, Stat(size=len(body), tag=str(done.get("etag", "")), md5=md5))
 
     def create(self, name: str) -> str:
-        upload = f"{int(time.time()):08x}{uuid.uuid4().hex[:8]}"
+        upload = uploads.new()
         self._stage(name, _Block(upload, 0, BEGUN), b".")
         return upload
 
@@ -162,13 +158,13 @@ class Container:
         blocks = self._uncommitted(name)
         over = {block.upload for block in blocks if block.what == ABORTED}
         found = {block.upload for block in blocks if block.what == BEGUN} - over
-        return [Upload(name=name, id=upload, begun=int(upload[:8], 16)) for upload in sorted(found)]
+        return uploads.listed(name, found)
 
     def parts(self, name: str, upload: str) -> list[Part]:
         blocks = [block for block in self._uncommitted(name) if block.upload == upload]
         kinds = {block.what for block in blocks}
         if BEGUN not in kinds or ABORTED in kinds:
-            raise MissingError(f"{self._where(name)}: its upload {upload} is not there any more; begin again")
+            raise uploads.gone(where(self, name), upload)
         found: dict[int, list[_Block]] = {}
         for block in sorted(blocks):
             found.setdefault(block.number, []).append(block)
@@ -185,9 +181,7 @@ class Container:
     def copy_part(
         self, name: str, upload: str, number: int, source: str, offset: int, size: int, if_match: str
     ) -> Part:
-        there = self.head(source)
-        if there is None or there.tag != if_match:
-            raise ConflictError(f"{self._where(source)}: was changed by somebody else; read it and try again")
+        writes.check(where(self, source), self.head(source), if_match=if_match)
         start = stop = offset  # of the whole blocks in the range
         if source == name:
             ends = [0]
@@ -237,7 +231,7 @@ class Container:
                     if start <= begin and end <= start + size
                 ]
         done: dict[str, Any] = {}
-        with self._written(name, "Put Block List", upload):
+        with writes.unless_done(upload, lambda: self._noted(name)), self._told(name, "Put Block List"):
             done = self._blob(name).commit_block_list(
                 blocks, metadata={"xlabel": upload}, **_condition(if_match, absent)
             )
@@ -272,9 +266,6 @@ class Container:
     def _blob(self, name: str) -> Any:
         return self._client.get_blob_client(self._prefix + name)
 
-    def _where(self, name: str) -> str:
-        return f"az://{self._client.container_name}/{self._prefix}{name}"
-
     def _properties(self, name: str) -> Any:
         from azure.core.exceptions import ResourceNotFoundError
 
@@ -285,18 +276,13 @@ class Container:
                 pass
         with self._told("", "Get Container Properties"):
             if not self._client.exists():
-                where = f"az://{self._client.container_name}"
-                raise MissingError(f"{where}: there is no such container; {_ADVICE['ContainerNotFound']}")
+                advice = _ADVICE["ContainerNotFound"]
+                raise MissingError(f"az://{self._container}: there is no such container; {advice}")
         return None
 
     def _made(self, name: str, made: Stat) -> Stat:
         """What was written; where its answer was lost, which leaves no tag, what is there."""
-        if made.tag:
-            return made
-        there = self.head(name)
-        if there is None:
-            raise MissingError(f"{self._where(name)}: was written, and is gone; somebody else deletes here")
-        return there
+        return made if made.tag else writes.made(where(self, name), self.head(name))
 
     def _get(self, name: str, offset: int, size: int, if_match: str | None) -> bytes:
         if not size:
@@ -346,28 +332,19 @@ class Container:
     ) -> tuple[list[tuple[int, int, str]], str]:
         """(begin, end, id) of the blocks that are there, and the tag by which they are those of the copy."""
         there = self.head(name)
-        if (
-            there is None
-            or _short(there.tag) != block.more[30:]
-            or (if_match is not None and there.tag != if_match)
-        ):
-            raise ConflictError(f"{self._where(name)}: was changed by somebody else; read it and try again")
+        writes.check(where(self, name), there, if_match=if_match)
+        if there is None or _short(there.tag) != block.more[30:]:
+            raise writes.changed(where(self, name), there)
         found, end = [], 0
         for known in self._committed(name):
             found.append((end, end + known.size, known.id))
             end += known.size
         return found, there.tag
 
-    @contextmanager
-    def _written(self, name: str, asked: str, write: str) -> Iterator[None]:
-        """As `_told`, but for a condition that failed since our own write was done and its answer lost."""
-        try:
-            with self._told(name, asked):
-                yield
-        except (ConflictError, MissingError):
-            there = self._properties(name)
-            if there is None or there.metadata.get("xlabel") != write:
-                raise
+    def _noted(self, name: str) -> str | None:
+        """What the write of an object has noted down with it."""
+        there = self._properties(name)
+        return None if there is None else there.metadata.get("xlabel")
 
     @contextmanager
     def _told(self, name: str, asked: str) -> Iterator[None]:
@@ -380,12 +357,10 @@ class Container:
         status = getattr(error, "status_code", None)
         known = getattr(error, "error_code", None)
         code = str(getattr(known, "value", known) or status or type(error).__name__)
-        message = str(getattr(error, "reason", None) or error.message).split("\n")[0].rstrip(".")
-        where = self._where(name) if code != "ContainerNotFound" else self._where("").rstrip("/")
+        message = getattr(error, "reason", None) or error.message
+        place = where(self, name) if code != "ContainerNotFound" else f"az://{self._container}"
         if status is None:
-            return StoreError(
-                f"{where}: {asked} failed: {message}; is the network there, and the account right?"
-            )
+            return foreign.failed(place, asked, message, "is the network there, and the account right?")
         kind: type[StoreError] = StoreError
         advice = _ADVICE.get(code, "see the message")
         if status == 412 or code in ("BlobAlreadyExists", "UnmodifiedSince"):
@@ -396,7 +371,7 @@ class Container:
             advice = "the account may not do this; ask for the role Storage Blob Data Contributor"
         elif status in (429, 500, 503):
             advice = "the server is too busy; try again later"
-        return kind(f"{where}: {asked} was refused: {message} ({code}); {advice}")
+        return foreign.refused(kind, place, asked, message, code, advice)
 
 
 def _foreign() -> type[Exception]:

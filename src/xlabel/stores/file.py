@@ -16,8 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 from xlabel.errors import InputError, MissingError, StoreError
 from xlabel.images import Buffer
-from xlabel.stores.folder import HIDDEN, Folder, Range
+from xlabel.stores.folder import Folder, Range
 from xlabel.stores.transport import Stat
+from xlabel.stores.uploads import HIDDEN
 
 BLOCK = 1 << 20
 

@@ -5,8 +5,6 @@ copied when the upload is completed, where the files are. What is whole is made 
 """
 
 import hashlib
-import os
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -14,12 +12,12 @@ from typing import Protocol
 
 import msgspec
 
-from xlabel.errors import ConflictError, InputError, MissingError, StoreError
+from xlabel.errors import InputError, MissingError, StoreError
 from xlabel.images import Buffer
-from xlabel.stores.transport import Part, Stat, Upload
+from xlabel.stores import uploads, writes
+from xlabel.stores.transport import Part, Stat, Upload, where
+from xlabel.stores.uploads import HIDDEN
 
-HIDDEN = ".xlabel-store"
-"""The folder of what is unfinished; gone when nothing is."""
 NOTE = ".range"
 """Ending of a file that is no part, but says which range of which object is."""
 
@@ -97,7 +95,9 @@ class Folder:
         self, name: str, ranges: Sequence[tuple[int, int]], if_match: str | None = None
     ) -> list[bytes]:
         return self._files.get(
-            self._path(name), ranges, lambda there: self._check(name, there, if_match, False)
+            self._path(name),
+            ranges,
+            lambda there: writes.check(where(self, name), there, if_match=if_match),
         )
 
     def put(self, name: str, data: Buffer, *, if_match: str | None = None, absent: bool = False) -> Stat:
@@ -108,24 +108,23 @@ class Folder:
             with self._drafted(draft):
                 self._files.write(draft, data)
                 self._files.rename(draft, self._path(name))
-            return self._made(name)
+            return writes.made(where(self, name), self.head(name))
 
     def create(self, name: str) -> str:
-        upload = f"{int(time.time()):08x}{uuid.uuid4().hex[:8]}"
+        upload = uploads.new()
         with self._files.locked():
             self._files.make(self._upload(name, upload))
         return upload
 
     def uploads(self, name: str) -> list[Upload]:
-        start = f"{_flat(name)}@"
-        names = self._files.entries(HIDDEN)
-        found = [entry.removeprefix(start) for entry in names if entry.startswith(start)]
-        return [Upload(name=name, id=upload, begun=int(upload[:8], 16)) for upload in sorted(found)]
+        start = uploads.place(name)
+        found = [f"{HIDDEN}/{entry}" for entry in self._files.entries(HIDDEN)]
+        return uploads.listed(name, (one.removeprefix(start) for one in found if one.startswith(start)))
 
     def parts(self, name: str, upload: str) -> list[Part]:
         folder = self._upload(name, upload)
         if upload not in [unfinished.id for unfinished in self.uploads(name)]:
-            raise self._gone(name, upload)
+            raise uploads.gone(where(self, name), upload)
         found = sorted((name, there) for name, there in self._files.entries(folder).items() if there)
         listed = {name[:7]: self._listed(folder, name, there) for name, there in found if name[:1] != "."}
         return list(listed.values())
@@ -140,17 +139,17 @@ class Folder:
         self._files.remove(f"{folder}/{number:07}{NOTE}")
         there = self._files.stat(final)
         if there is None:
-            raise self._gone(name, upload)
+            raise uploads.gone(where(self, name), upload)
         return Part(number=number, size=there.size, tag=there.tag, md5=md5)
 
     def copy_part(
         self, name: str, upload: str, number: int, source: str, offset: int, size: int, if_match: str
     ) -> Part:
         there = self.head(source)
-        self._check(source, there, if_match, False)
+        writes.check(where(self, source), there, if_match=if_match)
         if there is not None and offset + size > there.size:
             what = f"a range of its {there.size} bytes, got {size} from {offset} on"
-            raise StoreError(f"{self._where(source)}: expected {what}")
+            raise StoreError(f"{where(self, source)}: expected {what}")
         final = f"{self._upload(name, upload)}/{number:07}"
         with self._of(name, upload):
             self._files.write(
@@ -175,7 +174,8 @@ class Folder:
             self._conditions(name, if_match, absent)
             for piece in ranges:
                 if not piece.path.startswith(folder):
-                    self._check(piece.path, self._files.stat(piece.path), piece.tag, False)
+                    there = self._files.stat(piece.path)
+                    writes.check(where(self, piece.path), there, if_match=piece.tag)
             if len(ranges) == 1 and ranges[0].path.startswith(folder):
                 self._files.rename(ranges[0].path, self._path(name))
             else:
@@ -183,7 +183,7 @@ class Folder:
                     self._files.join(whole, ranges)
                     self._files.rename(whole, self._path(name))
             self._files.clear(folder)
-            return self._made(name)
+            return writes.made(where(self, name), self.head(name))
 
     def abort(self, name: str, upload: str) -> None:
         if upload in [unfinished.id for unfinished in self.uploads(name)]:
@@ -199,9 +199,6 @@ class Folder:
     def close(self) -> None:
         self._files.close()
 
-    def _where(self, name: str) -> str:
-        return f"{self.url.rstrip('/')}/{name}"
-
     def _path(self, name: str) -> str:
         if "\0" in name or any(part in ("", ".", "..", HIDDEN) for part in name.split("/")):
             raise InputError(f"{name!r}: expected the name of an object below {self.url}")
@@ -210,11 +207,8 @@ class Folder:
     def _upload(self, name: str, upload: str) -> str:
         self._path(name)
         if not upload.isalnum():
-            raise InputError(f"{upload!r}: expected the id of an upload of {self._where(name)}")
-        return f"{HIDDEN}/{_flat(name)}@{upload}"
-
-    def _gone(self, name: str, upload: str) -> MissingError:
-        return MissingError(f"{self._where(name)}: its upload {upload} is not there any more; begin again")
+            raise InputError(f"{upload!r}: expected the id of an upload of {where(self, name)}")
+        return uploads.place(name, upload)
 
     @contextmanager
     def _drafted(self, draft: str) -> Iterator[None]:
@@ -230,7 +224,7 @@ class Folder:
         try:
             yield
         except MissingError:
-            raise self._gone(name, upload) from None
+            raise uploads.gone(where(self, name), upload) from None
 
     def _file(self, folder: str, number: int, md5: bytes | None) -> str:
         """Where the bytes of a part are."""
@@ -266,22 +260,4 @@ class Folder:
 
     def _conditions(self, name: str, if_match: str | None, absent: bool) -> None:
         if self.conditional:
-            self._check(name, self.head(name), if_match, absent)
-
-    def _check(self, name: str, there: Stat | None, if_match: str | None, absent: bool) -> None:
-        if absent and there is not None:
-            raise ConflictError(f"{self._where(name)}: expected no such file, and there is one by now")
-        if if_match is not None and (there is None or there.tag != if_match):
-            found = "is gone" if there is None else "was changed"
-            raise ConflictError(f"{self._where(name)}: {found} by somebody else; read it and try again")
-
-    def _made(self, name: str) -> Stat:
-        there = self.head(name)
-        if there is None:
-            raise MissingError(f"{self._where(name)}: was written, and is gone; somebody else deletes here")
-        return there
-
-
-def _flat(name: str) -> str:
-    """One name of a file for an object's, which may have folders in it."""
-    return hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+            writes.check(where(self, name), self.head(name), if_match=if_match, absent=absent)

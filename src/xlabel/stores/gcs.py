@@ -10,41 +10,35 @@ the JSON API's Objects: compose, and request preconditions.
 """
 
 import base64
-import hashlib
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from xlabel.errors import ConflictError, InputError, MissingError, StoreError, extra
+from xlabel.errors import ConflictError, MissingError, StoreError, extra
 from xlabel.images import Buffer
+from xlabel.stores import buckets, foreign, uploads, writes
 from xlabel.stores.parallel import Threads
-from xlabel.stores.transport import Part, Stat, Upload
+from xlabel.stores.transport import Part, Stat, Upload, where
 
-HIDDEN = ".xlabel-store/"
-"""Beginning of the names of what is unfinished, below the prefix."""
 COMPOSED = 32
 """Objects that one call composes."""
 TIMEOUT = 60
 """Seconds for one request."""
+LOGIN = "try gcloud auth application-default login"
 
 
 def connect(url: str) -> "Bucket":
     """The bucket and prefix of a `gs://` URL."""
-    split = urlsplit(url)
-    if split.scheme != "gs" or not split.netloc or split.query or split.fragment or "@" in split.netloc:
-        raise InputError("expected gs://BUCKET/PREFIX; credentials are those of gcloud")
+    place = buckets.place(url, "gs://BUCKET/PREFIX", "credentials are those of gcloud")
     with extra("gcs", "gs:// URLs"):
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.storage import Client
     try:
         client = Client()
     except (GoogleAuthError, OSError) as error:
-        said = str(error).split("\n")[0].rstrip(".")
-        raise StoreError(f"{url}: {said}; try gcloud auth application-default login") from None
-    return Bucket(client, split.netloc, unquote(split.path).strip("/"))
+        raise StoreError(f"{url}: {foreign.said(error)}; {LOGIN}") from None
+    return Bucket(client, place)
 
 
 class Bucket:
@@ -57,11 +51,10 @@ class Bucket:
     part_max = 5 << 40
     parts_max = 10_000
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
-        self.url = f"gs://{bucket}/{prefix}" if prefix else f"gs://{bucket}"
+    def __init__(self, client: Any, place: buckets.Place) -> None:
+        self.url, bucket, self._prefix = place
         self._client = client
         self._bucket = client.bucket(bucket)
-        self._prefix = f"{prefix}/" if prefix else ""
         self._threads = Threads()
 
     def head(self, name: str) -> Stat | None:
@@ -77,30 +70,29 @@ class Bucket:
         return self._put(name, bytes(data), if_match, absent)
 
     def create(self, name: str) -> str:
-        upload = f"{int(time.time()):08x}{uuid.uuid4().hex[:8]}"
-        self._put(f"{self._upload(name, upload)}begun", b"", None, False)
+        upload = uploads.new()
+        self._put(f"{_folder(name, upload)}begun", b"", None, False)
         return upload
 
     def uploads(self, name: str) -> list[Upload]:
-        start = f"{HIDDEN}{_flat(name)}@"
+        start = uploads.place(name)
         begun = [found.removesuffix("/begun") for found in self._listed(start) if found.endswith("/begun")]
-        ids = sorted(found.removeprefix(start) for found in begun)
-        return [Upload(name=name, id=upload, begun=int(upload[:8], 16)) for upload in ids]
+        return uploads.listed(name, (found.removeprefix(start) for found in begun))
 
     def parts(self, name: str, upload: str) -> list[Part]:
-        there = self._listed(self._upload(name, upload))
-        if f"{self._upload(name, upload)}begun" not in there:
-            raise self._gone(name, upload)
+        there = self._listed(_folder(name, upload))
+        if f"{_folder(name, upload)}begun" not in there:
+            raise uploads.gone(where(self, name), upload)
         found = {int(path[-5:]): blob for path, blob in there.items() if path[-5:].isdigit()}
         return [_part(number, _stat(blob)) for number, blob in sorted(found.items())]
 
     def put_part(self, name: str, upload: str, number: int, data: Buffer) -> Part:
-        return _part(number, self._put(f"{self._upload(name, upload)}{number:05}", bytes(data), None, False))
+        return _part(number, self._put(f"{_folder(name, upload)}{number:05}", bytes(data), None, False))
 
     def copy_part(
         self, name: str, upload: str, number: int, source: str, offset: int, size: int, if_match: str
     ) -> Part:
-        raise StoreError(f"{self._where(source)}: Google copies no ranges; upload them")
+        raise StoreError(f"{where(self, source)}: Google copies no ranges; upload them")
 
     def complete(
         self,
@@ -112,7 +104,7 @@ class Bucket:
         absent: bool = False,
         crc64nvme: str | None = None,
     ) -> Stat:
-        folder = self._upload(name, upload)
+        folder = _folder(name, upload)
         sources = [(f"{folder}{part.number:05}", part.tag) for part in parts]
         level = 0
         while len(sources) > COMPOSED:
@@ -127,7 +119,7 @@ class Bucket:
         return done
 
     def abort(self, name: str, upload: str) -> None:
-        self._clear(self._upload(name, upload))
+        self._clear(_folder(name, upload))
 
     def delete(self, name: str) -> None:
         from google.api_core.exceptions import NotFound
@@ -139,7 +131,7 @@ class Bucket:
                 return
 
     def names(self, prefix: str = "") -> list[str]:
-        return sorted(name for name in self._listed(prefix) if not name.startswith(HIDDEN))
+        return sorted(name for name in self._listed(prefix) if not name.startswith(f"{uploads.HIDDEN}/"))
 
     def close(self) -> None:
         self._threads.close()
@@ -147,15 +139,6 @@ class Bucket:
 
     def _blob(self, name: str) -> Any:
         return self._bucket.blob(self._prefix + name)
-
-    def _where(self, name: str) -> str:
-        return f"gs://{self._bucket.name}/{self._prefix}{name}"
-
-    def _upload(self, name: str, upload: str) -> str:
-        return f"{HIDDEN}{_flat(name)}@{upload}/"
-
-    def _gone(self, name: str, upload: str) -> MissingError:
-        return MissingError(f"{self._where(name)}: its upload {upload} is not there any more; begin again")
 
     def _found(self, name: str) -> Any:
         with self._told(name, "get"):
@@ -195,7 +178,7 @@ class Bucket:
         write = uuid.uuid4().hex
         blob = self._blob(name)
         blob.metadata = {"xlabel": write}
-        with self._written(name, "upload", write):
+        with writes.unless_done(write, lambda: self._noted(name)), self._told(name, "upload"):
             blob.upload_from_string(
                 data,
                 content_type="application/octet-stream",
@@ -213,7 +196,7 @@ class Bucket:
         blob = self._blob(name)
         blob.metadata = {"xlabel": write}
         blob.content_type = "application/octet-stream"
-        with self._written(name, "compose", write):
+        with writes.unless_done(write, lambda: self._noted(name)), self._told(name, "compose"):
             blob.compose(
                 [self._blob(source) for source, _ in sources],
                 if_source_generation_match=[int(tag) for _, tag in sources],
@@ -226,26 +209,17 @@ class Bucket:
     def _made(self, name: str, blob: Any) -> Stat:
         if blob.generation is not None and blob.size is not None:
             return _stat(blob)
-        there = self.head(name)
-        if there is None:
-            raise MissingError(f"{self._where(name)}: was written, and is gone; somebody else deletes here")
-        return there
+        return writes.made(where(self, name), self.head(name))
 
     def _clear(self, folder: str) -> None:
         """Take what is below away; the sign that the upload is there goes last."""
         for name in sorted(self._listed(folder), key=lambda name: name.endswith("/begun")):
             self.delete(name)
 
-    @contextmanager
-    def _written(self, name: str, asked: str, write: str) -> Iterator[None]:
-        """As `_told`, but for a condition that failed since our own write was done and its answer lost."""
-        try:
-            with self._told(name, asked):
-                yield
-        except ConflictError:
-            there = self._found(name)
-            if there is None or (there.metadata or {}).get("xlabel") != write:
-                raise
+    def _noted(self, name: str) -> str | None:
+        """What the write of an object has noted down with it."""
+        there = self._found(name)
+        return None if there is None else (there.metadata or {}).get("xlabel")
 
     @contextmanager
     def _told(self, name: str, asked: str) -> Iterator[None]:
@@ -258,12 +232,9 @@ class Bucket:
         except GoogleAPICallError as error:
             raise self._answered(name, asked, error) from None
         except (RetryError, RequestException) as error:
-            said = str(error).split("\n")[0].rstrip(".")
-            raise StoreError(f"{self._where(name)}: {asked} failed: {said}; is the network there?") from None
+            raise foreign.failed(where(self, name), asked, error, "is the network there?") from None
         except GoogleAuthError as error:
-            said = str(error).split("\n")[0].rstrip(".")
-            advice = "try gcloud auth application-default login"
-            raise StoreError(f"{self._where(name)}: {asked} failed: {said}; {advice}") from None
+            raise foreign.failed(where(self, name), asked, error, LOGIN) from None
 
     def _answered(self, name: str, asked: str, error: Any) -> StoreError:
         status = int(error.code or 0)
@@ -276,8 +247,7 @@ class Bucket:
             advice = "the account may not do this; ask for the role Storage Object User"
         else:
             advice = "the server is too busy, or failed; try again later"
-        said = str(error.message).split("\n")[0].rstrip(".")
-        return kind(f"{self._where(name)}: {asked} was refused: {said} ({status}); {advice}")
+        return foreign.refused(kind, where(self, name), asked, error.message, status, advice)
 
 
 def _stat(blob: Any) -> Stat:
@@ -289,9 +259,8 @@ def _part(number: int, there: Stat) -> Part:
     return Part(number=number, size=there.size, tag=there.tag, md5=there.md5)
 
 
-def _flat(name: str) -> str:
-    """One name for an object's, which may have slashes in it."""
-    return hashlib.sha256(name.encode()).hexdigest()[:32]
+def _folder(name: str, upload: str) -> str:
+    return f"{uploads.place(name, upload)}/"
 
 
 def _condition(if_match: str | None, absent: bool) -> dict[str, int]:

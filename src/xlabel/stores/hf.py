@@ -20,13 +20,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from xlabel.errors import ConflictError, InputError, MissingError, StoreError, extra
+from xlabel.errors import InputError, MissingError, StoreError, extra
 from xlabel.images import Buffer
-from xlabel.stores import cache, file
+from xlabel.stores import cache, file, foreign, writes
 from xlabel.stores.folder import Folder
 from xlabel.stores.parallel import Threads
 from xlabel.stores.transaction import locked
-from xlabel.stores.transport import Part, Stat, Upload
+from xlabel.stores.transport import Part, Stat, Upload, where
 from xlabel.stores.waiting import pause
 
 ATTEMPTS = 8
@@ -109,7 +109,7 @@ class Repository:
     def copy_part(
         self, name: str, upload: str, number: int, source: str, offset: int, size: int, if_match: str
     ) -> Part:
-        raise StoreError(f"{self._where(source)}: the hub copies no ranges; upload them")
+        raise StoreError(f"{where(self, source)}: the hub copies no ranges; upload them")
 
     def complete(
         self,
@@ -121,7 +121,8 @@ class Repository:
         absent: bool = False,
         crc64nvme: str | None = None,
     ) -> Stat:
-        self._check(name, self.head(name), if_match, absent)  # before it travels in vain
+        # Before it travels in vain.
+        writes.check(where(self, name), self.head(name), if_match=if_match, absent=absent)
         self._cache.mkdir(parents=True, exist_ok=True)
         lock = locked(self._cache, wait=True)  # what is joined has one place for each name
         try:
@@ -163,9 +164,6 @@ class Repository:
     def close(self) -> None:
         self._threads.close()
 
-    def _where(self, name: str) -> str:
-        return f"{self.url}/{name}" if name else self.url
-
     def _path(self, name: str) -> str:
         if any(part in ("", ".", "..", ".git", ".cache") for part in name.split("/")):
             raise InputError(f"{name!r}: expected the name of an object below {self.url}")
@@ -196,7 +194,7 @@ class Repository:
             return error.response.headers.get(HUGGINGFACE_HEADER_X_REPO_COMMIT), None
         if found.etag is None or found.size is None:
             raise StoreError(
-                f"{self._where(name)}: expected an answer with ETag and size; is {self._api.endpoint} a hub?"
+                f"{where(self, name)}: expected an answer with ETag and size; is {self._api.endpoint} a hub?"
             )
         return found.commit_hash, Stat(size=found.size, tag=found.etag)
 
@@ -223,7 +221,7 @@ class Repository:
         if if_match is not None:
             tag = _tag(answer)
             there = self.head(name) if tag is None else Stat(size=size, tag=tag)
-            self._check(name, there, if_match, False)
+            writes.check(where(self, name), there, if_match=if_match)
         if answer.status_code == 416:
             return b""
         content = bytes(answer.content)
@@ -247,13 +245,13 @@ class Repository:
                 "write",
                 operation,
                 lambda there: there is not None and there.tag in tags,
-                lambda there: self._check(name, there, if_match, absent),
+                lambda there: writes.check(where(self, name), there, if_match=if_match, absent=absent),
             )
             _, made = self._look(name, commit)
         if made is None or made.tag not in tags:
             advice = "does the repository's .gitignore name it, or is somebody else writing here?"
             raise StoreError(
-                f"{self._where(name)}: was committed as {commit[:10]} and is not there; {advice}"
+                f"{where(self, name)}: was committed as {commit[:10]} and is not there; {advice}"
             )
         return made
 
@@ -298,15 +296,8 @@ class Repository:
                         raise
                     unsure = True
         raise StoreError(
-            f"{self._where(name)}: {ATTEMPTS} times others have committed first; try again later"
+            f"{where(self, name)}: {ATTEMPTS} times others have committed first; try again later"
         )
-
-    def _check(self, name: str, there: Stat | None, if_match: str | None, absent: bool) -> None:
-        if absent and there is not None:
-            raise ConflictError(f"{self._where(name)}: expected no such object, and there is one by now")
-        if if_match is not None and (there is None or there.tag != if_match):
-            found = "is gone" if there is None else "was changed"
-            raise ConflictError(f"{self._where(name)}: {found} by somebody else; read it and try again")
 
     @contextmanager
     def _told(self, name: str, asked: str) -> Iterator[None]:
@@ -318,28 +309,24 @@ class Repository:
         except HfHubHTTPError as error:
             raise self._answered(name, asked, error) from None
         except OfflineModeIsEnabled:
-            raise StoreError(
-                f"{self._where(name)}: {asked} failed: HF_HUB_OFFLINE is set; unset it"
-            ) from None
+            raise foreign.failed(where(self, name), asked, "HF_HUB_OFFLINE is set", "unset it") from None
         except HTTPError as error:
-            said = str(error).split("\n")[0].rstrip(".") or type(error).__name__
-            raise StoreError(f"{self._where(name)}: {asked} failed: {said}; is the network there?") from None
+            raise foreign.failed(where(self, name), asked, error, "is the network there?") from None
         except (RuntimeError, ValueError, OSError) as error:  # of uploads, in which the library has threads
             if isinstance(error.__cause__, HfHubHTTPError):
                 raise self._answered(name, asked, error.__cause__) from None
-            said = str(error.__cause__ or error).split("\n")[0].rstrip(".")
-            raise StoreError(f"{self._where(name)}: {asked} failed: {said}; try again") from None
+            raise foreign.failed(where(self, name), asked, error.__cause__ or error, "try again") from None
 
     def _answered(self, name: str, asked: str, error: Any) -> StoreError:
         from huggingface_hub import errors
 
         kind: type[StoreError] = StoreError
-        status, where = int(error.response.status_code), self._where(name)
+        status, place = int(error.response.status_code), where(self, name)
         repository, of = self._repository["repo_id"], self._repository["repo_type"]
         if isinstance(error, errors.GatedRepoError):
             advice = f"ask for access at {self._api.endpoint}"
         elif isinstance(error, errors.RepositoryNotFoundError):
-            kind, where = MissingError, self.url
+            kind, place = MissingError, self.url
             advice = (
                 f"hf repos create {repository} --repo-type {of} makes it, hf auth login shows private ones"
             )
@@ -353,8 +340,7 @@ class Repository:
             advice = "the hub is too busy, or has had enough of us; try again later"
         else:
             advice = "see the message"
-        said = str(error.server_message or error).split("\n")[0].rstrip(".")
-        return kind(f"{where}: {asked} was refused: {said} ({status}); {advice}")
+        return foreign.refused(kind, place, asked, error.server_message or error, status, advice)
 
 
 def _tag(answer: Any) -> str | None:

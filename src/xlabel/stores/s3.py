@@ -14,12 +14,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from threading import Lock
-from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-from xlabel.errors import ConflictError, InputError, MissingError, StoreError, extra
+from xlabel.errors import ConflictError, MissingError, StoreError, extra
 from xlabel.images import Buffer
-from xlabel.stores import crc64
+from xlabel.stores import buckets, crc64
 from xlabel.stores.parallel import Threads
 from xlabel.stores.s3_answers import (
     BeyondError,
@@ -30,10 +30,8 @@ from xlabel.stores.s3_answers import (
     failed,
     told,
 )
-from xlabel.stores.transport import Part, Stat, Upload
-from xlabel.stores.waiting import pause
-
-T = TypeVar("T")
+from xlabel.stores.transport import Part, Stat, Upload, where
+from xlabel.stores.waiting import pause, retried
 
 CONNECTIONS = 32
 """Kept open: those of the threads that read, and of a caller's."""
@@ -51,11 +49,7 @@ _ASKING = Lock()
 
 def connect(url: str) -> "Bucket":
     """The bucket and prefix of an `s3://` URL."""
-    split = urlsplit(url)
-    if split.scheme != "s3" or not split.netloc or split.query or split.fragment:
-        raise InputError(f"{url}: expected s3://BUCKET/PREFIX")
-    if "@" in split.netloc:
-        raise InputError("s3:// URL: expected no credentials in it; set AWS_PROFILE or AWS_ACCESS_KEY_ID")
+    place = buckets.place(url, "s3://BUCKET/PREFIX", "set AWS_PROFILE or AWS_ACCESS_KEY_ID")
     with extra("s3", "s3:// URLs"):
         import awscrt  # noqa: F401
         from boto3.session import Session
@@ -77,7 +71,7 @@ def connect(url: str) -> "Bucket":
         raise StoreError(f"{url}: {error}; see ~/.aws/config, AWS_PROFILE and AWS_REGION") from None
     except ValueError as error:  # an endpoint that is no URL
         raise StoreError(f"{url}: {error}; see AWS_ENDPOINT_URL") from None
-    return Bucket(client, split.netloc, unquote(split.path).strip("/"))
+    return Bucket(client, place)
 
 
 class Bucket:
@@ -87,11 +81,9 @@ class Bucket:
     part_min = 5 << 20
     part_max = 5 << 30
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
-        self.url = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
+    def __init__(self, client: Any, place: buckets.Place) -> None:
+        self.url, self._bucket, self._prefix = place
         self._client = client
-        self._bucket = bucket
-        self._prefix = f"{prefix}/" if prefix else ""
         self._bucket_is_there = False
         self._threads = Threads()
 
@@ -140,7 +132,7 @@ class Bucket:
             return _stat(done, len(body))
 
         try:
-            return _until_free(send)
+            return retried(send, ATTEMPTS, _is_busy)
         except UnsureError:
             there = self.head(name)
             if there is None or (there.crc64nvme != crc and there.md5 != md5):
@@ -226,7 +218,7 @@ class Bucket:
             return _tag(done)
 
         try:
-            tag = _until_free(send)
+            tag = retried(send, ATTEMPTS, _is_busy)
         except (UnsureError, MissingError):
             there = self.head(name)
             if there is None or not _is_of(there, parts, crc64nvme):
@@ -260,9 +252,6 @@ class Bucket:
     def _at(self, name: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + name}
 
-    def _where(self, name: str) -> str:
-        return f"s3://{self._bucket}/{self._prefix}{name}"
-
     def _ask_for_the_bucket(self) -> None:
         """MissingError where it is not there; whoever may not list it may still have objects in it."""
         if not self._bucket_is_there:
@@ -292,7 +281,7 @@ class Bucket:
             if "ContentRange" in answer:
                 end = int(answer["ContentRange"].rpartition("/")[2])
             elif offset or (end := int(answer["ContentLength"])) > size:
-                raise StoreError(f"{self._where(name)}: asked for a range, and the server sent all of it")
+                raise StoreError(f"{where(self, name)}: asked for a range, and the server sent all of it")
             # Ranges of one call are of one object, also where it is replaced in between.
             condition = {"IfMatch": answer["ETag"]}
             try:
@@ -300,7 +289,7 @@ class Bucket:
                     got.write(piece)
             except (HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
                 if attempt == ATTEMPTS - 1:
-                    raise failed(self._where(name), "GetObject", ATTEMPTS, error) from None
+                    raise failed(where(self, name), "GetObject", ATTEMPTS, error) from None
                 time.sleep(pause(attempt))
             else:
                 if offset + got.tell() >= end:
@@ -368,7 +357,7 @@ class Bucket:
         return True
 
     def _told(self, name: str, asked: str) -> AbstractContextManager[None]:
-        return told(self._where(name), asked, ATTEMPTS)
+        return told(where(self, name), asked, ATTEMPTS)
 
 
 def _stat(answer: dict[str, Any], size: int) -> Stat:
@@ -425,11 +414,5 @@ def _condition(if_match: str | None, absent: bool) -> dict[str, str]:
     return {"IfMatch": if_match} if if_match is not None else {}
 
 
-def _until_free(write: Callable[[], T]) -> T:
-    """Try again while the server says that another writer is at work; a ConflictError if it goes on."""
-    for attempt in range(ATTEMPTS - 1):
-        try:
-            return write()
-        except BusyError:
-            time.sleep(pause(attempt))
-    return write()
+def _is_busy(error: Exception) -> bool:
+    return isinstance(error, BusyError)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from xlabel.errors import ConflictError, MissingError, StoreError
+from xlabel.stores import foreign
 
 _LACKING = {"NotImplemented", "MethodNotAllowed", "501", "405"}
 _GONE = {"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "404", "NotFound"}
@@ -79,7 +80,7 @@ def failed(where: str, asked: str, attempts: int, error: Exception) -> StoreErro
         advice = f"tried {attempts} times; is the network there, and AWS_ENDPOINT_URL right?"
     else:
         advice = "see ~/.aws/config and the variables AWS_*"
-    return StoreError(f"{where}: {asked} failed: {str(error).rstrip('.')}; {advice}")
+    return foreign.failed(where, asked, error, advice)
 
 
 def _answered(where: str, asked: str, error: Any) -> StoreError:
@@ -91,7 +92,6 @@ def _answered(where: str, asked: str, error: Any) -> StoreError:
         return BeyondError()
     if code == "NoSuchBucket":
         where = "/".join(where.split("/")[:3])
-    message = str(said.get("Message") or code).rstrip(".")
     if code in _ADVICE:
         advice = _ADVICE[code]
     elif status in ("401", "403"):
@@ -110,4 +110,4 @@ def _answered(where: str, asked: str, error: Any) -> StoreError:
         kind = MissingError
     elif code in _LACKING or status in _LACKING:
         kind, advice = LackingError, "this server cannot do it"
-    return kind(f"{where}: {asked} was refused: {message} ({code}); {advice}")
+    return foreign.refused(kind, where, asked, said.get("Message") or code, code, advice)

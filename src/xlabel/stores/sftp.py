@@ -9,7 +9,6 @@ write at once may undo each other.
 import asyncio
 import posixpath
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -17,9 +16,11 @@ from urllib.parse import unquote, urlsplit
 
 from xlabel.errors import InputError, MissingError, StoreError, XlabelError, extra
 from xlabel.images import Buffer
-from xlabel.stores.folder import HIDDEN, Folder, Range
+from xlabel.stores import foreign
+from xlabel.stores.folder import Folder, Range
 from xlabel.stores.transport import Stat
-from xlabel.stores.waiting import pause
+from xlabel.stores.uploads import HIDDEN
+from xlabel.stores.waiting import retried
 
 T = TypeVar("T")
 
@@ -203,16 +204,12 @@ class _Files:
         async def work() -> T:
             return await ask(await self._connected())
 
-        for attempt in range(ATTEMPTS):
-            try:
-                return self._result(work())
-            except XlabelError:
-                raise
-            except Exception as error:
-                if not _is_lost(error) or attempt == ATTEMPTS - 1:
-                    raise self._told(path, asked, error) from None
-                time.sleep(pause(attempt))
-        raise AssertionError
+        try:
+            return retried(lambda: self._result(work()), ATTEMPTS, _is_lost)
+        except XlabelError:
+            raise
+        except Exception as error:
+            raise self._told(path, asked, error) from None
 
     def _result(self, work: Coroutine[Any, Any, T]) -> T:
         assert self._loop is not None
@@ -242,9 +239,8 @@ class _Files:
         import asyncssh
 
         where = f"{self._url}/{path}" if path else self._url
-        said = str(error).rstrip(".") or type(error).__name__
         if isinstance(error, _missing()):
-            return MissingError(f"{where}: {asked}: {said}")
+            return MissingError(f"{where}: {asked}: {foreign.said(error)}")
         if isinstance(error, asyncssh.HostKeyNotVerifiable):
             advice = "connect once by ssh, and see whether the host's key is the right one"
         elif isinstance(error, asyncssh.PermissionDenied):
@@ -255,7 +251,7 @@ class _Files:
             advice = f"tried {ATTEMPTS} times; does ssh connect?"
         else:
             advice = "is there room on the disk?"
-        return StoreError(f"{where}: {asked} failed: {said}; {advice}")
+        return foreign.failed(where, asked, error, advice)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
