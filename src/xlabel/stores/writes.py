@@ -17,7 +17,7 @@ def check(where: str, there: Stat | None, *, if_match: str | None = None, absent
 
 def changed(where: str, there: Stat | None) -> ConflictError:
     """That the object at a URL is another than the one that was read, or none."""
-    found = "is gone" if there is None else "was changed"
+    found = "was deleted" if there is None else "was changed"
     return ConflictError(f"{where}: {found} by somebody else; read it and try again")
 
 
