@@ -125,6 +125,10 @@ class Lines:
             raise KeyError(frame_index)
         return found
 
+    def positions(self) -> dict[int, int]:
+        """The positions of the images by their frame numbers; KeyError where a record has none."""
+        return {self.frame_index(position): position for position in range(len(self))}
+
     def frame_index(self, position: int) -> int:
         """The frame number of an image; KeyError where its record has none."""
         found = _FRAME.search(self._data, self._images[position], self._images[position + 1])

@@ -14,7 +14,7 @@ from xlabel.images import image_of
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import notes
 from xlabel.jobs.labels import Found
-from xlabel.jobs.records import AnnotationFile, Records
+from xlabel.jobs.records import UNSEALED, AnnotationFile, Records
 from xlabel.model import Image, Problem, Report, Sample
 from xlabel.model.manifest import (
     ANNOTATIONS,
@@ -133,7 +133,7 @@ def _write(
             section |= labelling.leftovers(found, keys, used, unread, report, wanted=not skip_missing_images)
         if manifest is not None and manifest.generation > 1:
             section["generation"] = manifest.generation
-        section["sha256"] = "0" * 64
+        section["sha256"] = UNSEALED
         if manifest is not None:
             section = {"version": VERSION, "kind": manifest.kind, "fps": manifest.fps} | section
             if manifest.media_size is not None:

@@ -37,7 +37,7 @@ def around(
     """
     kind = bundles.kind(bundle.kind)
     empty: dict[bytes, tuple[int, bytes]] = {}
-    shown = preview.stored(bundle.read, bundle.size, _line(bundle)) if bundle.preview else None
+    shown = preview.stored(bundle.read, bundle.size, bundle.trailer()) if bundle.preview else None
     yield 0, kind.HEAD[:-8]  # mdat's length comes with the rest
     for part in _parts(bundle):
         added = frames[part.first : part.line.count]
@@ -97,7 +97,7 @@ def written_names(bundle: Bundle) -> dict[int, bytes]:
 def _parts(bundle: Bundle) -> list[_Part]:
     where = str(bundle.media)
     if bundle.kind != mp4.NAME:
-        return [_Part(0, bundle.size, 0, _line(bundle))]
+        return [_Part(0, bundle.size, 0, bundle.trailer())]
     found: list[_Part] = []
     start = first = 0
     for end, line in reversed(list(generations(bundle.read, bundle.size, where))):
@@ -120,10 +120,6 @@ def _between(
         elif frame.offset > at or (prefix and frame.offset >= part.start):
             raise ValueError(f"frame {frame.index} begins at {frame.offset}, expected {at + prefix}")
     return at
-
-
-def _line(bundle: Bundle) -> Trailer:
-    return bundles.read_trailer(bundle.read, bundle.size, str(bundle.media))
 
 
 def _empty(

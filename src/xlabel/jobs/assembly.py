@@ -3,7 +3,7 @@
 import hashlib
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,19 @@ import msgspec
 from xlabel.bundles import Directory, Kind, Playable, flatter, mp4
 from xlabel.errors import InputError
 from xlabel.formats.labels import Ref
+from xlabel.formats.unified_reading import Top
+from xlabel.formats.unified_writing import tail
 from xlabel.jobs.frames import Ask, Described, Grant, Making
-from xlabel.jobs.records import AnnotationFile, Lines
+from xlabel.jobs.records import UNSEALED, AnnotationFile, Lines
 from xlabel.model import Category, Problem
 from xlabel.model.manifest import VERSION, Video
 from xlabel.stores.transaction import Transaction
 
 FPS = 10
 """Frames a second where nobody says how many."""
+
+FOLLOWS = frozenset({"generation", "sha256", "media_size", "bundle", "pack_id"})
+"""Fields of an annotation file's section that follow from frames, labels and media; they stand at its end."""
 
 _json = msgspec.json.Encoder()
 
@@ -227,6 +232,34 @@ class Assembly:
             for offset, data in self._kind.finish(self._end, directory, self._face):
                 _pwrite_all(out.fileno(), data, offset)
 
+    def finish_json(
+        self,
+        media: str,
+        size: int,
+        generation: int,
+        section: Mapping[str, Any],
+        extra: Mapping[str, Any] | None,
+        problems: list[Any],
+    ) -> None:
+        """Write what stands behind the frames of the manifest, and behind the labels of the annotation file.
+
+        `size` is that of the media file. `section` is the annotation file's own but for `FOLLOWS`, which is
+        filled in here.
+        """
+        own = {name: said for name, said in section.items() if name not in FOLLOWS}
+        numbered = {"generation": generation} if generation > 1 else {}
+        seal = {"sha256": UNSEALED}
+        if self._manifest is not None:
+            empty, other = (
+                {name: own[name] for name in names if name in own}
+                for names in (("empty", "empty_bytes"), ("video", "preview"))
+            )
+            said = empty | {"problems": problems} | other | numbered | {"media_size": size} | seal
+            self._manifest.end(b"\n]," + _json.encode(said | {"pack_id": self.pack_id})[1:] + b"\n")
+        if self._annotations is not None:
+            own |= numbered | seal | {"media_size": size, "bundle": media, "pack_id": self.pack_id}
+            self._annotations.finish(self.categories.all, extra, own)
+
     def _stored(self, ask: Ask) -> tuple[list[int | None], int]:
         """Where each file lies already, and how many bytes the batch needs without those."""
         if not ask.contents:
@@ -257,15 +290,18 @@ class Assembly:
                 file.close()
 
 
+def says_the_same(
+    top: Top, categories: list[Category], extra: Mapping[str, Any] | None, section: Mapping[str, Any]
+) -> bool:
+    """Whether an annotation file says of the whole already what `finish_json` would write, frames apart."""
+    own = {name: said for name, said in top.section.items() if name not in FOLLOWS}
+    return tail(top.categories, top.extra, own) == tail(categories, extra, section)
+
+
 def manifest_file(path: Path, media: str, kind: Kind, fps: Fraction) -> Lines:
     """frame_manifest.json up to its frames."""
     head = {"version": VERSION, "bundle": media, "kind": kind.NAME, "fps": fps_number(fps)}
     return Lines(path, _json.encode(head)[:-1] + b',"frames":[\n')
-
-
-def manifest_tail(fields: dict[str, Any]) -> bytes:
-    """What stands behind the frames, for `Lines.end`."""
-    return b"\n]," + _json.encode(fields)[1:] + b"\n"
 
 
 def frame_rate(fps: float) -> Fraction:

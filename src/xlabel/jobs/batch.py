@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-from xlabel import bundles
 from xlabel.bundles import flatter, mp4
 from xlabel.bundles import zip as zipped
 from xlabel.jobs.bundle import Bundle
@@ -67,6 +66,6 @@ class Batch:
 
 def zip_records(bundle: Bundle) -> Iterator[tuple[bytes, int, bytes]]:
     """Name, CRC-32 and record of each file in the ZIP directory of an .mp4."""
-    index = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media)).index
+    index = bundle.trailer().index
     index += mp4.box_size(bytes(bundle.read(index, 16)))
     return zipped.directory_records(bundle.read, index + 16)

@@ -164,6 +164,10 @@ class Bundle:
             self._unified = read
         return self._unified
 
+    def trailer(self, size: int | None = None) -> bundles.Trailer:
+        """The last line of the media, or of its first `size` bytes where those were an earlier generation."""
+        return bundles.read_trailer(self.read, self.size if size is None else size, str(self.media))
+
     @property
     def manifest(self) -> Manifest | None:
         """The manifest beside the bundle, which may be another bundle's; None where there is none."""
@@ -173,7 +177,7 @@ class Bundle:
 
     def take_manifest(self, later: Manifest) -> None:
         """Take the manifest of a later generation for one of this: frames were added since, or deleted."""
-        count = bundles.read_trailer(self.read, self.size, str(self.media)).count
+        count = self.trailer().count
         there = {int(number) for number in self.numbers}
         frames = [
             msgspec.structs.replace(frame, deleted=frame.index not in there) for frame in later.frames[:count]

@@ -5,26 +5,24 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
-
 from xlabel import bundles
 from xlabel.errors import InputError
 from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines
-from xlabel.jobs.assembly import FPS, Assembly, frame_rate, manifest_file, manifest_tail
+from xlabel.jobs.assembly import FPS, Assembly, frame_rate, manifest_file
 from xlabel.jobs.batch import Batch
+from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.frames import Making
 from xlabel.jobs.generations import LOG, Changes, Generation, Records
 from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.placing import placed
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
+from xlabel.jobs.seals import is_edited
 from xlabel.model import Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Manifest, empty_fields, empty_names
 from xlabel.model.report import Progress, counted, size_text
 from xlabel.stores.transaction import Transaction, told
-
-_json = msgspec.json.Encoder()
 
 
 def compact(
@@ -46,54 +44,30 @@ def compact(
     """
     began = time.perf_counter()
     place = Path(folder)
-    report = Report(job="compact")
+    if not place.is_dir():
+        raise InputError(f"{place}: expected the folder of a pack, found none there")
     with ExitStack() as leaving, told(place):
-        if not place.is_dir():
-            raise InputError(f"{place}: expected the folder of a pack, found none there")
         work = leaving.enter_context(Transaction(place))
         bundle = leaving.enter_context(open_bundle(place))
-        manifest = bundle.manifest
-        if not bundle.described or manifest is None or manifest.pack_id != bundle.pack_id:
-            raise InputError(f"{place}: expected a pack with manifest and annotation file; pack again")
-        manifest.refuse_fixed(str(bundle.media))
         lines = read_lines(bundle, leaving)
+        manifest = _manifest(bundle, lines)
         positions = _ordered(lines, manifest, order)
-        generation = bundle.generation + 1
-        changes = Changes(work.staged("spool-log"), lines.tail)
-        leaving.callback(changes.close)
-        kind = bundles.kind(bundle.kind)
-        face = bundle.has_face
         rate = frame_rate(manifest.fps or FPS)
-        frames = manifest_file(work.staged(MANIFEST), bundle.media.name, kind, rate)
+        making = Making(bundles.kind(bundle.kind), bundle.has_face, noted=True)
+        frames = manifest_file(work.staged(MANIFEST), bundle.media.name, making.kind, rate)
         annotations = AnnotationFile(work, ANNOTATIONS)
-        making = Making(kind, face, noted=True)
-        assembly = Assembly(work, making, rate, frames, annotations, [], (1, 1))
+        assembly = Assembly(work, making, rate, frames, annotations, lines.top.categories, (1, 1))
         leaving.callback(assembly.close)
         media = work.staged(bundle.media.name)
-        with open(media, "w+b") as out:
-            out.write(kind.HEAD)
-            for number, position in enumerate(positions):
-                told_of = lines.sample(position)
-                frame, entry = placed(bundle, position, told_of, making, assembly, out)
-                image_id, _ = lines.ids(position)
-                image = unified_writing.image_record(told_of.sample, image_id, frame, told_of.prints)
-                batch = Batch()
-                batch.add(frame, Records(image, lines.annotations(position)), entry)
-                assembly.accept(batch.described())
-                report.bytes += int(bundle.sizes[position])
-                if progress and number % 64 == 0:
-                    progress(report.bytes, bundle.size)
+        _copy(bundle, lines, positions, making, assembly, media, progress)
         empty = empty_names(manifest.empty, manifest.empty_bytes)
         assembly.finish_media(media, empty)
-        size = media.stat().st_size
-        said = {"generation": generation, "media_size": size}
-        tail = empty_fields(empty) | {"problems": manifest.problems} | said
-        frames.end(manifest_tail(tail | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
-        top = lines.top
-        section = {key: value for key, value in top.section.items() if key not in _LAST}
-        section |= {"generation": generation, "sha256": "0" * 64, "media_size": size}
-        section |= {"bundle": bundle.media.name, "pack_id": assembly.pack_id}
-        annotations.finish(top.categories, top.extra, section)
+        size, generation, top = media.stat().st_size, bundle.generation + 1, lines.top
+        section = top.section | empty_fields(empty)
+        assembly.finish_json(media.name, size, generation, section, top.extra, manifest.problems)
+        report = Report(job="compact", bytes=assembly.counted.bytes)
+        changes = Changes(work.staged("spool-log"), lines.tail)
+        leaving.callback(changes.close)
         line = Generation(
             generation=generation,
             time=now(),
@@ -105,7 +79,7 @@ def compact(
         )
         set_aside = changes.append(place / LOG, bundle.made, line)
         report.notes += [set_aside] if set_aside else []
-        names = [bundle.media.name, ANNOTATIONS, MANIFEST]
+        names = [media.name, ANNOTATIONS, MANIFEST]
         report.files = {str(place / name): work.staged(name).stat().st_size for name in names}
         work.commit(names)
         report.done = {"images": len(positions), "annotations": assembly.counted.annotations}
@@ -118,7 +92,42 @@ def compact(
     return report
 
 
-_LAST = frozenset({"sha256", "media_size", "generation", "bundle", "pack_id"})
+def _manifest(bundle: Bundle, lines: Lines) -> Manifest:
+    """The manifest of a pack that can be written anew; InputError where it cannot."""
+    folder, manifest = bundle.media.parent, bundle.manifest
+    if manifest is None or manifest.pack_id != bundle.pack_id:
+        raise InputError(f"{folder}: expected a pack with manifest and annotation file; pack again")
+    manifest.refuse_fixed(str(bundle.media))
+    if is_edited(bundle, lines):
+        raise InputError(
+            f"{lines.where}: was edited since it was written, so the pack is not written anew from it; "
+            "put back what was written, or bring the pack up to date first: xlabel pack --update"
+        )
+    return manifest
+
+
+def _copy(
+    bundle: Bundle,
+    lines: Lines,
+    positions: list[int],
+    making: Making,
+    assembly: Assembly,
+    media: Path,
+    progress: Progress | None,
+) -> None:
+    """Put the images at some positions of a bundle, in their order, into a new media file."""
+    with open(media, "w+b") as out:
+        out.write(making.kind.HEAD)
+        for position in positions:
+            told_of = lines.sample(position)
+            frame, entry = placed(bundle, position, told_of, making, assembly, out)
+            image_id, _ = lines.ids(position)
+            image = unified_writing.image_record(told_of.sample, image_id, frame, told_of.prints)
+            batch = Batch()
+            batch.add(frame, Records(image, lines.annotations(position)), entry)
+            assembly.accept(batch.described())
+            if progress:
+                progress(assembly.counted.bytes, bundle.size)
 
 
 def _ordered(lines: Lines, manifest: Manifest, order: str) -> list[int]:

@@ -94,7 +94,7 @@ def delta(lines: Lines, manifest: bytes, count: int, numbers: Iterable[int], log
     _, _, rest = manifest.partition(_FRAMES)
     frames, _, tail = rest.rpartition(b"\n],")
     all_frames = frames.split(b",\n") if frames else []
-    places = {lines.frame_index(at): at for at in range(len(lines))}
+    places = lines.positions()
     wanted = sorted({*numbers, *range(count, len(all_frames))})
     whole = on_one_line(lines.tail), b"{" + tail.rstrip(b"\n")
     parts = [b'{"count":%d,"log":%b,"whole":%b,"manifest":%b}' % (count, _json.encode(log), *whole)]

@@ -84,7 +84,7 @@ class Changes:
 
     def between(self, old: Lines, new: Lines) -> None:
         """Note how the images of one annotation file differ from those of another."""
-        before, now = ({lines.frame_index(at): at for at in range(len(lines))} for lines in (old, new))
+        before, now = old.positions(), new.positions()
         for number in sorted({*before, *now}):
             was = records_at(old, before.get(number))
             is_ = records_at(new, now.get(number))
@@ -195,7 +195,7 @@ def as_of(lines: Lines, folder: Path, current: Made, wanted: int) -> Iterator[by
 
 def merged(lines: Lines, changed: Mapping[int, Records | None], tail: bytes) -> Iterator[bytes]:
     """An annotation file with other records of some frames, by number; None takes a frame out."""
-    numbers = {lines.frame_index(position): position for position in range(len(lines))}
+    numbers = lines.positions()
     order = sorted(number for number in {*numbers, *changed} if changed.get(number, True) is not None)
 
     def records(number: int) -> Records:

@@ -16,7 +16,7 @@ from xlabel.formats import unified_reading
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.generations import as_of
-from xlabel.jobs.seals import is_sealed_annotations
+from xlabel.jobs.seals import is_edited
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, MEDIA
 from xlabel.stores.snapshot import Kept, are_of_one_moment
 from xlabel.stores.transaction import recover
@@ -69,11 +69,10 @@ def _as_of(folder: str, number: int) -> Bundle:
     with ExitStack() as closing:
         bundle = closing.enter_context(open_bundle(folder))
         current = read_lines(bundle, closing)
-        file = bundle.annotation_file
-        if file is not None and not is_sealed_annotations(file, current.top.section):
+        if is_edited(bundle, current):
             raise InputError(
-                f"{file.path}: was edited since it was written, so that generation {number} cannot be told "
-                f"from it; xlabel pack --update keeps the edited one as generation {bundle.generation}"
+                f"{current.where}: was edited since it was written, so that generation {number} cannot be "
+                f"told from it; xlabel pack --update keeps the edited one as generation {bundle.generation}"
             )
         made = closing.enter_context(NamedTemporaryFile())
         made.writelines(as_of(current, bundle.media.parent, bundle.made, number))
@@ -96,6 +95,11 @@ def read_lines(bundle: Bundle, closing: ExitStack) -> Lines:
     file = bundle.annotation_file
     if file is None:
         raise InputError(f"{bundle.media}: no {ANNOTATIONS} of its pack beside it, so no labels to read")
+    return file_lines(file, closing)
+
+
+def file_lines(file: Kept, closing: ExitStack) -> Lines:
+    """An annotation file by its lines; its bytes are there until `closing` is done."""
     mapped = closing.enter_context(mmap.mmap(file.fileno(), file.size, prot=mmap.PROT_READ))
     view = memoryview(mapped)
     closing.callback(view.release)

@@ -16,9 +16,9 @@ from xlabel.errors import ExistsError, InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.jobs import frames, notes, workers
 from xlabel.jobs import labels as labelling
-from xlabel.jobs.assembly import FPS, Assembly, fps_number, frame_rate, manifest_file, manifest_tail
+from xlabel.jobs.assembly import FPS, Assembly, fps_number, frame_rate, manifest_file
 from xlabel.jobs.labels import Found
-from xlabel.jobs.records import AnnotationFile, Lines
+from xlabel.jobs.records import AnnotationFile
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, VERSION, empty_fields
 from xlabel.model.report import Progress
@@ -67,23 +67,49 @@ class How(msgspec.Struct, frozen=True):
     """With a track that players show which show no images."""
 
 
+class Staged(msgspec.Struct, frozen=True):
+    """The files of a pack, written and not yet in their place."""
+
+    report: Report
+    assembly: Assembly
+    size: int
+    """Bytes of the media file."""
+    whole: dict[str, Any]
+    """What the annotation file says of the whole: its own section, but for what follows from the rest."""
+
+
 def write(
+    images: Scan, found: Found | None, files: Files, how: How, progress: Progress | None = None
+) -> Report:
+    """Write the files of a pack, those of one folder at once."""
+    began = time.perf_counter()
+    if not how.overwrite:
+        _refuse_existing(files)
+    with ExitStack() as leaving, told(files.media.parent):
+        folders = dict.fromkeys(path.parent for path in files.wanted)
+        works = {folder: leaving.enter_context(Transaction(folder)) for folder in folders}
+        made = stage(images, found, files, how, works, leaving, progress)
+        publish(works, made.report, files)
+        _note_seen(images, made.assembly, files, how)
+    made.report.seconds = time.perf_counter() - began
+    return made.report
+
+
+def stage(
     images: Scan,
     found: Found | None,
     files: Files,
     how: How,
+    works: dict[Path, Transaction],
+    leaving: ExitStack,
     progress: Progress | None = None,
-    begun: Transaction | None = None,
-) -> Report:
-    """Write the files of a pack, those of one folder at once; `begun` is where one was begun for all."""
-    began = time.perf_counter()
+) -> Staged:
+    """Write the files of a pack where `works`, by their folders, stage them."""
     kind = bundles.kind(bundles.kind_of(files.media.name))
     if how.workers is not None and how.workers < 1:
         raise InputError(f"expected at least one worker, got {how.workers}")
     rate = frame_rate(how.fps)
     crf = _checked_video(how, kind.NAME)
-    if not how.overwrite:
-        _refuse_existing(files)
     making = frames.Making(
         kind,
         face=_has_face(kind.NAME, how, len(images.keys)),
@@ -91,64 +117,53 @@ def write(
         placeholders=how.placeholders,
         pixels=how.pixels,
     )
+    work = works[files.media.parent]
+    _refuse_full(work.folder, sum(images.sizes))
+    media = work.staged(files.media.name)
+    media.write_bytes(kind.HEAD)
+    coded = None
+    threads = how.workers or workers.available()
+    if how.video is not None:
+        from xlabel.jobs import video
+
+        spool = work.staged("spool-video")
+        coded = video.encode(images, how.video, crf, rate, spool, threads, progress)
+        images, progress = coded.images, None
+    early = bound(found, images)
+    manifest = annotations = None
+    if files.manifest is not None:
+        place = works[files.manifest.parent].staged(files.manifest.name)
+        manifest = manifest_file(place, files.media.name, kind, rate)
+    if files.annotations is not None:
+        annotations = AnnotationFile(works[files.annotations.parent], files.annotations.name)
     labels = found.labels if found else None
-    with ExitStack() as leaving, told(files.media.parent):
-        works = (
-            {begun.folder: begun}
-            if begun
-            else {
-                folder: leaving.enter_context(Transaction(folder))
-                for folder in dict.fromkeys(path.parent for path in files.wanted)
-            }
-        )
-        work = works[files.media.parent]
-        _refuse_full(work.folder, sum(images.sizes))
-        media = work.staged(files.media.name)
-        media.write_bytes(kind.HEAD)
-        coded = None
-        threads = how.workers or workers.available()
-        if how.video is not None:
-            from xlabel.jobs import video
+    categories = list(labels.categories) if labels else []
+    assembly = Assembly(work, making, rate, manifest, annotations, categories, labelling.first_ids(labels))
+    leaving.callback(assembly.close)
+    assembly.problems += early
+    packer = frames.Packer(images, found, making, str(media))
+    if coded:
+        packer = video.VideoPacker(coded, found, making, str(media))
+    leaving.callback(packer.close)
+    run_packer(packer, images, assembly, how.workers, progress)
+    report, whole = reported(assembly, images, found, files, how)
+    if coded:
+        video.note(coded, report)
+        whole = {"video": coded.video} | whole
+    if how.preview:
+        from xlabel.jobs import video
 
-            spool = work.staged("spool-video")
-            coded = video.encode(images, how.video, crf, rate, spool, threads, progress)
-            images, progress = coded.images, None
-        early = bound(found, images)
-        manifest = annotations = None
-        if files.manifest is not None:
-            place = works[files.manifest.parent].staged(files.manifest.name)
-            manifest = manifest_file(place, files.media.name, kind, rate)
-        if files.annotations is not None:
-            annotations = AnnotationFile(works[files.annotations.parent], files.annotations.name)
-        categories = list(labels.categories) if labels else []
-        first_ids = labelling.first_ids(labels)
-        assembly = Assembly(work, making, rate, manifest, annotations, categories, first_ids)
-        leaving.callback(assembly.close)
-        assembly.problems += early
-        packer = frames.Packer(images, found, making, str(media))
-        if coded:
-            packer = video.VideoPacker(coded, found, making, str(media))
-        leaving.callback(packer.close)
-        run_packer(packer, images, assembly, how.workers, progress)
-        report, section = reported(assembly, images, found, files, how)
-        if coded:
-            video.note(coded, report)
-            section = {"video": coded.video} | section
-        if how.preview:
-            from xlabel.jobs import video
-
-            spool = work.staged("spool-preview")
-            small, sizes = video.preview(media, assembly.places, images, rate, spool, threads)
-            assembly.finish_media(media, images.empty, preview=video.playable(small, sizes, spool))
-            section = {"preview": video.stated(media, small)} | section
-        else:
-            assembly.finish_media(media, images.empty, coded.video if coded else None)
-        section["media_size"] = media.stat().st_size
-        end_json(manifest, annotations, assembly, images, found, report, section)
-        publish(works, report, files)
-        _note_seen(images, assembly, files, how)
-        report.seconds = time.perf_counter() - began
-    return report
+        spool = work.staged("spool-preview")
+        small, sizes = video.preview(media, assembly.places, images, rate, spool, threads)
+        assembly.finish_media(media, images.empty, preview=video.playable(small, sizes, spool))
+        whole = {"preview": video.stated(media, small)} | whole
+    else:
+        assembly.finish_media(media, images.empty, coded.video if coded else None)
+    size = media.stat().st_size
+    extra = found.labels.extra if found else None
+    problems = below(report.problems, images, found)
+    assembly.finish_json(media.name, size, how.generation, whole, extra, problems)
+    return Staged(report, assembly, size, whole)
 
 
 def _note_seen(images: Scan, assembly: Assembly, files: Files, how: How) -> None:
@@ -222,7 +237,7 @@ def run_packer(
 def reported(
     assembly: Assembly, images: Scan, found: Found | None, files: Files, how: How
 ) -> tuple[Report, dict[str, Any]]:
-    """The report, and the annotation file's own section."""
+    """The report, and the annotation file's own section, but for what follows from the rest."""
     packed = assembly.counted
     report = Report(job="pack", bytes=packed.bytes)
     report.done = {"images": packed.frames}
@@ -253,31 +268,7 @@ def reported(
     if section["kind"] == "tar":
         notes.note_webdataset(images.keys, report)
     report.problems.sort()
-    if how.generation > 1:
-        section["generation"] = how.generation
-    section |= {"sha256": "0" * 64, "media_size": 0, "bundle": files.media.name}
-    return report, section | {"pack_id": assembly.pack_id}
-
-
-def end_json(
-    manifest: Lines | None,
-    annotations: AnnotationFile | None,
-    assembly: Assembly,
-    images: Scan,
-    found: Found | None,
-    report: Report,
-    section: dict[str, Any],
-) -> None:
-    """Write what stands behind the frames of the manifest, and behind the labels of the annotation file."""
-    if manifest is not None:
-        roots = (images.root, found.root if found else images.root)
-        tail = empty_fields(images.empty) | {"problems": below(report.problems, *roots)}
-        also = ("video", "preview", "generation", "media_size")
-        tail |= {name: section[name] for name in also if name in section}
-        manifest.end(manifest_tail(tail | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
-    if annotations is not None:
-        extra = found.labels.extra if found else None
-        annotations.finish(assembly.categories.all, extra, section)
+    return report, section
 
 
 def publish(
@@ -309,8 +300,9 @@ def publish(
         work.commit(names, stale if folder == home else None, hide)
 
 
-def below(problems: list[Problem], *roots: str) -> list[Problem]:
+def below(problems: list[Problem], images: Scan, found: Found | None) -> list[Problem]:
     """Problems with paths below the folders that were given: a manifest does not say where it was made."""
+    roots = {images.root, found.root if found else images.root}
     prefixes = "|".join(re.escape(root + "/") for root in sorted(roots, key=len, reverse=True))
     root = re.compile(rf"""(?<![^\s'"(])(?:{prefixes})""")
     return sorted(Problem(root.sub("", p.where), p.code, root.sub("", p.message)) for p in problems)

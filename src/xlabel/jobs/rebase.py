@@ -21,7 +21,8 @@ from xlabel.bundles.mp4_index import generations
 from xlabel.errors import InputError
 from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines, lines
-from xlabel.jobs.assembly import FPS, Assembly, Base, Categories, frame_rate, manifest_file, manifest_tail
+from xlabel.formats.unified_reading import Described
+from xlabel.jobs.assembly import FPS, Assembly, Base, Categories, frame_rate, manifest_file
 from xlabel.jobs.batch import Batch, zip_records
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.comparing import compared
@@ -53,7 +54,6 @@ from xlabel.stores.transaction import Transaction
 from xlabel.stores.transport import Transport
 
 _ASK = Ask(frames=1, size=0, image_ids=0, annotation_ids=0, categories=[], contents=[])
-_FOLLOWS = frozenset({"sha256", "media_size", "generation", "bundle", "pack_id"})
 
 
 def rebase(folder: Path, store: Transport, head: Head, common: int) -> str:
@@ -69,16 +69,17 @@ def rebase(folder: Path, store: Transport, head: Head, common: int) -> str:
         work = leaving.enter_context(Transaction(folder))
         mine = leaving.enter_context(open_bundle(folder))
         ours = read_lines(mine, leaving)
-        base = lines(b"".join(as_of(ours, folder, mine.made, common)), str(folder))
-        shared = int(base.top.section["media_size"])
+        both = lines(b"".join(as_of(ours, folder, mine.made, common)), str(folder))
+        shared = int(both.top.section["media_size"])
         _refuse_anew(folder, store, head, mine, common, shared)
-        start = bundles.read_trailer(mine.read, shared, str(mine.media)).index
+        start = mine.trailer(shared).index
         media = work.staged(mine.media.name)
         tail = work.staged("spool-tail")
         fetch(store, head, start, tail)
         _joined(mine.media, start, tail, media)
         theirs = leaving.enter_context(_bundle(work, media, annotations, manifest, head))
-        job = _Rebase(work, mine, ours, base, theirs, read_lines(theirs, leaving), start, leaving)
+        sides = _Side(mine, ours), _Side(mine, both), _Side(theirs, read_lines(theirs, leaving))
+        job = _Rebase(work, *sides, start, leaving)
         return job.run(folder, common, store.url)
 
 
@@ -115,31 +116,44 @@ def _bundle(work: Transaction, media: Path, annotations: bytes, manifest: bytes,
     return Bundle(Kept(media), Kept(places[0]), Kept(places[1]), head.media.size, head.generation)
 
 
+class _Side:
+    """A state of the data set: its bundle, and its annotation file."""
+
+    def __init__(self, bundle: Bundle, lines: Lines) -> None:
+        self.bundle, self.lines, self.places = bundle, lines, lines.positions()
+
+    def records(self, number: int) -> Records | None:
+        """The records of an image by its frame number."""
+        return records_at(self.lines, self.places.get(number))
+
+    def told_of(self, number: int) -> Described:
+        """An image and its labels by its frame number."""
+        return self.lines.sample(self.places[number])
+
+
 class _Rebase:
     """The changes of one pack, and another one that they are put upon."""
 
     def __init__(
         self,
         work: Transaction,
-        mine: Bundle,
-        ours: Lines,
-        base: Lines,
-        theirs: Bundle,
-        lines: Lines,
+        ours: _Side,
+        base: _Side,
+        theirs: _Side,
         start: int,
         leaving: ExitStack,
     ) -> None:
-        self.work, self.mine, self.ours, self.base = work, mine, ours, base
-        self.theirs, self.lines, self.start, self.leaving = theirs, lines, start, leaving
-        self.our_places, self.base_places, self.places = (_places(one) for one in (ours, base, lines))
-        found = theirs.manifest
+        """`base` is what both have, `start` the bytes of media that they share."""
+        self.work, self.ours, self.base, self.theirs = work, ours, base, theirs
+        self.start, self.leaving = start, leaving
+        found = theirs.bundle.manifest
         assert found is not None
         self.manifest: Manifest = found
-        self.categories = Categories(lines.top.categories)
-        self.category_ids = self.categories.numbered(ours.top.categories)
-        next_ids = lines.next_ids(), ours.next_ids()
+        self.categories = Categories(theirs.lines.top.categories)
+        self.category_ids = self.categories.numbered(ours.lines.top.categories)
+        next_ids = theirs.lines.next_ids(), ours.lines.next_ids()
         self.image_id, self.annotation_id = (max(pair) for pair in zip(*next_ids, strict=True))
-        every = [lines.ids(at) for at in range(len(lines))]
+        every = [theirs.lines.ids(at) for at in range(len(theirs.lines))]
         self.taken_images = {image for image, _ in every}
         self.taken = {one for _, annotations in every for one in annotations}
         self.conflicts: list[str] = []
@@ -150,18 +164,19 @@ class _Rebase:
 
     def run(self, folder: Path, common: int, url: str) -> str:
         """Write the next generation, and put it in the folder's place."""
-        generation = self.theirs.generation + 1
-        name = self.mine.media.name
+        mine, there = self.ours.bundle, self.theirs.bundle
+        generation = there.generation + 1
+        name = mine.media.name
         theirs_log, log = self._logs(folder, common)
-        changes = Changes(self.work.staged("spool-log"), self.lines.tail)
+        changes = Changes(self.work.staged("spool-log"), self.theirs.lines.tail)
         self.leaving.callback(changes.close)
-        making = Making(bundles.kind(mp4.NAME), self.theirs.has_face, noted=True)
+        making = Making(bundles.kind(mp4.NAME), there.has_face, noted=True)
         rate = frame_rate(self.manifest.fps or FPS)
         manifest = manifest_file(self.work.staged(MANIFEST), name, making.kind, rate)
         annotations = AnnotationFile(self.work, ANNOTATIONS)
         frames = self.manifest.frames
         stored = {bytes.fromhex(f.sha256): f.offset for f in frames} if making.shared else {}
-        base = Base(size=self.theirs.size, count=len(frames), shared=stored)
+        base = Base(size=there.size, count=len(frames), shared=stored)
         assembly = Assembly(self.work, making, rate, manifest, annotations, [], (1, 1), base)
         self.leaving.callback(assembly.close)
         assembly.categories = self.categories
@@ -173,23 +188,17 @@ class _Rebase:
         with open(media, "r+b") as out:
             for number in added:
                 self._add(number, making, assembly, changes, out)
-        was, top = self.base.top, self.ours.top
+        was, top, newest = self.base.lines.top, self.ours.lines.top, self.theirs.lines.top
         empty = self._empty(was.section)
         assembly.finish_media(media, empty)
         _hide(media)
         size = media.stat().st_size
-        said = empty_fields(empty) | {"problems": self._problems(changed)}
-        said |= {"generation": generation, "media_size": size}
-        manifest.end(manifest_tail(said | {"sha256": "0" * 64, "pack_id": assembly.pack_id}))
-        fields = _merged(was.section, top.section, self.lines.top.section)
-        section = {key: value for key, value in fields.items() if key not in _FOLLOWS}
-        extra = _merged(was.extra or {}, top.extra or {}, self.lines.top.extra or {})
-        section |= empty_fields(empty) | {"generation": generation, "sha256": "0" * 64, "media_size": size}
-        section |= {"bundle": name, "pack_id": assembly.pack_id}
-        annotations.finish(self.categories.all, extra or None, section)
+        section = _merged(was.section, top.section, newest.section) | empty_fields(empty)
+        extra = _merged(was.extra or {}, top.extra or {}, newest.extra or {}) or None
+        assembly.finish_json(name, size, generation, section, extra, self._problems(changed))
         changes.append(
             log,
-            self.theirs.made,
+            there.made,
             Generation(
                 generation=generation,
                 time=now(),
@@ -226,7 +235,7 @@ class _Rebase:
         """Numbers of images that we have relabelled and others have removed: they are added again."""
         found = []
         for frame in self.manifest.frames:
-            if frame.deleted and changed.get(frame.index) is not None and frame.index in self.our_places:
+            if frame.deleted and changed.get(frame.index) is not None and frame.index in self.ours.places:
                 found.append(frame.index)
                 self.restored.append(frame.key)
         return found
@@ -234,17 +243,18 @@ class _Rebase:
     def _empty(self, was: dict[str, Any]) -> list[bytes]:
         """Names of the files of 0 bytes: ours where we have changed that, else theirs."""
         before = {*empty_names(was.get("empty", []), was.get("empty_bytes", {}))}
-        ours, theirs = {*self.mine.empty_names()}, {*self.theirs.empty_names()}
+        ours, theirs = {*self.ours.bundle.empty_names()}, {*self.theirs.bundle.empty_names()}
         return sorted((theirs | (ours - before)) - (before - ours))
 
     def _problems(self, changed: dict[int, Records | None]) -> list[dict[str, Any]]:
         """Problems of both, without those of images that only the other side has since changed."""
-        mine = self.mine.manifest.problems if self.mine.manifest else []
+        manifest = self.ours.bundle.manifest
+        mine = manifest.problems if manifest else []
         ours = {self._key(number) for number in changed}
         theirs = {
-            self.lines.sample(at).sample.image.key
-            for number, at in self.places.items()
-            if records_at(self.lines, at) != records_at(self.base, self.base_places.get(number))
+            self.theirs.told_of(number).sample.image.key
+            for number in self.theirs.places
+            if self.theirs.records(number) != self.base.records(number)
         } - ours
         found = [one for one in mine if one.get("where") not in theirs]
         found += [one for one in self.manifest.problems if one not in found and one.get("where") not in ours]
@@ -252,17 +262,15 @@ class _Rebase:
 
     def _key(self, number: int) -> str:
         """The key of an image that is here, or was in what both have."""
-        lines, places = (
-            (self.ours, self.our_places) if number in self.our_places else (self.base, self.base_places)
-        )
-        return lines.sample(places[number]).sample.image.key
+        side = self.ours if number in self.ours.places else self.base
+        return side.told_of(number).sample.image.key
 
     def _changed(self) -> dict[int, Records | None]:
         """By frame number, the records before the change of what was changed here."""
         found: dict[int, Records | None] = {}
-        for number in sorted({*self.base_places, *self.our_places}):
-            was = records_at(self.base, self.base_places.get(number))
-            if was != records_at(self.ours, self.our_places.get(number)):
+        for number in sorted({*self.base.places, *self.ours.places}):
+            was = self.base.records(number)
+            if was != self.ours.records(number):
                 found[number] = was
         return found
 
@@ -275,7 +283,7 @@ class _Rebase:
         changes: Changes,
     ) -> None:
         """Go through the frames that are there, with the labels of ours that have changed."""
-        entries = zip_records(self.theirs) if making.face else iter(())
+        entries = zip_records(self.theirs.bundle) if making.face else iter(())
         new = {self._key(number): number for number in added}
         batch = Batch()
         for frame in self.manifest.frames:
@@ -284,10 +292,10 @@ class _Rebase:
                 batch.frames.append(frame)
                 continue
             _, _, entry = next(entries, (b"", 0, b""))
-            now_there = records_at(self.lines, self.places[number])
+            now_there = self.theirs.records(number)
             assert now_there is not None
             ours = number in changed and changed[number] is not None
-            removed = ours and number not in self.our_places
+            removed = ours and number not in self.ours.places
             if ours and now_there != changed[number]:
                 self.conflicts.append(frame.key)
             again = new.get(frame.key)
@@ -307,7 +315,7 @@ class _Rebase:
                 continue
             records = now_there
             if ours:
-                records = self._records(number, frame, *self.lines.ids(self.places[number]))
+                records = self._records(number, frame, *self._ids_there(number))
                 changes.add("relabelled", now_there, records)
             batch.add(frame, records, entry)
         assembly.keep(batch.described(), batch.numbers)
@@ -315,28 +323,26 @@ class _Rebase:
 
     def _is_same(self, number: int, frame: Frame) -> bool:
         """Whether an image of ours has the bytes of a frame there."""
-        ours = self.ours.sample(self.our_places[number]).frame
+        ours = self.ours.told_of(number).frame
         return ours is not None and (ours.sha256, ours.size) == (frame.sha256, frame.size)
 
     def _relabelled(self, number: int, frame: Frame, there: Records) -> Records:
         """The records of an image that both have added: with our labels, where they are others."""
-        at = self.places[frame.index]
-        one, other = self.ours.sample(self.our_places[number]), self.lines.sample(at)
+        one, other = self.ours.told_of(number), self.theirs.told_of(frame.index)
         if _without_ids(one.sample) == _without_ids(other.sample) and one.seen == other.seen:
             return there
-        return self._records(number, frame, *self.lines.ids(at))
+        return self._records(number, frame, *self._ids_there(frame.index))
 
     def _add(self, number: int, making: Making, assembly: Assembly, changes: Changes, out: BinaryIO) -> None:
         """Add an image of ours: by its bytes, or by their place where they are in what both have."""
-        at = self.our_places[number]
-        told_of = self.ours.sample(at)
+        told_of = self.ours.told_of(number)
         old = told_of.frame
         assert old is not None
         if old.offset + old.size <= self.start:
             frame = replace(old, index=assembly.grant(_ASK).index)
             entry = self._entry(frame.raw_name)
         else:
-            frame, entry = placed(self.mine, at, told_of, making, assembly, out)
+            frame, entry = placed(self.ours.bundle, self.ours.places[number], told_of, making, assembly, out)
         image_id = told_of.sample.image.id
         if image_id is None or image_id in self.taken_images:
             image_id, self.image_id = self.image_id, self.image_id + 1
@@ -349,15 +355,20 @@ class _Rebase:
     def _entry(self, name: bytes) -> bytes:
         """The ZIP record that we have of an image; it says where its bytes are, which both have."""
         if self._entries is None:
-            found = zip_records(self.mine) if self.mine.has_face else iter(())
+            mine = self.ours.bundle
+            found = zip_records(mine) if mine.has_face else iter(())
             self._entries = {one: entry for one, _, entry in found}
         return self._entries.get(name, b"")
+
+    def _ids_there(self, number: int) -> tuple[int | str, list[int | str]]:
+        """The ids that an image and its annotations have there."""
+        return self.theirs.lines.ids(self.theirs.places[number])
 
     def _records(
         self, number: int, frame: Frame, image_id: int | str, own: Sequence[int | str] = ()
     ) -> Records:
         """Our records of an image, for its frame there; `own` are the ids of its annotations there."""
-        told_of = self.ours.sample(self.our_places[number])
+        told_of = self.ours.told_of(number)
         sample = told_of.sample
         if sample.image.id is not None and sample.image.id != image_id:
             sample = replace(sample, image=replace(sample.image, id=None))
@@ -380,19 +391,19 @@ class _Rebase:
         own = folder / LOG
         with open(log, "wb") as out:
             if own.exists():
-                out.write(own.read_bytes()[: ended(own, self.mine.made, common)])
-        changes = Changes(self.work.staged("spool-their-log"), self.base.tail)
+                out.write(own.read_bytes()[: ended(own, self.ours.bundle.made, common)])
+        changes = Changes(self.work.staged("spool-their-log"), self.base.lines.tail)
         self.leaving.callback(changes.close)
-        changes.between(self.base, self.lines)
+        changes.between(self.base.lines, self.theirs.lines)
         line = Generation(
-            generation=self.theirs.generation,
+            generation=self.theirs.bundle.generation,
             time=now(),
             message="pushed by others",
-            changes=compared(self.base, self.lines).counts,
-            pack_id=str(self.theirs.pack_id),
-            media_size=self.theirs.size,
+            changes=compared(self.base.lines, self.theirs.lines).counts,
+            pack_id=str(self.theirs.bundle.pack_id),
+            media_size=self.theirs.bundle.size,
         )
-        changes.append(log, Made(common, str(self.base.top.section.get("pack_id"))), line)
+        changes.append(log, Made(common, str(self.base.lines.top.section.get("pack_id"))), line)
         return line, log
 
 
@@ -411,11 +422,6 @@ def _without_ids(sample: Sample) -> Sample:
     """A sample for a comparison with one of another file."""
     annotations = tuple(replace(one, id=None) for one in sample.annotations)
     return replace(sample, image=replace(sample.image, id=None), annotations=annotations)
-
-
-def _places(lines: Lines) -> dict[int, int]:
-    """The positions of images by their frame numbers."""
-    return {lines.frame_index(at): at for at in range(len(lines))}
 
 
 def _hide(media: Path) -> None:

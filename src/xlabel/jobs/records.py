@@ -14,6 +14,8 @@ from xlabel.stores.transaction import Transaction
 
 PIECE = 1 << 20
 SPOOL = "spool-annotations"
+UNSEALED = "0" * 64
+"""What stands for the hash of a JSON file until all before it is written."""
 
 
 class Lines:
@@ -52,7 +54,7 @@ class Lines:
 
     def end(self, tail: bytes) -> None:
         """Write the end of a JSON file, its field `sha256` filled in with the hash of all before it."""
-        empty = b'"sha256":"' + b"0" * 64
+        empty = b'"sha256":"' + UNSEALED.encode()
         before, _, after = tail.rpartition(empty)
         digest = hashlib.sha256()
         for piece in self.pieces():

@@ -5,10 +5,18 @@ from typing import Any
 
 import msgspec
 
+from xlabel.formats.unified_lines import Lines
+from xlabel.jobs.bundle import Bundle
 from xlabel.model.manifest import Manifest
 from xlabel.stores.snapshot import Kept
 
 _json = msgspec.json.Encoder()
+
+
+def is_edited(bundle: Bundle, lines: Lines) -> bool:
+    """Whether the annotation file of a bundle, whose lines are given, was edited since it was written."""
+    file = bundle.annotation_file
+    return file is not None and not is_sealed_annotations(file, lines.top.section)
 
 
 def is_sealed_annotations(file: Kept, section: dict[str, Any]) -> bool:

@@ -7,31 +7,29 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from xlabel import bundles
 from xlabel.bundles import mp4
 from xlabel.errors import InputError
-from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines, grouped
 from xlabel.jobs import labels as labelling
+from xlabel.jobs.anew import anew
 from xlabel.jobs.around import holders
-from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file
+from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file, says_the_same
 from xlabel.jobs.batch import Batch, zip_records
 from xlabel.jobs.bundle import Bundle
-from xlabel.jobs.comparing import compared
 from xlabel.jobs.frames import Ask, Described, Making, Packer, name_problem
 from xlabel.jobs.generations import LOG, Changes, Generation, Records
 from xlabel.jobs.labels import Found
 from xlabel.jobs.opening import open_bundle, read_lines
-from xlabel.jobs.packing import How, below, bound, end_json, in_folder, publish, reported, run_packer, write
+from xlabel.jobs.packing import How, below, bound, in_folder, publish, reported, run_packer
 from xlabel.jobs.planning import Plan, plan
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
 from xlabel.jobs.relabel import Relabel
-from xlabel.jobs.seals import is_sealed_annotations, is_sealed_manifest
+from xlabel.jobs.seals import is_edited, is_sealed_manifest
 from xlabel.jobs.seen import seen
 from xlabel.jobs.selection import wants_pixels
 from xlabel.model import Problem, Report, Sample
@@ -49,8 +47,6 @@ BATCH = 500
 _OF_IMAGES = frozenset({"cut-off", "undecodable"})
 """Problems of an image file that are there as long as its bytes do not change."""
 _OF_NAMES = frozenset({"name-not-utf8", "control-character"})
-_FOLLOWS = frozenset({"sha256", "media_size", "generation", "pack_id"})
-"""Fields of an annotation file's section that follow from the frames and the labels."""
 _ASK = Ask(frames=1, size=0, image_ids=0, annotation_ids=0, categories=[], contents=[])
 
 _json = msgspec.json.Encoder()
@@ -105,7 +101,7 @@ def update(
             job = _Update(bundle, manifest, scanned, found, how, work, leaving, verify)
             report = job.run(message, progress)
         else:
-            report = _anew(bundle, manifest, scanned, found, how, work, message, progress)
+            report = anew(bundle, scanned, found, how, work, message, progress)
     report.seconds = time.perf_counter() - began
     return report
 
@@ -153,7 +149,7 @@ class _Update:
         self.root = os.fsencode(images.root) + b"/"
         self.lines = read_lines(bundle, leaving)
         self.places = _places(self.lines, manifest)
-        self.edited = _is_edited(bundle, self.lines)
+        self.edited = is_edited(bundle, self.lines)
         self.before = bundle.generation
         self.how = msgspec.structs.replace(how, generation=self.before + 1)
         self.problems = bound(found, images)
@@ -175,7 +171,7 @@ class _Update:
     def run(self, message: str, progress: Progress | None) -> Report:
         """Bring the pack up to date."""
         bundle, media = self.bundle, self.bundle.media
-        index = bundles.read_trailer(bundle.read, bundle.size, str(media)).index
+        index = bundle.trailer().index
         noted = {number: found for number, at in self.places.items() if (found := self.lines.seen(at))}
         live = {frame.raw_name: frame for frame in self.old.live}
         made = plan(self.images, live, noted, self.image_stats, self._differs, self.how.workers, progress)
@@ -194,12 +190,11 @@ class _Update:
         self._move(made, assembly)
         appended = self._append(made, assembly, progress)
         self._remove(made)
-        report, section = reported(
-            assembly, self.images, self.found, in_folder(self.folder, media.name), self.how
-        )
-        roots = (self.images.root, self.found.root if self.found else self.images.root)
-        same = msgspec.to_builtins(below(report.problems, *roots)) == self.old.problems
-        same = same and self._whole(section) == self._whole(self.lines.top.section)
+        files = in_folder(self.folder, media.name)
+        report, whole = reported(assembly, self.images, self.found, files, self.how)
+        extra = self.found.labels.extra if self.found else None
+        same = msgspec.to_builtins(below(report.problems, self.images, self.found)) == self.old.problems
+        same = same and says_the_same(self.lines.top, self.relabel.categories.all, extra, whole)
         if self.edited:
             report.problems.append(self._edited())
         elif same and not self.changes.counts:
@@ -212,8 +207,9 @@ class _Update:
             assembly.finish_media(media, self.images.empty)
             with open(media, "rb") as file:
                 os.fsync(file.fileno())
-        size = section["media_size"] = media.stat().st_size if moved else bundle.size
-        end_json(manifest, annotations, assembly, self.images, self.found, report, section)
+        size = media.stat().st_size if moved else bundle.size
+        problems = below(report.problems, self.images, self.found)
+        assembly.finish_json(media.name, size, self.before + 1, whole, extra, problems)
         line = Generation(
             generation=self.before + 1,
             time=now(),
@@ -225,7 +221,7 @@ class _Update:
         set_aside = self.changes.append(self.folder / LOG, bundle.made, line)
         report.notes += [set_aside] if set_aside else []
         hide = Hidden(media.name, index) if moved else None
-        publish({self.folder: self.work}, report, in_folder(self.folder, media.name), hide, in_place=True)
+        publish({self.folder: self.work}, report, files, hide, in_place=True)
         report.files = {str(media): size} | report.files
         mark = partial(self._mark, pack_id=assembly.pack_id, generation=self.before + 1)
         self._write_stats(mark, assembly.next_number)
@@ -376,15 +372,6 @@ class _Update:
         before = empty_names(self.old.empty, self.old.empty_bytes)
         return self.making.face and sorted(before) != sorted(self.images.empty)
 
-    def _whole(self, section: dict[str, Any]) -> bytes:
-        """What the annotation file says of the whole, but for what follows from the rest."""
-        own = {key: value for key, value in section.items() if key not in _FOLLOWS}
-        top = self.lines.top
-        if section is top.section:
-            return unified_writing.tail(top.categories, top.extra, own)
-        extra = self.found.labels.extra if self.found else None
-        return unified_writing.tail(self.relabel.categories.all, extra, own)
-
     def _mark(self, name: str, pack_id: str | None = None, generation: int = 0) -> bytes:
         """What the files that were seen are of: pack, folder, and for labels what they depend on besides."""
         first = pack_id or self.bundle.pack_id, generation or self.before, self.images.root
@@ -423,53 +410,6 @@ class _Update:
         report.notes.append(f"{share}, are dead{advice}")
 
 
-def _anew(
-    bundle: Bundle,
-    manifest: Manifest,
-    images: Scan,
-    found: Found | None,
-    how: How,
-    work: Transaction,
-    message: str,
-    progress: Progress | None,
-) -> Report:
-    """The pack written anew, since its kind cannot be added to; the log says what has changed."""
-    folder = bundle.media.parent
-    with ExitStack() as leaving:
-        old = read_lines(bundle, leaving)
-        if _is_edited(bundle, old):
-            raise InputError(
-                f"{old.where}: was edited since it was written, and an update of a .{bundle.kind} would lose "
-                "that; keep a copy, and pack with --overwrite"
-            )
-        before = bundle.generation
-        again = msgspec.structs.replace(how, generation=before + 1, fps=manifest.fps or FPS)
-        report = write(images, found, in_folder(folder, bundle.media.name), again, progress, work)
-        there = leaving.enter_context(open_bundle(folder))
-        counts = compared(old, read_lines(there, leaving)).counts
-        line = Generation(
-            generation=before + 1,
-            time=now(),
-            message=message,
-            changes=counts,
-            pack_id=str(there.pack_id),
-            media_size=there.size,
-            anew=True,
-        )
-        spool = folder / (LOG + ".new")
-        changes = Changes(spool, old.tail)
-        leaving.callback(changes.close)
-        set_aside = changes.append(folder / LOG, bundle.made, line)
-        report.notes += [set_aside] if set_aside else []
-        spool.unlink()
-    report.done |= counts
-    report.notes.append(
-        f"generation {before + 1}: a .{bundle.kind} is written anew, {size_text(report.bytes)} for "
-        f"{counted(sum(counts.values()), 'changes')}; an .mp4 grows by what is new alone"
-    )
-    return report
-
-
 def _places(lines: Lines, manifest: Manifest) -> dict[int, int]:
     """Frame number -> position in the annotation file. InputError where it has not just the live frames."""
     live = manifest.live
@@ -485,8 +425,3 @@ def _places(lines: Lines, manifest: Manifest) -> dict[int, int]:
             f"{what}; put back what was written, or pack anew"
         )
     return places
-
-
-def _is_edited(bundle: Bundle, lines: Lines) -> bool:
-    file = bundle.annotation_file
-    return file is not None and not is_sealed_annotations(file, lines.top.section)
