@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.changing import Two
+from tests.changing import Folder, Two, packed
 from tests.conftest import KINDS
 from tests.stores import servers
 from tests.stores.proxy import Proxy, between
@@ -28,6 +28,18 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     return Path(shutil.copy(IMAGES / "street/001.jpg", tmp_path / "a.jpg"))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Folder:
+    """Images and YOLO labels, drawn here."""
+    return Folder(tmp_path / "source")
+
+
+@pytest.fixture
+def output(source: Folder, tmp_path: Path) -> Path:
+    """The pack of `source`."""
+    return packed(source, tmp_path / "output")
 
 
 @pytest.fixture(scope="session")

@@ -15,47 +15,42 @@ MEDIA = "media_bundle.mp4"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "source")
-
-
-@pytest.fixture
-def output(folder: Folder, tmp_path: Path) -> Path:
+def output(source: Folder, tmp_path: Path) -> Path:
     """A pack with dead images, and one that has another name."""
     output = tmp_path / "output"
-    xlabel.pack(folder.images, folder.labels, output)
-    folder.draw("b.png", 20)
-    folder.rename("a.jpg", "z.jpg")
-    folder.add("c.jpg", 21)
-    xlabel.update(folder.images, folder.labels, output)
+    xlabel.pack(source.images, source.labels, output)
+    source.draw("b.png", 20)
+    source.rename("a.jpg", "z.jpg")
+    source.add("c.jpg", 21)
+    xlabel.update(source.images, source.labels, output)
     return output
 
 
-def test_in_key_order_the_media_is_that_of_a_fresh_pack(folder: Folder, output: Path, tmp_path: Path) -> None:
-    xlabel.pack(folder.images, folder.labels, tmp_path / "fresh")
+def test_in_key_order_the_media_is_that_of_a_fresh_pack(source: Folder, output: Path, tmp_path: Path) -> None:
+    xlabel.pack(source.images, source.labels, tmp_path / "fresh")
     report = xlabel.compact(output)
     assert (output / MEDIA).read_bytes() == (tmp_path / "fresh" / MEDIA).read_bytes()
     assert any("2 deleted frames taken out" in note for note in report.notes)
-    assert held(output) == folder.expected()
+    assert held(output) == source.expected()
     assert complaints(output / MEDIA) == ""
     assert xlabel.verify(output).problems == []
 
 
-def test_what_was_before_cannot_be_read_any_more_and_is_still_told(folder: Folder, output: Path) -> None:
+def test_what_was_before_cannot_be_read_any_more_and_is_still_told(source: Folder, output: Path) -> None:
     xlabel.compact(output, message="tidied")
     assert [line.message for line in xlabel.log(output).log] == ["tidied", ""]
     with pytest.raises(InputError, match="the media was written anew in generation 3"):
         xlabel.open_bundle(f"{output}@2")
-    folder.label("b.png", 6)
-    xlabel.update(folder.images, folder.labels, output)
+    source.label("b.png", 6)
+    xlabel.update(source.images, source.labels, output)
     with xlabel.open_bundle(f"{output}@3") as bundle:
         assert bundle.generation == 3
-    assert held(output) == folder.expected()
+    assert held(output) == source.expected()
 
 
 @pytest.mark.parametrize("order", ["frame", "file"])
 def test_images_stand_in_the_order_that_is_asked_for(
-    folder: Folder, output: Path, tmp_path: Path, order: str
+    source: Folder, output: Path, tmp_path: Path, order: str
 ) -> None:
     keys = [frame["key"] for frame in manifest(output) if not frame.get("deleted")]
     if order == "file":
@@ -66,10 +61,10 @@ def test_images_stand_in_the_order_that_is_asked_for(
     frames = manifest(output)
     assert [frame["key"] for frame in frames] == keys
     assert [frame["offset"] for frame in frames] == sorted(frame["offset"] for frame in frames)
-    assert held(output) == folder.expected() and counted(output / MEDIA) == len(keys)
-    folder.draw("c.jpg", 50)
-    xlabel.update(folder.images, folder.labels, output)
-    assert held(output) == folder.expected()
+    assert held(output) == source.expected() and counted(output / MEDIA) == len(keys)
+    source.draw("c.jpg", 50)
+    xlabel.update(source.images, source.labels, output)
+    assert held(output) == source.expected()
 
 
 @pytest.mark.parametrize("text", ["", "b.png\n", "b.png\n" * 5, "nothing.jpg\nb.png\n"])
@@ -83,12 +78,12 @@ def test_an_order_that_is_not_of_the_keys_is_refused(output: Path, tmp_path: Pat
     assert tree(output) == before
 
 
-def test_killed_at_any_step_a_pack_is_compact_or_as_it_was(folder: Folder, output: Path) -> None:
+def test_killed_at_any_step_a_pack_is_compact_or_as_it_was(source: Folder, output: Path) -> None:
     before = tree(output)
     sizes = []
     for _ in kills.at_each_step(lambda: xlabel.compact(output)):
         assert xlabel.verify(output).problems == []
-        assert held(output) == folder.expected()
+        assert held(output) == source.expected()
         sizes.append((output / MEDIA).stat().st_size)
         put(before, output)
     assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 2
@@ -106,15 +101,15 @@ def test_a_damaged_image_is_told_of_and_nothing_is_lost(output: Path) -> None:
 
 
 @pytest.mark.parametrize("media", ["a.tar", "a.zip", "plain.mp4"])
-def test_every_kind_is_compacted(folder: Folder, tmp_path: Path, media: str) -> None:
+def test_every_kind_is_compacted(source: Folder, tmp_path: Path, media: str) -> None:
     output = tmp_path / "output"
-    xlabel.pack(folder.images, folder.labels, output, media=media, plain=media == "plain.mp4")
-    folder.draw("b.png", 30)
-    xlabel.update(folder.images, folder.labels, output)
-    xlabel.pack(folder.images, folder.labels, tmp_path / "fresh", media=media, plain=media == "plain.mp4")
+    xlabel.pack(source.images, source.labels, output, media=media, plain=media == "plain.mp4")
+    source.draw("b.png", 30)
+    xlabel.update(source.images, source.labels, output)
+    xlabel.pack(source.images, source.labels, tmp_path / "fresh", media=media, plain=media == "plain.mp4")
     xlabel.compact(output)
     assert (output / media).read_bytes() == (tmp_path / "fresh" / media).read_bytes()
-    assert held(output, media) == folder.expected()
+    assert held(output, media) == source.expected()
 
 
 def test_what_is_no_pack_is_refused(tmp_path: Path) -> None:

@@ -13,16 +13,6 @@ import xlabel
 from xlabel.errors import CorruptError, InputError
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "source")
-
-
-@pytest.fixture
-def output(folder: Folder, tmp_path: Path) -> Path:
-    return packed(folder, tmp_path / "output")
-
-
 def edit(output: Path, change: Callable[[Any], None], indent: int | None = None) -> None:
     """Edit an annotation file as another tool would."""
     path = output / "unified_annotation.json"
@@ -34,10 +24,10 @@ def edit(output: Path, change: Callable[[Any], None], indent: int | None = None)
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("cached", [False, True])
 def test_labels_that_were_edited_by_hand_are_told_of_and_stay_a_generation(
-    folder: Folder, output: Path, tmp_path: Path, indent: int | None, cached: bool
+    source: Folder, output: Path, tmp_path: Path, indent: int | None, cached: bool
 ) -> None:
     if cached:
-        updated(folder, output)
+        updated(source, output)
     first = described(output / "unified_annotation.json").dataset["annotations"][0]["id"]
 
     def relabel(document: Any) -> None:
@@ -45,20 +35,20 @@ def test_labels_that_were_edited_by_hand_are_told_of_and_stay_a_generation(
         one["bbox"] = [0, 0, 1, 1]
 
     edit(output, relabel, indent)
-    report = xlabel.update(folder.images, folder.labels, output)
+    report = xlabel.update(source.images, source.labels, output)
     assert [problem.code for problem in report.problems] == ["annotations-changed"]
     assert report.done["relabelled"] == 1
-    assert held(output) == folder.expected()
+    assert held(output) == source.expected()
     xlabel.unpack(f"{output}@1", tmp_path / "edited", to="coco")
     (document,) = (tmp_path / "edited").glob("*.json")
     assert [0, 0, 1, 1] in [one["bbox"] for one in described(document).anns.values()]
-    assert xlabel.update(folder.images, folder.labels, output).problems == []
+    assert xlabel.update(source.images, source.labels, output).problems == []
 
 
-def test_a_file_that_was_only_indented_is_written_as_it_was(folder: Folder, output: Path) -> None:
+def test_a_file_that_was_only_indented_is_written_as_it_was(source: Folder, output: Path) -> None:
     before = described(output / "unified_annotation.json").dataset
     edit(output, lambda document: None, indent=1)
-    report = xlabel.update(folder.images, folder.labels, output)
+    report = xlabel.update(source.images, source.labels, output)
     assert [problem.code for problem in report.problems] == ["annotations-changed"]
     now = described(output / "unified_annotation.json").dataset
     assert (now["images"], now["annotations"]) == (before["images"], before["annotations"])
@@ -75,30 +65,30 @@ def test_a_file_that_was_only_indented_is_written_as_it_was(folder: Folder, outp
     ],
 )
 def test_an_annotation_file_without_its_frames_is_refused(
-    folder: Folder, output: Path, change: Callable[[Any], None]
+    source: Folder, output: Path, change: Callable[[Any], None]
 ) -> None:
     edit(output, change)
     before = tree(output)
     with pytest.raises((InputError, CorruptError), match=r"unified_annotation\.json"):
-        updated(folder, output)
+        updated(source, output)
     assert tree(output) == before
 
 
-def test_an_edited_manifest_is_refused(folder: Folder, output: Path) -> None:
+def test_an_edited_manifest_is_refused(source: Folder, output: Path) -> None:
     path = output / "frame_manifest.json"
     path.write_bytes(path.read_bytes().replace(b'"height":10', b'"height":11', 1))
     before = tree(output)
     with pytest.raises(InputError, match=r"frame_manifest\.json: was edited since it was written"):
-        updated(folder, output)
+        updated(source, output)
     assert tree(output) == before
 
 
 def test_an_edited_annotation_file_beside_a_tar_is_refused_since_it_would_be_lost(
-    folder: Folder, tmp_path: Path
+    source: Folder, tmp_path: Path
 ) -> None:
-    output = packed(folder, tmp_path / "output", media="a.tar")
+    output = packed(source, tmp_path / "output", media="a.tar")
     edit(output, lambda document: document["annotations"].pop())
     before = tree(output)
     with pytest.raises(InputError, match="was edited since it was written"):
-        updated(folder, output)
+        updated(source, output)
     assert tree(output) == before

@@ -12,36 +12,26 @@ from tests.tools import SAMPLE, tree
 import xlabel
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "source")
-
-
-@pytest.fixture
-def output(folder: Folder, tmp_path: Path) -> Path:
-    return packed(folder, tmp_path / "output")
-
-
 @pytest.mark.parametrize("to", ["coco", "voc", "labelme", "csv", "json"])
-def test_labels_of_every_form_are_brought_up_to_date(folder: Folder, tmp_path: Path, to: str) -> None:
+def test_labels_of_every_form_are_brought_up_to_date(source: Folder, tmp_path: Path, to: str) -> None:
     output = tmp_path / "output"
-    source = tmp_path / "labels"
+    labels = tmp_path / "labels"
 
     def write() -> Path:
-        shutil.rmtree(source, ignore_errors=True)
+        shutil.rmtree(labels, ignore_errors=True)
         name = {"coco": "a.json", "csv": "a.csv", "json": "a.json"}.get(to, ".")
-        xlabel.convert(folder.labels, source / name, to=to, images=folder.images, on_loss="drop")
-        return source
+        xlabel.convert(source.labels, labels / name, to=to, images=source.images, on_loss="drop")
+        return labels
 
-    xlabel.pack(folder.images, write(), output)
-    assert held(output) == folder.expected()
+    xlabel.pack(source.images, write(), output)
+    assert held(output) == source.expected()
     for changes in ("label", "add", "remove", "rename", "draw"):
-        CHANGES[changes](folder, folder.names[-1], f"z{changes}.jpg", 5)
-        report = xlabel.update(folder.images, write(), output, verify=True)
-        assert held(output) == folder.expected(), changes
+        CHANGES[changes](source, source.names[-1], f"z{changes}.jpg", 5)
+        report = xlabel.update(source.images, write(), output, verify=True)
+        assert held(output) == source.expected(), changes
         assert report.problems == []
         fresh = tmp_path / "fresh"
-        xlabel.pack(folder.images, source, fresh, overwrite=True)
+        xlabel.pack(source.images, labels, fresh, overwrite=True)
         assert not xlabel.diff(fresh, output).changes or to == "voc", changes
         for number, place in enumerate((output, fresh)):
             xlabel.unpack(place, tmp_path / f"restored{number}", overwrite=True)
@@ -51,42 +41,42 @@ def test_labels_of_every_form_are_brought_up_to_date(folder: Folder, tmp_path: P
     assert xlabel.verify(output).problems == []
 
 
-def test_categories_that_are_met_later_get_the_next_ids(folder: Folder, tmp_path: Path) -> None:
-    output, source = tmp_path / "output", tmp_path / "labels"
-    xlabel.convert(folder.labels, source, to="voc", images=folder.images, on_loss="drop")
-    xlabel.pack(folder.images, source, output)
+def test_categories_that_are_met_later_get_the_next_ids(source: Folder, tmp_path: Path) -> None:
+    output, labels = tmp_path / "output", tmp_path / "labels"
+    xlabel.convert(source.labels, labels, to="voc", images=source.images, on_loss="drop")
+    xlabel.pack(source.images, labels, output)
     ids = {one["name"]: one["id"] for one in described(output / "unified_annotation.json").cats.values()}
-    folder.write(folder.labels / "classes.txt", b"boat\ntree\ncar\nzebra\n")
-    folder.write(folder.labels / "b/d.txt", b"3 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5\n")
-    shutil.rmtree(source)
-    xlabel.convert(folder.labels, source, to="voc", images=folder.images, on_loss="drop")
-    assert xlabel.update(folder.images, source, output).done["relabelled"] == 1
+    source.write(source.labels / "classes.txt", b"boat\ntree\ncar\nzebra\n")
+    source.write(source.labels / "b/d.txt", b"3 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5\n")
+    shutil.rmtree(labels)
+    xlabel.convert(source.labels, labels, to="voc", images=source.images, on_loss="drop")
+    assert xlabel.update(source.images, labels, output).done["relabelled"] == 1
     now = {one["name"]: one["id"] for one in described(output / "unified_annotation.json").cats.values()}
     assert now == ids | {"zebra": len(ids) + 1}
 
 
-def test_another_source_of_labels_takes_the_place_of_the_first(folder: Folder, tmp_path: Path) -> None:
-    output = packed(folder, tmp_path / "output")
-    places: list[Path | None] = [folder.labels]
+def test_another_source_of_labels_takes_the_place_of_the_first(source: Folder, tmp_path: Path) -> None:
+    output = packed(source, tmp_path / "output")
+    places: list[Path | None] = [source.labels]
     for to, name in (("coco", "a.json"), ("voc", "voc"), ("csv", "a.csv")):
-        xlabel.convert(folder.labels, tmp_path / name, to=to, images=folder.images, on_loss="drop")
+        xlabel.convert(source.labels, tmp_path / name, to=to, images=source.images, on_loss="drop")
         places.append(tmp_path / name)
     for place in (*places, *places[::-1]):
-        xlabel.update(folder.images, place, output)
-        assert held(output) == folder.expected(), place
+        xlabel.update(source.images, place, output)
+        assert held(output) == source.expected(), place
         assert xlabel.verify(output).problems == []
     shutil.rmtree(tmp_path / "restored", ignore_errors=True)
     xlabel.unpack(output, tmp_path / "restored")
-    assert tree(tmp_path / "restored") == folder.files
+    assert tree(tmp_path / "restored") == source.files
 
 
-def test_that_no_labels_were_found_any_more_is_told(folder: Folder, output: Path, tmp_path: Path) -> None:
-    bare = shutil.copytree(folder.images, tmp_path / "bare")
+def test_that_no_labels_were_found_any_more_is_told(source: Folder, output: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(source.images, tmp_path / "bare")
     report = xlabel.update(bare, None, output)
     assert report.done["annotations"] == 0
     assert any(f"no labels were found any more; xlabel unpack {output}@1" in note for note in report.notes)
     xlabel.unpack(f"{output}@1", tmp_path / "restored")
-    assert tree(tmp_path / "restored") == folder.files
+    assert tree(tmp_path / "restored") == source.files
 
 
 @pytest.fixture
@@ -142,21 +132,21 @@ def test_an_image_whose_pixels_change_with_its_labels_is_appended(inside: tuple[
 
 
 def test_a_label_file_that_breaks_is_told_of_each_time_until_it_is_mended(
-    folder: Folder, output: Path, tmp_path: Path
+    source: Folder, output: Path, tmp_path: Path
 ) -> None:
-    path = folder.labels / "b/d.txt"
+    path = source.labels / "b/d.txt"
     whole = path.read_bytes()
-    folder.write(path, b"97 .5 .5 .1 .1\n1 .5\n" + whole)
+    source.write(path, b"97 .5 .5 .1 .1\n1 .5\n" + whole)
     for _ in range(3):
-        report = xlabel.update(folder.images, folder.labels, output)
+        report = xlabel.update(source.images, source.labels, output)
         assert len(report.problems) == 2 and report.exit_code == 1
         assert len(json.loads((output / "problems.json").read_bytes())["problems"]) == 2
     xlabel.unpack(output, tmp_path / "restored")
-    assert tree(tmp_path / "restored") == folder.files, "a broken row is kept for the way back"
-    folder.write(path, whole)
-    assert xlabel.update(folder.images, folder.labels, output).problems == []
+    assert tree(tmp_path / "restored") == source.files, "a broken row is kept for the way back"
+    source.write(path, whole)
+    assert xlabel.update(source.images, source.labels, output).problems == []
     assert not (output / "problems.json").exists()
-    assert held(output) == folder.expected()
+    assert held(output) == source.expected()
 
 
 def test_labels_of_two_sources_that_disagree_are_told_of_at_each_update(tmp_path: Path) -> None:
