@@ -54,14 +54,15 @@ def pack(
     on_loss
         A pack holds everything that labels say, so nothing is ever lost here.
     """
+    from xlabel.jobs.opening import output_folder
+
+    output_folder(output)
     if updating.update and (output / "unified_annotation.json").exists():
         if media != DEFAULT_MEDIA and not (output / media).exists():
             raise InputError(f"{output}: --media cannot change a pack that is there; pack anew")
         return _update(images, labels, output, choice, making, updating)
     if (updating.verify or updating.message) and not updating.update:
         raise InputError("--verify and --message go with --update")
-    if "://" in str(output) or str(output).startswith(("s3:/", "gs:/", "az:/", "hf:/", "sftp:/")):
-        raise InputError(f"{output}: expected a folder; pack into one, then xlabel push it to the URL")
     from xlabel.jobs.pack import pack as job
 
     return with_progress(
@@ -123,7 +124,7 @@ def compact(
     dir
         Folder of a pack.
     order
-        `key`, `frame` for the order that the frames have, or a text file with a key a line.
+        `key` for that of a fresh pack, `frame` for that of the frames, or a text file with a key a line.
     message
         What xlabel log says of it.
     """
@@ -139,7 +140,7 @@ def log(dir: Path, /) -> Any:
     Parameters
     ----------
     dir
-        Folder of a pack.
+        Folder of a pack. Pull one at a URL first.
     """
     from xlabel.jobs.history import log as job
 
@@ -153,7 +154,7 @@ def diff(one: Path, other: Path, /) -> Any:
     Parameters
     ----------
     one
-        Folder of a pack, with @ and a number for one of its generations.
+        Folder of a pack, or DIR@3 for it as it was in generation 3. Pull one at a URL first.
     other
         The same for the other state.
     """
@@ -184,7 +185,7 @@ def push(
     fold
         Write the JSON files there whole again, with the changes that were sent since folded in.
     gc
-        Take away what pushes that were killed have left there.
+        Take away what killed pushes have left there, and objects that the current state does not need.
     bwlimit
         Bytes a second that are sent at most, such as 500k or 10M.
     dry_run
@@ -220,7 +221,7 @@ def verify(dir: str, /, *, full: Annotated[bool, Flag] = False) -> Any:
     Parameters
     ----------
     dir
-        Folder of a pack, its media file, or the URL that it was pushed to.
+        Folder of a pack, DIR@3 for it as it was in generation 3, its media file, or the URL it was pushed to.
     full
         At a URL, read every byte, also where the store keeps a checksum of them; a folder is always read.
     """
@@ -244,7 +245,7 @@ def unpack(
     Parameters
     ----------
     dir
-        Folder of a pack, or its media file.
+        Folder of a pack, DIR@3 for it as it was in generation 3, or its media file. Pull one at a URL first.
     dest
         Folder to write; images and labels lie in it as they did when they were packed.
     to

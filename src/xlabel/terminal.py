@@ -28,7 +28,8 @@ def misread(error: CycloptsError) -> str:
         _, mean, other = str(error).partition(" Did you mean")
         what += mean + other
     else:
-        what = str(error)
+        what = str(error).strip()
+        what += "" if what.endswith((".", "?")) else "."
     return f"{what} See {' '.join(('xlabel', *(error.command_chain or ())))} --help."
 
 

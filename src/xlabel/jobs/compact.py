@@ -14,7 +14,7 @@ from xlabel.jobs.batch import Batch
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.frames import Making
 from xlabel.jobs.generations import LOG, Changes, Generation, Records
-from xlabel.jobs.opening import open_bundle, read_lines
+from xlabel.jobs.opening import open_bundle, pack_folder, read_lines
 from xlabel.jobs.placing import placed
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
@@ -43,9 +43,7 @@ def compact(
     {'images': 24, 'annotations': 114}
     """
     began = time.perf_counter()
-    place = Path(folder)
-    if not place.is_dir():
-        raise InputError(f"{place}: expected the folder of a pack, found none there")
+    place = pack_folder(folder)
     with ExitStack() as leaving, told(place):
         work = leaving.enter_context(Transaction(place))
         bundle = leaving.enter_context(open_bundle(place))

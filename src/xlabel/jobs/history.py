@@ -2,7 +2,6 @@
 
 import os
 from contextlib import ExitStack
-from pathlib import Path
 
 import msgspec
 
@@ -62,8 +61,8 @@ def log(folder: str | os.PathLike[str]) -> History:
     1
     """
     with open_bundle(folder) as bundle:
-        current = bundle.made
-    there = [line for line, _ in entries(Path(folder) / LOG, current)]
+        current, place = bundle.made, bundle.media.parent
+    there = [line for line, _ in entries(place / LOG, current)]
     return History(current.number, there[::-1])
 
 

@@ -3,7 +3,8 @@
 import mmap
 import os
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import NamedTuple
@@ -11,17 +12,20 @@ from typing import NamedTuple
 import msgspec
 
 from xlabel import bundles
-from xlabel.errors import CorruptError, InputError
+from xlabel.errors import CorruptError, InputError, MissingError
 from xlabel.formats import unified_reading
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.generations import as_of
 from xlabel.jobs.seals import is_edited
+from xlabel.model.head import HEAD, Head, parse
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, MEDIA
 from xlabel.stores.snapshot import Kept, are_of_one_moment
 from xlabel.stores.transaction import recover
+from xlabel.stores.transport import STORES
 
 _GENERATION = re.compile(r"(.+)@(\d{1,9})", re.DOTALL)
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(.*)", re.DOTALL)
 _END = re.compile(
     rb'(?:"generation":(\d{1,9}),)?"sha256":"[0-9a-f]{64}",'
     rb'(?:"media_size":(\d{1,20}),)?"bundle":("(?:[^"\\]|\\.)*"),"pack_id":"([0-9a-f]{32})"\s*\}\s*\}\s*$'
@@ -49,19 +53,103 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
     ...     print(len(bundle), bundle[0].image.key, bundle.annotations(0)[0].category.name)
     24 harbour/001.jpg tree
     """
-    place = Path(path)
+    place = _no_url(path)
     given = Path(annotations) if annotations is not None else None
     if not place.exists() and (found := _GENERATION.fullmatch(os.fspath(path))):
         return _as_of(found[1], int(found[2]))
     folder = place if place.is_dir() else place.parent
     while True:
         recover(folder)
+        if not place.exists():
+            wanted = "expected the folder of a pack or its media file"
+            raise InputError(f"{place}: {wanted}, found nothing there{_advice(place)}")
+        if place.name in (ANNOTATIONS, MANIFEST):
+            raise InputError(
+                f"{place}: expected the folder of a pack or its media file, found one of its JSON files; "
+                f"give {folder}"
+            )
         with ExitStack() as closing:
             files = _files(place, given, closing)
+            if given is None:
+                _refuse_behind(folder, files[1])
             if are_of_one_moment(folder, files):
                 bundle = _bundle(*files, alone=place.is_file() and given is None)
                 closing.pop_all()
                 return bundle
+
+
+def pack_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder of a pack that is to be changed; InputError where it is a generation, a URL or none."""
+    place = _no_url(path)
+    if place.is_dir():
+        return place
+    found = _GENERATION.fullmatch(os.fspath(path))
+    if found and Path(found[1]).is_dir():
+        raise InputError(
+            f"{place}: expected the folder of a pack, got generation {found[2]} of one, which can only be "
+            f"read: by verify, unpack, log, diff and stream; give {found[1]}"
+        )
+    what = "a file" if place.exists() else "none there"
+    raise InputError(f"{place}: expected the folder of a pack, found {what}; xlabel pack makes one")
+
+
+@contextmanager
+def at_url(url: str) -> Iterator[None]:
+    """Have the error for a URL where no pack is say that generations are not read there, if one is named."""
+    try:
+        yield
+    except MissingError:
+        found = _GENERATION.fullmatch(url)
+        if found is None:
+            raise
+        raise InputError(
+            f"{url}: expected a pack that was pushed, found none; of a pack at a URL only the current state "
+            f"is read: give {found[1]}, or DIR@{found[2]} in the folder that it was pushed from"
+        ) from None
+
+
+def output_folder(path: str | os.PathLike[str]) -> Path:
+    """A folder to make a pack in; InputError where it is a URL, or would hide another pack's generation."""
+    if url := url_of(path):
+        raise InputError(
+            f"{url}: expected a folder, got a URL; pack into one, then xlabel push it to the URL"
+        )
+    place = Path(path)
+    found = _GENERATION.fullmatch(os.fspath(path))
+    if found and not place.exists() and Path(found[1], ANNOTATIONS).exists():
+        raise InputError(
+            f"{place}: expected a folder for a pack, got what generation {found[2]} of {found[1]} is called; "
+            "give another name"
+        )
+    return place
+
+
+def url_of(path: str | os.PathLike[str]) -> str | None:
+    """The URL that somebody gave for a path, which takes one of its slashes away; None where it is a path."""
+    text = os.fspath(path)
+    found = _URL.fullmatch(text)
+    if found is None or ("://" not in text and (found[1] not in STORES or Path(path).exists())):
+        return None
+    rest = found[2].lstrip("/")
+    return f"{found[1]}://{'/' * (found[1] == 'file')}{rest}"
+
+
+def _no_url(path: str | os.PathLike[str]) -> Path:
+    url = url_of(path)
+    if url is None:
+        return Path(path)
+    found = _GENERATION.fullmatch(url)
+    then = f"; generation {found[2]} is only in the folder that it was pushed from" if found else ""
+    raise InputError(
+        f"{url}: expected a folder, got a URL; fetch the pack first: xlabel pull "
+        f"{found[1] if found else url} DIR{then}"
+    )
+
+
+def _advice(place: Path) -> str:
+    """What to say besides of a place that is not there, if it looks like a generation."""
+    folder, at, _ = place.name.rpartition("@")
+    return f"; a generation is said as a number, such as {folder}@1, see xlabel log {folder}" if at else ""
 
 
 def _as_of(folder: str, number: int) -> Bundle:
@@ -106,6 +194,31 @@ def file_lines(file: Kept, closing: ExitStack) -> Lines:
     found = lines(view, str(file.path))
     closing.callback(found.close)
     return found
+
+
+def _refuse_behind(folder: Path, annotations: Kept) -> None:
+    """InputError where a folder was pushed to as a URL, and its files alone are not what is current."""
+    head = _head(folder)
+    named = _named(annotations) if head else None
+    if head is None or (named and named.generation > head.generation):
+        return
+    moved = [part.name for part in head.media.segments] != [head.bundle]
+    if named is None or named.generation < head.generation or moved:
+        url = f"file://{folder.resolve()}"
+        there = f"generation {named.generation}" if named else "no annotation file"
+        raise InputError(
+            f"{folder}: expected a pack at its current state, found one that was pushed here up to "
+            f"generation {head.generation}, of which the files by themselves show {there}; read it as {url}, "
+            f"or fetch it first: xlabel pull {url} DIR"
+        )
+
+
+def _head(folder: Path) -> Head | None:
+    """What was pushed into a folder last; None where nothing was."""
+    try:
+        return parse((folder / HEAD).read_bytes(), str(folder / HEAD))
+    except (OSError, CorruptError):
+        return None
 
 
 _Files = tuple[Kept, Kept, Kept]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from xlabel.errors import CorruptError, InputError
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.formats.unified_reading import Described
-from xlabel.jobs.opening import open_bundle
+from xlabel.jobs.opening import at_url, open_bundle
 from xlabel.jobs.ranges import Turns
 from xlabel.model import Category
 from xlabel.stores.cache import Cache
@@ -86,7 +86,8 @@ def open_source(place: str | os.PathLike[str], cache: Cache | None = None) -> So
         return Local(Path(place))
     from xlabel.jobs.source_url import Distant
 
-    return Distant(os.fspath(place), cache)
+    with at_url(os.fspath(place)):
+        return Distant(os.fspath(place), cache)
 
 
 class Local:

@@ -24,7 +24,7 @@ from xlabel.jobs import notes
 from xlabel.jobs.around import around, holders, written_names
 from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
 from xlabel.jobs.bundle import Bundle
-from xlabel.jobs.opening import open_bundle
+from xlabel.jobs.opening import at_url, open_bundle
 from xlabel.jobs.seals import is_sealed_annotations, is_sealed_manifest
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest
@@ -61,7 +61,8 @@ def verify(path: str | os.PathLike[str], *, full: bool = False, progress: Progre
     if "://" in place:
         from xlabel.jobs.verify_url import verify_url
 
-        verify_url(place, full, report, progress)
+        with at_url(place):
+            verify_url(place, full, report, progress)
     else:
         with open_bundle(path) as bundle:
             check(bundle, Path(path), report, lambda frame: _content(bundle, frame), progress)
