@@ -27,7 +27,7 @@ from tests.tools import put, tree
 import xlabel
 from xlabel import cli
 from xlabel.errors import CorruptError, InputError, XlabelError
-from xlabel.jobs import annotate, frames, opening, verify, workers
+from xlabel.jobs import annotate, frames, integrity, opening, workers
 from xlabel.jobs import pack as packing
 from xlabel.jobs import pipeline as piping
 from xlabel.stores import local
@@ -325,7 +325,7 @@ def test_a_pack_that_is_published_while_another_is_opened_gives_one_of_the_two_w
 def test_verify_sees_the_pack_that_it_began_with_whatever_is_published_meanwhile(
     pair: Pair, output: Path, step: int
 ) -> None:
-    real, steps = verify._check_frame, 0
+    real, steps = integrity._check_frame, 0
 
     def check(*arguments: Any) -> None:
         nonlocal steps
@@ -335,7 +335,7 @@ def test_verify_sees_the_pack_that_it_began_with_whatever_is_published_meanwhile
         real(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "_check_frame", check)
+        patch.setattr(integrity, "_check_frame", check)
         report = xlabel.verify(output)
     assert report.problems == [] and report.done == {"images": 4, "annotations": 4}
     assert xlabel.verify(output).done["images"] == 5

@@ -11,8 +11,7 @@ from tests.pushing import Work, at_url, unfinished
 from tests.stores.servers import Place
 
 from xlabel.errors import MissingError
-from xlabel.jobs import push as pushing
-from xlabel.jobs import upload
+from xlabel.jobs import push_media, upload
 from xlabel.jobs.push import push
 from xlabel.jobs.upload import Journal
 from xlabel.stores.transport import open_store
@@ -27,7 +26,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many parts of a small pack, two at a time."""
     monkeypatch.setattr(upload, "PART", 5 << 20)
     monkeypatch.setattr(upload, "THREADS", 2)
-    monkeypatch.setattr(pushing, "PATIENCE", 0.5)
+    monkeypatch.setattr(push_media, "PATIENCE", 0.5)
 
 
 def arrived(work: Work, url: str) -> int:

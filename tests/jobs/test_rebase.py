@@ -14,6 +14,7 @@ from tests.stores.servers import Place
 import xlabel
 from xlabel.errors import ConflictError, InputError
 from xlabel.jobs import push as pushing
+from xlabel.jobs import push_media
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
 from xlabel.jobs.remote import json_files
@@ -112,7 +113,7 @@ def test_a_writer_that_died_between_media_and_head_is_replaced(
     place: Place, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = two(url, tmp_path)
-    monkeypatch.setattr(pushing, "PATIENCE", 1.0)
+    monkeypatch.setattr(push_media, "PATIENCE", 1.0)
 
     def die(*_: Any) -> None:
         raise SystemExit
@@ -136,7 +137,7 @@ def test_a_writer_that_was_only_slow_cannot_commit_over_who_took_its_place(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = two(url, tmp_path)
-    monkeypatch.setattr(pushing, "PATIENCE", 0.5)
+    monkeypatch.setattr(push_media, "PATIENCE", 0.5)
     commit: Any = pushing.__dict__["commit"]
 
     def late(*arguments: Any) -> int:

@@ -4,7 +4,7 @@ import re
 import time
 from pathlib import Path
 
-from xlabel.jobs.remote import Found, read_head, read_one
+from xlabel.jobs.remote import HeadAt, read_head, read_one
 from xlabel.jobs.upload import Journal
 from xlabel.model import Report
 from xlabel.model.head import HEAD, HEADS, Head, head_serial
@@ -56,7 +56,7 @@ def objects_of(head: Head) -> list[str]:
     return [*files, *(one.name for one in head.media.segments), *(one.name for one in head.deltas)]
 
 
-def _before(store: Transport, found: Found) -> list[str]:
+def _before(store: Transport, found: HeadAt) -> list[str]:
     """The head before, where heads stand beside each other, and what it names.
 
     The newest may be taken back in a moment, since two pushes met.

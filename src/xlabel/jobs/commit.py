@@ -9,14 +9,14 @@ import secrets
 import msgspec
 
 from xlabel.errors import ConflictError, InputError
-from xlabel.jobs.remote import Found
+from xlabel.jobs.remote import HeadAt
 from xlabel.model.head import HEAD, HEADS, Head, head_name, head_serial
 from xlabel.stores.transport import Transport, where
 
 _json = msgspec.json.Encoder()
 
 
-def is_beside(store: Transport, found: Found | None) -> bool:
+def is_beside(store: Transport, found: HeadAt | None) -> bool:
     """Whether heads stand beside each other at a place. InputError where this store must not write there."""
     if found is None:
         return not store.conditional
@@ -33,7 +33,7 @@ def text(head: Head) -> bytes:
     return msgspec.json.format(_json.encode(head), indent=1) + b"\n"
 
 
-def commit(store: Transport, head: Head, found: Found | None) -> int:
+def commit(store: Transport, head: Head, found: HeadAt | None) -> int:
     """Write a head in the place of `found`; from then on it is current. Gives its size.
 
     ConflictError where somebody else has written one in the meantime.
@@ -51,7 +51,7 @@ def commit(store: Transport, head: Head, found: Found | None) -> int:
     return len(data)
 
 
-def fence(store: Transport, found: Found) -> Found:
+def fence(store: Transport, found: HeadAt) -> HeadAt:
     """Write the head anew, so that a push that has read it cannot commit any more; gives it as it is now."""
     head = msgspec.structs.replace(found.head, fence=secrets.token_hex(8))
-    return Found(head, found.name, store.put(found.name, text(head), if_match=found.tag).tag)
+    return HeadAt(head, found.name, store.put(found.name, text(head), if_match=found.tag).tag)

@@ -20,15 +20,15 @@ TRIES = 5
 """So often a state is read anew that somebody replaces while it is read."""
 
 
-class Found(NamedTuple):
-    """A head that was read, and the object that it stands in."""
+class HeadAt(NamedTuple):
+    """A head, and the object that it was read from."""
 
     head: Head
     name: str
     tag: str
 
 
-def read_head(store: Transport) -> Found | None:
+def read_head(store: Transport) -> HeadAt | None:
     """What is current at a URL; None where nothing is.
 
     Where a store knows no conditions there is one for each push; the one of the highest number counts.
@@ -42,7 +42,7 @@ def read_head(store: Transport) -> Found | None:
     raise AssertionError
 
 
-def read_one(store: Transport, name: str) -> Found | None:
+def read_one(store: Transport, name: str) -> HeadAt | None:
     """The head in an object; None where it is not there."""
     there = store.head(name)
     if there is None:
@@ -52,10 +52,10 @@ def read_one(store: Transport, name: str) -> Found | None:
             f"{where(store, name)}: expected a head object, found {there.size:,} bytes; push again"
         )
     (data,) = store.get_ranges(name, [(0, there.size)], if_match=there.tag)
-    return Found(parse(data, where(store, name)), name, there.tag)
+    return HeadAt(parse(data, where(store, name)), name, there.tag)
 
 
-def _read_newest(store: Transport) -> Found | None:
+def _read_newest(store: Transport) -> HeadAt | None:
     name = max(store.names(HEADS), key=head_serial, default="")
     return read_one(store, name) if head_serial(name) else None
 
@@ -76,7 +76,9 @@ def json_files(store: Transport) -> tuple[Head, bytes, bytes]:
     for attempt in range(TRIES):
         head = need_head(store)
         try:
-            return head, *folded(store, head)
+            with ThreadPoolExecutor(THREADS, "xlabel") as pool:
+                contents = pool.map(lambda one: _checked(store, one), json_objects(head))
+                return head, *folded(store, head, contents)
         except (CorruptError, ConflictError, MissingError):
             if attempt + 1 == TRIES or need_head(store) == head:
                 raise
@@ -111,41 +113,47 @@ def read_whole(store: Transport, name: str, size: int) -> bytearray:
     return data
 
 
-def checked(store: Transport, named: Named) -> bytearray:
-    """The bytes of an object that a head names; CorruptError where they are not those."""
-    there = store.head(named.name) if named.size > RANGE else None
-    if there is not None and there.size != named.size:  # before there is memory for it
-        raise CorruptError(f"{where(store, named.name)}: is not what the head says of it; push again")
-    data = read_whole(store, named.name, named.size)
-    if hashlib.sha256(data).hexdigest() != named.sha256:
-        raise CorruptError(f"{where(store, named.name)}: is not what the head says of it; push again")
-    return data
-
-
 def refuse_folder(place: str, wanted: str) -> None:
     """InputError where a place is a folder and a URL is expected."""
     if "://" not in place:
         raise InputError(f"{place}: expected a URL {wanted}, such as s3://bucket/name or file:///folder")
 
 
-def folded(store: Transport, head: Head) -> tuple[bytes, bytes]:
-    """The annotation file and the manifest that a head means; CorruptError as `json_files`."""
-    annotations = checked(store, head.whole.annotations)
-    manifest = checked(store, head.whole.manifest)
-    if not head.deltas:
-        return bytes(annotations), bytes(manifest)
-    state = State(lines(annotations, where(store, head.whole.annotations.name)), bytes(manifest))
-    with ThreadPoolExecutor(THREADS, "xlabel") as pool:
-        changes = pool.map(lambda one: checked(store, Named(one.name, one.size, one.sha256)), head.deltas)
-        for one, data in zip(head.deltas, changes, strict=True):
-            state.fold(bytes(data), where(store, one.name))
+def json_objects(head: Head) -> list[Named]:
+    """The objects that the JSON files are folded from: the whole pair, and the deltas in their order."""
+    deltas = [Named(one.name, one.size, one.sha256) for one in head.deltas]
+    return [head.whole.annotations, head.whole.manifest, *deltas]
+
+
+def folded(store: Transport, head: Head, contents: Iterable[bytes]) -> tuple[bytes, bytes]:
+    """The annotation file and the manifest that a head means, by the contents of its `json_objects`.
+
+    CorruptError as `json_files`.
+    """
+    annotations, manifest, *deltas = contents
+    if not deltas:
+        return annotations, manifest
+    state = State(lines(annotations, where(store, head.whole.annotations.name)), manifest)
+    for one, data in zip(head.deltas, deltas, strict=True):
+        state.fold(data, where(store, one.name))
     return (
-        _joined(state.annotations(), head.annotations, store),
-        _joined(state.manifest(), head.manifest, store),
+        _as_pushed(state.annotations(), head.annotations, store),
+        _as_pushed(state.manifest(), head.manifest, store),
     )
 
 
-def _joined(pieces: Iterable[bytes], expected: Named, store: Transport) -> bytes:
+def _checked(store: Transport, named: Named) -> bytes:
+    """The bytes of an object that a head names; CorruptError where they are not those."""
+    there = store.head(named.name) if named.size > RANGE else None
+    if there is not None and there.size != named.size:  # before there is memory for it
+        raise CorruptError(f"{where(store, named.name)}: is not what the head says of it; push again")
+    data = bytes(read_whole(store, named.name, named.size))
+    if hashlib.sha256(data).hexdigest() != named.sha256:
+        raise CorruptError(f"{where(store, named.name)}: is not what the head says of it; push again")
+    return data
+
+
+def _as_pushed(pieces: Iterable[bytes], expected: Named, store: Transport) -> bytes:
     data = b"".join(pieces)
     if hashlib.sha256(data).hexdigest() != expected.sha256:
         raise CorruptError(

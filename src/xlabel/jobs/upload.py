@@ -30,7 +30,7 @@ THREADS = 5
 JOURNAL = ".xlabel-push"
 
 
-class Kept(NamedTuple):
+class Prefix(NamedTuple):
     """The beginning of an object that stays as it is: of the object `name` with the tag `tag`."""
 
     name: str
@@ -157,71 +157,106 @@ def planned(store: Transport, size: int, kept: int, at: int = 0) -> list[Piece]:
     return pieces
 
 
-class Sender:
-    """Sends parts of one file to one object."""
+class Object(NamedTuple):
+    """An object as it is to be: bytes [start, start + size) of a file, and on which conditions it is made."""
+
+    name: str
+    size: int
+    start: int = 0
+    kept: Prefix | None = None
+    """What of the object is there already; it is copied where the store can."""
+    at: int = 0
+    """Where a part begins, if it may."""
+    if_match: str | None = None
+    absent: bool = False
+    crc64nvme: str | None = None
+
+
+class Sending:
+    """What all that a push writes goes through: where to, how fast, and what is told of it."""
 
     def __init__(
         self,
         store: Transport,
-        name: str,
-        file: int,
         journal: Journal,
         pace: Pace,
-        sent: Callable[[int], None],
+        told: Callable[[int], None],
         *,
         adopt: bool = True,
         rehearsed: bool = False,
     ) -> None:
-        """`file` is a descriptor; `sent` is called with the bytes of each part that is there.
+        """`told` is called with the bytes of each part that is there.
 
         `adopt`: go on with an upload that the journal does not know, where it has nothing but our parts.
         `rehearsed`: nothing is sent, and so nothing is read.
         """
-        self._adopt, self._rehearsed = adopt, rehearsed
-        self._store, self._name, self._file = store, name, file
-        self._journal, self._pace, self._sent = journal, pace, sent
-        self.sent_bytes = self.copied_bytes = 0
+        self.store, self.journal, self.pace, self.told = store, journal, pace, told
+        self.adopt, self.rehearsed = adopt, rehearsed
+        self.sent: dict[str, int] = {}
+        """Bytes by the name of the object; what is copied does not count."""
+        self.copied = 0
 
-    def send(
-        self,
-        size: int,
-        kept: Kept | None = None,
-        *,
-        if_match: str | None = None,
-        absent: bool = False,
-        crc64nvme: str | None = None,
-        start: int = 0,
-        at: int = 0,
-    ) -> Stat:
-        """Make bytes [start, start + size) of the file the object; raises as `Transport.complete` does.
+    def put(self, name: str, data: bytes, *, absent: bool = False) -> Stat:
+        """Write a small object whole."""
+        self.pace.wait(len(data))
+        stat = self.store.put(name, data, absent=absent)
+        self.count(name, len(data))
+        self.told(len(data))
+        return stat
 
-        `at`: where a part begins, if it may.
+    def send(self, file: int, wanted: Object) -> Stat:
+        """Make bytes of a file, which is a descriptor, an object by parts.
+
+        Raises as `Transport.complete` does.
         """
-        pieces = planned(self._store, size, kept.size if kept and self._store.copies_ranges else 0, at)
-        upload, there = self._found(pieces, start)
+        return _Upload(self, file, wanted).run()
+
+    def count(self, name: str, size: int) -> None:
+        """Bytes of an object were sent."""
+        self.sent[name] = self.sent.get(name, 0) + size
+
+
+class _Upload:
+    """Parts of one file sent to one object."""
+
+    def __init__(self, sending: Sending, file: int, wanted: Object) -> None:
+        self._sending, self._file, self._wanted = sending, file, wanted
+        self._store, self._journal, self._name = sending.store, sending.journal, wanted.name
+
+    def run(self) -> Stat:
+        """Send what is missing, and make the parts the object."""
+        sending, wanted = self._sending, self._wanted
+        kept = wanted.kept.size if wanted.kept and self._store.copies_ranges else 0
+        pieces = planned(self._store, wanted.size, kept, wanted.at)
+        upload, there = self._found(pieces)
         missing = [piece for piece in pieces if piece.number not in there]
         for piece in pieces:
             if piece.number in there:
-                self._sent(piece.size)
+                sending.told(piece.size)
         held = max((piece.size for piece in missing if not piece.copied), default=PART)
         threads = max(1, min(THREADS, IN_FLIGHT // held))
         with ThreadPoolExecutor(threads, "xlabel") as pool:
-            waiting = [pool.submit(self._put, upload, piece, kept, start) for piece in missing]
+            waiting = [pool.submit(self._put, upload, piece) for piece in missing]
             done, left = wait(waiting, return_when=FIRST_EXCEPTION)
             for one in left:
                 one.cancel()
             with self._ended(upload):
                 there |= {part.number: part for one in done for part in [one.result()]}
-        self.copied_bytes += sum(piece.size for piece in missing if piece.copied)
-        self.sent_bytes += sum(piece.size for piece in missing if not piece.copied)
+        sending.copied += sum(piece.size for piece in missing if piece.copied)
+        sending.count(self._name, sum(piece.size for piece in missing if not piece.copied))
         parts = [there[piece.number] for piece in pieces]
         with self._ended(upload):
             stat = self._store.complete(
-                self._name, upload, parts, if_match=if_match, absent=absent, crc64nvme=crc64nvme
+                self._name,
+                upload,
+                parts,
+                if_match=wanted.if_match,
+                absent=wanted.absent,
+                crc64nvme=wanted.crc64nvme,
             )
         self._journal.end(self._name, upload)
         for old in self._journal.ids(self._name):
-            self.drop(old)
+            self._drop(old)
         return stat
 
     @contextmanager
@@ -230,20 +265,20 @@ class Sender:
         try:
             yield
         except MissingError:
-            self.drop(upload)
+            self._drop(upload)
             raise ConflictError(
                 f"{where(self._store, self._name)}: its upload was ended by somebody else; push again"
             ) from None
         except ConflictError:
-            self.drop(upload)
+            self._drop(upload)
             raise
 
-    def drop(self, upload: str) -> None:
+    def _drop(self, upload: str) -> None:
         """Take an upload away."""
         self._store.abort(self._name, upload)
         self._journal.end(self._name, upload)
 
-    def _found(self, pieces: list[Piece], start: int) -> tuple[str, dict[int, Part]]:
+    def _found(self, pieces: list[Piece]) -> tuple[str, dict[int, Part]]:
         """An upload to go on with, and its parts that are as they should be; else a new one."""
         journal, name = self._journal, self._name
         ours, others = journal.ids(name), journal.others(name)
@@ -252,20 +287,20 @@ class Sender:
             if upload not in unfinished:
                 journal.end(name, upload)
         for upload in reversed(unfinished):
-            if upload not in ours and others is None and not self._adopt:
+            if upload not in ours and others is None and not self._sending.adopt:
                 continue
             try:
                 parts = self._store.parts(name, upload)
             except MissingError:
                 continue
-            good = self._good(pieces, parts, start)
+            good = self._good(pieces, parts)
             if upload in ours:
                 if good:
                     return upload, good
-                self.drop(upload)
+                self._drop(upload)
             elif others is not None and upload not in others and not parts:
-                self.drop(upload)  # we were killed before we could note it
-            elif self._adopt and good and _only(good, parts, pieces):
+                self._drop(upload)  # we were killed before we could note it
+            elif self._sending.adopt and good and _only(good, parts, pieces):
                 journal.begin(name, upload)
                 return upload, good
         journal.beginning(name, [one for one in unfinished if one not in ours])
@@ -273,7 +308,7 @@ class Sender:
         journal.begin(name, upload)
         return upload, {}
 
-    def _good(self, pieces: list[Piece], parts: list[Part], start: int) -> dict[int, Part]:
+    def _good(self, pieces: list[Piece], parts: list[Part]) -> dict[int, Part]:
         """The parts that hold what they should, by their numbers."""
         planned = {piece.number: piece for piece in pieces}
         good: dict[int, Part] = {}
@@ -281,25 +316,26 @@ class Sender:
             piece = planned.get(part.number)
             if piece is None or piece.size != part.size or piece.copied:
                 continue  # a copy is made again: it costs nothing, and what it was made of is not told
-            if _same(part, self._read(piece, start)):
+            if _same(part, self._read(piece)):
                 good[part.number] = part
         return good
 
-    def _put(self, upload: str, piece: Piece, kept: Kept | None, start: int) -> Part:
+    def _put(self, upload: str, piece: Piece) -> Part:
+        sending, kept = self._sending, self._wanted.kept
         if piece.copied:
             assert kept is not None
             part = self._store.copy_part(
                 self._name, upload, piece.number, kept.name, piece.offset, piece.size, kept.tag
             )
         else:
-            self._pace.wait(piece.size)
-            data = bytes(piece.size) if self._rehearsed else self._read(piece, start)
+            sending.pace.wait(piece.size)
+            data = bytes(piece.size) if sending.rehearsed else self._read(piece)
             part = self._store.put_part(self._name, upload, piece.number, data)
-        self._sent(piece.size)
+        sending.told(piece.size)
         return part
 
-    def _read(self, piece: Piece, start: int) -> bytes:
-        return os.pread(self._file, piece.size, start + piece.offset)
+    def _read(self, piece: Piece) -> bytes:
+        return os.pread(self._file, piece.size, self._wanted.start + piece.offset)
 
 
 def checksum(file: int, start: int, end: int, before: int) -> int:

@@ -13,9 +13,9 @@ import msgspec
 from xlabel.bundles import mp4
 from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, StoreError
+from xlabel.jobs.integrity import Content, check
 from xlabel.jobs.opening import open_bundle
-from xlabel.jobs.remote import RANGE, THREADS, folded, media_ranges, need_head, read_whole
-from xlabel.jobs.verify import Content, check
+from xlabel.jobs.remote import RANGE, THREADS, folded, json_objects, media_ranges, need_head, read_whole
 from xlabel.model import Problem, Report
 from xlabel.model.head import Head, Named
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, frames_in
@@ -46,33 +46,30 @@ def verify_url(url: str, full: bool, report: Report, progress: Progress | None) 
 
 def _json_files(store: Transport, head: Head, report: Report) -> tuple[bytes, bytes] | None:
     """The annotation file and the manifest, folded; None where they cannot be."""
-    found = len(report.problems)
-    named = [head.whole.annotations, head.whole.manifest]
-    named += [Named(one.name, one.size, one.sha256) for one in head.deltas]
-    for one in named:
-        problem = _object(store, one)
-        if problem:
-            report.problems.append(problem)
-    if len(report.problems) > found:
+    found = [_object(store, one) for one in json_objects(head)]
+    problems = [one for one in found if isinstance(one, Problem)]
+    if problems:
+        report.problems += problems
         return None
     try:
-        return folded(store, head)
+        return folded(store, head, (one for one in found if isinstance(one, bytes)))
     except CorruptError as error:
         report.problems.append(Problem(store.url, "annotations-changed", str(error)))
         return None
 
 
-def _object(store: Transport, named: Named) -> Problem | None:
-    """What is wrong with an object that a head names by size and hash."""
+def _object(store: Transport, named: Named) -> bytes | Problem:
+    """An object that a head names by size and hash, or what is wrong with it."""
     there = store.head(named.name)
     if there is None:
         return Problem(where(store, named.name), "missing", "expected an object, found none; restore it")
     if there.size != named.size:
         message = f"expected {named.size:,} bytes, found {there.size:,}; restore it"
         return Problem(where(store, named.name), "cut-off", message)
-    if hashlib.sha256(read_whole(store, named.name, named.size)).hexdigest() != named.sha256:
+    data = bytes(read_whole(store, named.name, named.size))
+    if hashlib.sha256(data).hexdigest() != named.sha256:
         return Problem(where(store, named.name), "hash-mismatch", "is not what was pushed; restore it")
-    return None
+    return data
 
 
 def _sizes(store: Transport, head: Head, there: dict[str, Stat | None], report: Report) -> bool:
