@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 from tests.kills import ended, started
-from tests.pushing import Work, at_url, files, unfinished
+from tests.pushing import Work, at_url, files, replace, unfinished
 from tests.small import FILES
 from tests.stores.proxy import Proxy
 from tests.stores.servers import Place
+from tests.tools import tree
 from tests.tools import xlabel as command
 
 import xlabel
-from xlabel.errors import StoreError
+from xlabel.errors import CorruptError, InputError, StoreError
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
 from xlabel.stores import s3
@@ -194,3 +195,73 @@ def test_what_is_no_url_is_refused(tmp_path: Path) -> None:
     assert "nothing" not in done.stdout
     assert not (tmp_path / "there").exists()
     assert xlabel.verify(work.pack).problems == []
+
+
+def test_a_pack_is_not_pushed_onto_itself(tmp_path: Path) -> None:
+    work = Work(tmp_path, 2)
+    before = tree(work.pack)
+    (tmp_path / "link").symlink_to(work.pack)
+    for job in (push, lambda folder, url: pull(url, folder)):
+        for url in (work.pack.as_uri(), (tmp_path / "link").as_uri()):
+            with pytest.raises(InputError, match="itself; name another folder"):
+                job(work.pack, url)
+    assert tree(work.pack) == before
+
+
+def test_a_dry_run_when_others_have_pushed_says_that_bytes_cannot_be_told(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first = Work(tmp_path / "a", 6)
+    push(first.pack, url)
+    second = Work.pulled(url, first, tmp_path / "b")
+    for seed, work in enumerate((first, second)):
+        work.change(seed)
+    push(first.pack, url)
+    before = second.files
+    report = push(second.pack, url, dry_run=True)
+    assert "others have pushed to " in report.notes[0]
+    assert "how many bytes it then sends cannot be told before they are here" in report.notes[0]
+    assert (report.bytes, report.seconds, second.files) == (0, 0, before)
+
+
+def flip(path: Path) -> None:
+    """Damage a file in its midst, as a disk does."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "what", ["media_bundle.mp4", "unified_annotation.json", "deltas", "xlabel_head.json"]
+)
+def test_of_what_is_damaged_pull_and_push_give_the_same_advice_that_helps(tmp_path: Path, what: str) -> None:
+    there = tmp_path / "there"
+    work = Work(tmp_path / "a", 6)
+    push(work.pack, there.as_uri())
+    work.change(1)
+    push(work.pack, there.as_uri())
+    path = there / what
+    path = next(path.iterdir()) if path.is_dir() else path
+    if what == "xlabel_head.json":
+        path.write_bytes(b"{")
+    else:
+        flip(path)
+    with pytest.raises(CorruptError, match="push to another place, from a folder that has the pack whole"):
+        pull(there.as_uri(), tmp_path / "b")
+    elsewhere = (tmp_path / "elsewhere").as_uri()
+    push(work.pack, elsewhere)
+    pull(elsewhere, tmp_path / "b")
+    assert files(tmp_path / "b") == work.files
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_media_that_is_damaged_where_it_lies_is_not_grown_and_the_advice_helps(
+    place: Place, url: str, tmp_path: Path
+) -> None:
+    work = Work(tmp_path / "a", 6, 1_000_000)
+    push(work.pack, url)
+    data = bytearray(work.files["media_bundle.mp4"])
+    data[2_000_000] ^= 1
+    replace(place, url, "media_bundle.mp4", bytes(data))
+    work.change(1)
+    with pytest.raises(StoreError, match="push to another place, from a folder that has the pack whole"):
+        push(work.pack, url)

@@ -290,3 +290,36 @@ def test_an_empty_file_that_one_has_removed_does_not_come_back(tmp_path: Path) -
     second.update()
     push(second.pack, url)
     assert msgspec.json.decode(second.files["frame_manifest.json"])["empty"] == []
+
+
+def test_an_image_that_both_have_renamed_is_told_and_kept_under_both_names(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+    for work, name in ((first, "left.jpg"), (second, "right.jpg")):
+        work.rename("0001.jpg", name)
+        work.rename("0002.jpg", "same.jpg")
+        work.update()
+    push(first.pack, url)
+    notes = " ".join(push(second.pack, url).notes)
+    told = "renamed, and kept under both names: 1 image, 0001.jpg (left.jpg theirs, right.jpg ours);"
+    assert told in notes
+    found = shared(url, first, second)
+    assert found["left.jpg"] == found["right.jpg"]
+    assert found["left.jpg"][0] == first.digest("left.jpg")
+    assert "same.jpg" in found
+    assert not {"0001.jpg", "0002.jpg"} & {*found}
+
+
+def test_an_image_that_others_have_renamed_and_we_relabelled_is_told_and_kept(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+    first.rename("0001.jpg", "left.jpg")
+    first.update()
+    push(first.pack, url)
+    second.label("0001.jpg", 8)
+    second.update()
+    notes = " ".join(push(second.pack, url).notes)
+    assert "kept under both names: 1 image, 0001.jpg (left.jpg theirs, 0001.jpg ours)" in notes
+    assert "removed by others" not in notes
+    found = shared(url, first, second)
+    assert (len(found["left.jpg"][1]), len(found["0001.jpg"][1])) == (2, 3)

@@ -15,6 +15,7 @@ from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines
 from xlabel.formats.unified_reading import read_top
 from xlabel.jobs.generations import Generation, Records, merged, on_one_line
+from xlabel.model.head import DAMAGED
 from xlabel.model.manifest import Frame
 
 _json = msgspec.json.Encoder()
@@ -51,7 +52,7 @@ class State:
             top = msgspec.json.decode(first, type=_Top)
             if top.count != self.count:
                 raise CorruptError(
-                    f"{where}: follows {top.count:,} frames, there are {self.count:,}; push again"
+                    f"{where}: follows {top.count:,} frames, there are {self.count:,}; {DAMAGED}"
                 )
             for line in rest:
                 change = msgspec.json.decode(line, type=_Change)
@@ -66,7 +67,7 @@ class State:
                     self._changed[change.number] = Records(image, annotations)
         except (zlib.error, ValueError, IndexError, msgspec.DecodeError) as error:
             raise CorruptError(
-                f"{where}: expected a delta, found something else: {error}; push again"
+                f"{where}: expected a delta, found something else: {error}; {DAMAGED}"
             ) from None
         self._whole = bytes(top.whole)[1:]
         self._manifest_tail = bytes(top.manifest)

@@ -7,8 +7,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Lock
 
-from xlabel.errors import CorruptError
-from xlabel.jobs.remote import RANGE, THREADS, media_ranges
+from xlabel.jobs.remote import RANGE, THREADS, damaged, media_ranges
 from xlabel.model.head import Head
 from xlabel.stores.transport import Transport
 
@@ -40,9 +39,9 @@ def fetch(
             ]
             data = b"".join(pieces)
             if len(data) != length:
-                raise CorruptError(
-                    f"{store.url}: expected {length:,} bytes at {offset:,} of the media, found "
-                    f"{len(data):,}; push again"
+                raise damaged(
+                    store,
+                    f"{store.url}: expected {length:,} bytes at {offset:,} of the media, found {len(data):,}",
                 )
             os.pwrite(fd, data, number * RANGE)
             done.add(number)

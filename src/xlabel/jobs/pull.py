@@ -17,7 +17,7 @@ from xlabel.jobs.fetch import fetch
 from xlabel.jobs.generations import LOG, Changes, Generation, Made
 from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.putting import now
-from xlabel.jobs.remote import is_prefix, json_files, refuse_folder
+from xlabel.jobs.remote import damaged, is_prefix, json_files, refuse_folder
 from xlabel.jobs.seals import is_sealed_annotations
 from xlabel.model import Report
 from xlabel.model.head import Head, Pushed
@@ -52,8 +52,8 @@ def pull(
     {'images': 24}
     """
     began = time.perf_counter()
-    refuse_folder(url, "to pull from")
     place = Path(folder)
+    refuse_folder(url, "to pull from", place)
     report = Report(job="pull")
     with ExitStack() as leaving, _told(place):
         store = open_store(url)
@@ -208,10 +208,8 @@ class _Pull:
                 inside = 0 <= frame.size <= self.head.media.size - frame.offset
                 data = os.pread(file.fileno(), frame.size, frame.offset - start) if inside else b""
                 if hashlib.sha256(data).hexdigest() != frame.sha256:
-                    raise CorruptError(
-                        f"{self.store.url}: {frame.key}: its bytes are not those that were pushed; nothing "
-                        "was changed here; xlabel verify tells what else is damaged"
-                    )
+                    found = f"{self.store.url}: {frame.key}: its bytes are not those that were pushed"
+                    raise damaged(self.store, f"{found}; nothing was changed here")
         if self.head.kind == mp4.NAME:
             # Where media is there that no head names yet, its index has taken the place of this one.
             with open(partial, "r+b") as file:

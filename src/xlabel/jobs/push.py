@@ -36,6 +36,8 @@ STALE = 0.2
 MANY = 100
 """Deltas from which on folding is advised, since each is a request of every reader."""
 
+NOTHING_SENT = "nothing was sent: --dry-run"
+
 _LABELS = (ANNOTATIONS, MANIFEST, "deltas/")
 """What the names of objects of labels begin with."""
 
@@ -64,7 +66,7 @@ def push(
     {'images': 24, 'annotations': 114}
     """
     began = time.perf_counter()
-    refuse_folder(url, "to push to")
+    refuse_folder(url, "to push to", Path(folder))
     report = Report(job="push")
     with ExitStack() as leaving:
         store = Metered(open_store(url), rehearsed=dry_run)
@@ -143,7 +145,12 @@ class _Push:
                 "another place, or pull it and pack with --update"
             )
         if self.how.dry_run:
-            self.report.notes.append("somebody else has pushed since: their changes would be taken in first")
+            self.report.notes += [
+                f"others have pushed to {self.store.url} since generation {common[-1].generation}: a push "
+                "takes their changes in first, and how many bytes it then sends cannot be told before they "
+                "are here",
+                NOTHING_SENT,
+            ]
             return
         self.report.notes.append(rebase(self.folder, self.store, head, common[-1].generation))
         self.run()
@@ -277,7 +284,7 @@ class _Push:
             f"would send {size_text(self.store.bytes)} to {self.store.url}, of that "
             f"{size_text(media)} of media and {size_text(labels)} of labels{there}"
         )
-        self.report.notes.append("nothing was sent: --dry-run")
+        self.report.notes.append(NOTHING_SENT)
 
     def _count(self, size: int) -> None:
         self.done += size

@@ -9,10 +9,10 @@ import time
 from msgspec.structs import replace
 
 from xlabel import bundles
-from xlabel.errors import ConflictError, CorruptError
+from xlabel.errors import ConflictError
 from xlabel.jobs.commit import fence
 from xlabel.jobs.outgoing import Outgoing
-from xlabel.jobs.remote import HeadAt
+from xlabel.jobs.remote import HeadAt, damaged
 from xlabel.jobs.upload import Object, Prefix, Sending, checksum, forget
 from xlabel.model.head import HEAD, Media, Segment
 from xlabel.stores import crc64
@@ -71,10 +71,7 @@ def send_grown(sending: Sending, mine: Outgoing, found: HeadAt, waiting: Waiting
         before, whole = _checksums(sending, file.fileno(), old.index, old.before_index, mine)
         there = store.head(name)
         if there is None or not _is_base(store, name, there, mine, old):
-            raise CorruptError(
-                f"{where(store, name)}: is not the media that {HEAD} says it is; xlabel verify "
-                f"{store.url} --full tells what is left; push to another place"
-            )
+            raise damaged(store, f"{where(store, name)}: is not the media that {HEAD} says it is")
         if not _is_ours(store, name, there, mine, whole):
             if there.size != old.size:
                 if not waiting.is_over(there.tag):

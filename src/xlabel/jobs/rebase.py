@@ -3,7 +3,8 @@
 Both have grown from a common generation. What was added here is appended behind the media as it is there,
 with new frame numbers; what was removed or relabelled here is so again. Where both have changed the same
 image, ours comes later and counts, and theirs stays in the log; what others have removed and we relabelled is
-there again. Media that was written anew since has no such common part: nothing is done then.
+there again, and an image that the two have renamed differently is there twice. Media that was written
+anew since has no such common part: nothing is done then.
 """
 
 import os
@@ -156,6 +157,7 @@ class _Rebase:
         every = [theirs.lines.ids(at) for at in range(len(theirs.lines))]
         self.taken_images = {image for image, _ in every}
         self.taken = {one for _, annotations in every for one in annotations}
+        self.theirs_since = compared(base.lines, theirs.lines)
         self.conflicts: list[str] = []
         """Keys of images that both have changed."""
         self.restored: list[str] = []
@@ -219,8 +221,11 @@ class _Rebase:
         ]
         if both := sorted({*self.conflicts} - {*self.restored}):
             told.append(f"changed by both, and ours count: {counted(len(both), 'images')}, {named(both)}")
-        if self.restored:
-            keys = sorted(self.restored)
+        if renamed := self._renamed():
+            told.append(
+                f"renamed, and kept under both names: {counted(len(renamed), 'images')}, {named(renamed)}"
+            )
+        if keys := sorted({*self.restored} - {*self.theirs_since.before.values()}):
             told.append(
                 f"removed by others although relabelled here, and kept with our labels: "
                 f"{counted(len(keys), 'images')}, {named(keys)}"
@@ -230,6 +235,17 @@ class _Rebase:
             "files: xlabel unpack the pack first, and go on from there"
         )
         return "; ".join(told)
+
+    def _renamed(self) -> list[str]:
+        """Images that both have renamed, not to the same, or that others have renamed and we relabelled."""
+        theirs = {old: new for new, old in self.theirs_since.before.items()}
+        ours = {old: new for new, old in compared(self.base.lines, self.ours.lines).before.items()}
+        ours |= {key: key for key in self.restored if key in theirs}
+        return [
+            f"{old} ({theirs[old]} theirs, {ours[old]} ours)"
+            for old in sorted({*theirs}.intersection(ours))
+            if theirs[old] != ours[old]
+        ]
 
     def _removed_there(self, changed: dict[int, Records | None]) -> list[int]:
         """Numbers of images that we have relabelled and others have removed: they are added again."""
@@ -399,7 +415,7 @@ class _Rebase:
             generation=self.theirs.bundle.generation,
             time=now(),
             message="pushed by others",
-            changes=compared(self.base.lines, self.theirs.lines).counts,
+            changes=self.theirs_since.counts,
             pack_id=str(self.theirs.bundle.pack_id),
             media_size=self.theirs.bundle.size,
         )

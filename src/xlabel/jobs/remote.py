@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from xlabel.errors import ConflictError, CorruptError, InputError, MissingError
 from xlabel.formats.unified_lines import lines
 from xlabel.jobs.deltas import State
-from xlabel.model.head import HEAD, HEADS, Head, Named, Segment, head_serial, parse
+from xlabel.model.head import DAMAGED, HEAD, HEADS, Head, Named, Segment, head_serial, parse
+from xlabel.stores.file import folder_of
 from xlabel.stores.transport import Transport, where
 
 LARGEST = 16 << 20
@@ -49,7 +52,7 @@ def read_one(store: Transport, name: str) -> HeadAt | None:
         return None
     if there.size > LARGEST:
         raise CorruptError(
-            f"{where(store, name)}: expected a head object, found {there.size:,} bytes; push again"
+            f"{where(store, name)}: expected a head object, found {there.size:,} bytes; {DAMAGED}"
         )
     (data,) = store.get_ranges(name, [(0, there.size)], if_match=there.tag)
     return HeadAt(parse(data, where(store, name)), name, there.tag)
@@ -113,10 +116,18 @@ def read_whole(store: Transport, name: str, size: int) -> bytearray:
     return data
 
 
-def refuse_folder(place: str, wanted: str) -> None:
-    """InputError where a place is a folder and a URL is expected."""
+def damaged(store: Transport, found: str) -> CorruptError:
+    """The error for what is not as it was pushed, with what helps."""
+    return CorruptError(f"{found}; xlabel verify --full {store.url} names what is damaged; {DAMAGED}")
+
+
+def refuse_folder(place: str, wanted: str, folder: Path) -> None:
+    """InputError where a place is no URL, or one of the folder of the pack itself."""
     if "://" not in place:
         raise InputError(f"{place}: expected a URL {wanted}, such as s3://bucket/name or file:///folder")
+    there = folder_of(place) if urlsplit(place).scheme == "file" else None
+    if there is not None and there.resolve() == folder.resolve():
+        raise InputError(f"{place}: expected a URL {wanted}, found {folder} itself; name another folder")
 
 
 def json_objects(head: Head) -> list[Named]:
@@ -146,17 +157,15 @@ def _checked(store: Transport, named: Named) -> bytes:
     """The bytes of an object that a head names; CorruptError where they are not those."""
     there = store.head(named.name) if named.size > RANGE else None
     if there is not None and there.size != named.size:  # before there is memory for it
-        raise CorruptError(f"{where(store, named.name)}: is not what the head says of it; push again")
+        raise damaged(store, f"{where(store, named.name)}: is not what the head says of it")
     data = bytes(read_whole(store, named.name, named.size))
     if hashlib.sha256(data).hexdigest() != named.sha256:
-        raise CorruptError(f"{where(store, named.name)}: is not what the head says of it; push again")
+        raise damaged(store, f"{where(store, named.name)}: is not what the head says of it")
     return data
 
 
 def _as_pushed(pieces: Iterable[bytes], expected: Named, store: Transport) -> bytes:
     data = b"".join(pieces)
     if hashlib.sha256(data).hexdigest() != expected.sha256:
-        raise CorruptError(
-            f"{store.url}: its changes do not give {expected.name} as it was pushed; push again"
-        )
+        raise damaged(store, f"{store.url}: its changes do not give {expected.name} as it was pushed")
     return data

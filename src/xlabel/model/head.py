@@ -16,6 +16,9 @@ VERSION = 1
 STATES = 500
 """So many earlier states a head names; a pack older than all of them is taken for another one."""
 
+DAMAGED = "push to another place, from a folder that has the pack whole"
+"""What helps where an object is not what was pushed: an object that a head names is never replaced."""
+
 _HEAD_NAME = re.compile(rf"{HEADS}(\d{{6,}})-[0-9a-f]{{16}}\.json")
 
 
@@ -112,14 +115,14 @@ def parse(data: bytes, where: str) -> Head:
     try:
         head = msgspec.json.decode(data, type=Head)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CorruptError(f"{where}: expected a head object: {error}; push again") from None
+        raise CorruptError(f"{where}: expected a head object: {error}; {DAMAGED}") from None
     if head.version > VERSION:
         raise CorruptError(
             f"{where}: is of version {head.version}, this xlabel reads up to {VERSION}; upgrade xlabel"
         )
     wrong = _wrong(head)
     if wrong:
-        raise CorruptError(f"{where}: expected a head object: {wrong}; push again")
+        raise CorruptError(f"{where}: expected a head object: {wrong}; {DAMAGED}")
     return head
 
 

@@ -25,12 +25,17 @@ BLOCK = 1 << 20
 
 def connect(url: str) -> Folder:
     """The folder at a path or `file://` URL; it is made when something is written."""
+    return Folder(url, _Files(folder_of(url)), conditional=True)
+
+
+def folder_of(url: str) -> Path:
+    """The folder that a path or `file://` URL names; InputError where it is one of another machine."""
     if not url.startswith("file://"):
-        return Folder(url, _Files(Path(url)), conditional=True)
+        return Path(url)
     split = urlsplit(url)
     if split.netloc not in ("", "localhost"):
         raise InputError(f"{url}: expected file:///path of this machine, got one of {split.netloc}")
-    return Folder(url, _Files(Path(unquote(split.path))), conditional=True)
+    return Path(unquote(split.path))
 
 
 class _Files:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from xlabel.errors import ConflictError, MissingError, StoreError
+from xlabel.model.head import DAMAGED
 from xlabel.stores import foreign
 
 _LACKING = {"NotImplemented", "MethodNotAllowed", "501", "405"}
@@ -22,7 +23,7 @@ _ADVICE = {
     "SignatureDoesNotMatch": "the secret key is not that of the access key; set AWS_SECRET_ACCESS_KEY",
     "ExpiredToken": "log in again",
     "RequestTimeTooSkewed": "set this machine's clock",
-    "BadDigest": "the bytes that arrived are not those that were sent; upload them again",
+    "BadDigest": f"try again; if that is refused too, what is stored there is damaged: {DAMAGED}",
     "InvalidPart": "a part is not the one that was written; list the parts, and upload it again",
     "EntityTooSmall": "each part but the last must have 5 MiB",
     "SlowDown": "the server is too busy; try again later, with fewer connections",
