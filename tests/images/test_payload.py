@@ -28,7 +28,7 @@ WRAPPED = Wrapped(
 
 def forms(wrapped: Wrapped = WRAPPED) -> tuple[bytes, bytes]:
     made = payload.forms(wrapped, wrapped.undo, wrapped.replaced, Packing())
-    return made.plain(), made.packed()
+    return made.plain, made.packed()
 
 
 def schema() -> dict[str, Any]:

@@ -544,6 +544,36 @@ def test_the_stream_ends_with_the_first_picture_also_where_numpy_is_not_there(
     assert fingerprint.stream(bytes(bytearray(data))) == fingerprint.stream(data)
 
 
+@pytest.mark.parametrize("name", ["plain", "camera, Motorola", "MPO", "fill bytes"])
+def test_files_that_begin_alike_are_told_apart(name: str) -> None:
+    original = jpegs.jpeg(name)
+    scan = jpegs.segments(original)[-1][2]
+
+    def said(data: images.Buffer) -> list[object]:
+        read = (
+            images.header,
+            images.cut,
+            embedding.get,
+            fingerprint.stream,
+            lambda data: images.header(data[:400]),
+        )
+        found: list[object] = []
+        for one in read:
+            try:
+                found.append(one(data))
+            except ValueError as error:
+                found.append(repr(error))
+        return found
+
+    expected = said(bytearray(original))
+    for at in range(3, min(scan, 1500), 5):
+        mangled = bytearray(original)
+        mangled[at] ^= 5
+        for other in (bytes(mangled), original[:at], original[: scan + at], original + original):
+            assert said(other) == said(bytearray(other)), "a mutable buffer is read without a memory"
+            assert said(original) == expected
+
+
 def test_another_picture_has_another_stream() -> None:
     streams = {
         fingerprint.stream(picture(seed=seed, quality=quality)) for seed in (1, 2) for quality in (80, 85)

@@ -127,7 +127,7 @@ def put(data: Buffer, wrapped: Wrapped, *, regions: bytes = b"", faces: bytes = 
         while True:
             replaced = comment[0] if comment is not None and "exif" in plan else None
             made = payload.forms(wrapped, undo, replaced, packing)
-            texts = {name: made.plain() if form == "plain" else made.packed() for name, form in plan.items()}
+            texts = {name: made.plain if form == "plain" else made.packed() for name, form in plan.items()}
             parts = Parts(
                 exif.ASCII + texts["exif"] if "exif" in plan else None,
                 None if "xmp" in left_out else Ours(regions, faces, texts.get("xmp")),

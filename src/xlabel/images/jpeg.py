@@ -6,10 +6,10 @@ ITU-T T.81, B.1 and B.2; CIPA DC-008 (Exif), 4.7; XMP Specification Part 3, 1.1.
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from xlabel.images import (
     Carriers,
@@ -41,6 +41,8 @@ MAX_EXTENDED = 10_000_000
 """Bytes of an Extended XMP: whoever wants to see the picture has to read past it."""
 MPF = b"MPF\0"
 
+T = TypeVar("T")
+
 SOI, EOI, SOS, APP0, APP1, APP2, APP14, COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 END = b"\xff\xd9"
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -56,16 +58,7 @@ def header(data: memoryview) -> Header:
 
     A height of 0, which a DNL marker behind the scan would set, is refused.
     """
-    packet = None
-    for marker, at, end in segments(data):
-        if marker in FRAMES:
-            height, width = unpack(_SIZE, data, at + 5)
-            return Header(MIME, width, height, exif.orientation(packet) if packet is not None else 1)
-        if marker in (SOS, EOI):
-            raise ValueError(f"no frame header before the marker FF{marker:02X} at byte {at}")
-        if marker == APP1 and packet is None and data[at + 4 : at + 10] == exif.PREFIX:
-            packet = data[at + 4 : end]
-    raise AssertionError("the walk ends at SOS or EOI")
+    return _header(data)
 
 
 def cut(data: memoryview) -> str | None:
@@ -184,6 +177,44 @@ _JFIF = Struct(">BHH")
 _LENGTH = Struct(">H")
 
 
+def _kept_by_head(read: Callable[[memoryview], tuple[T, int]]) -> Callable[[memoryview], T]:
+    """What `read` finds in a file's first bytes, as many as it says, is kept until a file begins otherwise.
+
+    The same file is asked several times, and files that one program has written often begin alike.
+    """
+    last: tuple[memoryview, T] | None = None
+
+    def kept(data: memoryview) -> T:
+        nonlocal last
+        whole = data.obj
+        if type(whole) is not bytes or len(whole) != len(data):
+            return read(data)[0]
+        if last is not None:
+            head, found = last
+            if whole is head.obj or whole.startswith(head):
+                return found
+        found, size = read(data)
+        last = data[:size], found
+        return found
+
+    return kept
+
+
+@_kept_by_head
+def _header(data: memoryview) -> tuple[Header, int]:
+    packet = None
+    for marker, at, end in segments(data):
+        if marker in FRAMES:
+            height, width = unpack(_SIZE, data, at + 5)
+            turned = exif.orientation(packet) if packet is not None else 1
+            return Header(MIME, width, height, turned), at + 5 + _SIZE.size
+        if marker in (SOS, EOI):
+            raise ValueError(f"no frame header before the marker FF{marker:02X} at byte {at}")
+        if marker == APP1 and packet is None and data[at + 4 : at + 10] == exif.PREFIX:
+            packet = data[at + 4 : end]
+    raise AssertionError("the walk ends at SOS or EOI")
+
+
 class _Layout(NamedTuple):
     """Where the segments are that labels go into or must not disturb; (start, end) of each."""
 
@@ -205,21 +236,9 @@ class _Layout(NamedTuple):
     """Whether there is a scan behind."""
 
 
-def _layout(data: memoryview) -> _Layout:
-    """That of the last file is kept, since whoever puts labels into a file asks for it several times."""
-    global _last
-    source, layout = _last
-    if layout is None or data.obj is not source or len(data) != len(source):
-        layout = _laid_out(data)
-        if type(data.obj) is bytes and len(data) == len(data.obj):
-            _last = data.obj, layout
-    return layout
-
-
-_last: tuple[bytes, _Layout | None] = (b"", None)
-
-
-def _laid_out(data: memoryview) -> _Layout:
+@_kept_by_head
+def _layout(data: memoryview) -> tuple[_Layout, int]:
+    """All that the segments up to the first scan say."""
     size, density, mpf = (0, 0), (2, 72, 72), None
     blocks, packets, extensions, texts = [], [], [], []
     kept = []
@@ -259,7 +278,8 @@ def _laid_out(data: memoryview) -> _Layout:
         if leading:
             place = end
     kept.append((begun, stop))
-    return _Layout(place, size, density, blocks, packets, extensions, texts, mpf, kept, marker == SOS)
+    layout = _Layout(place, size, density, blocks, packets, extensions, texts, mpf, kept, marker == SOS)
+    return layout, stop
 
 
 def _new(carrier: str, marker: int, content: bytes, most: int = MAX_SEGMENT) -> bytes:
@@ -366,10 +386,11 @@ def _has_end(data: memoryview) -> bool:
         return bytes(data).rfind(END) >= 0
     import numpy as np
 
+    end = np.uint16(int.from_bytes(END, sys.byteorder))  # with a Python number it takes a third longer
     for start in (0, 1):
         pairs = (len(data) - start) // 2
         if pairs > 0:
-            found = np.frombuffer(data, "<u2", pairs, start) == 0xD9FF
+            found = np.frombuffer(data, np.uint16, pairs, start) == end
             if found[found.argmax()]:
                 return True
     return False

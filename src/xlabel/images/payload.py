@@ -47,12 +47,10 @@ class Wrapped(msgspec.Struct, frozen=True):
 class Forms(NamedTuple):
     """The two forms of a payload; the packed one is made when asked for."""
 
+    plain: bytes
     head: bytes
     document: bytes
     packing: "Packing"
-
-    def plain(self) -> bytes:
-        return b'%b"labels":%b}' % (self.head, self.document)
 
     def packed(self) -> bytes:
         return b'%b"labels":"%b"}' % (self.head, self.packing.text(self.document))
@@ -83,12 +81,13 @@ def forms(wrapped: Wrapped, undo: Undo | None, replaced: bytes | None, packing: 
         record,
         before,
     )
-    return Forms(head, wrapped.document, packing)
+    plain = b'%b"labels":%b}' % (head, wrapped.document)
+    return Forms(plain, head, wrapped.document, packing)
 
 
 def sidecar(wrapped: Wrapped, why: str) -> bytes:
     """The text of a file beside an image that cannot hold its labels, and why it cannot."""
-    text = forms(wrapped, None, None, Packing()).plain()
+    text = forms(wrapped, None, None, Packing()).plain
     return b'%b"why":%b,%b\n' % (START[:1], _encoder.encode(why), text[1:])
 
 
