@@ -50,7 +50,7 @@ def pack(
     media
         Name of the bundle; its suffix picks the kind: .mp4, .tar or .zip.
     overwrite
-        Replace what is there.
+        Replace what is there; with --update, take out images that others have added and IMAGES lacks.
     on_loss
         A pack holds everything that labels say, so nothing is ever lost here.
     """
@@ -60,7 +60,7 @@ def pack(
     if updating.update and (output / "unified_annotation.json").exists():
         if media != DEFAULT_MEDIA and not (output / media).exists():
             raise InputError(f"{output}: --media cannot change a pack that is there; pack anew")
-        return _update(images, labels, output, choice, making, updating)
+        return _update(images, labels, output, choice, making, updating, overwrite)
     if (updating.verify or updating.message) and not updating.update:
         raise InputError("--verify and --message go with --update")
     from xlabel.jobs.pack import pack as job
@@ -86,7 +86,13 @@ def pack(
 
 
 def _update(
-    images: Path, labels: Path | None, output: Path, choice: Choice, making: Making, updating: Updating
+    images: Path,
+    labels: Path | None,
+    output: Path,
+    choice: Choice,
+    making: Making,
+    updating: Updating,
+    overwrite: bool,
 ) -> Any:
     from xlabel.jobs.update import update as job
 
@@ -105,6 +111,7 @@ def _update(
         fingerprint=making.fingerprint,
         verify=updating.verify,
         message=updating.message,
+        overwrite=overwrite,
         workers=making.workers,
     )
 

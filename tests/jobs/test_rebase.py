@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pycocotools.coco import COCO
 from tests.kills import ended, often, started
 from tests.pushing import State, Work, at_url, objects, state
 from tests.stores.servers import Place
@@ -18,6 +19,7 @@ from xlabel.jobs import push_media
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
 from xlabel.jobs.remote import json_files
+from xlabel.jobs.update import update
 from xlabel.stores.transport import open_store
 
 ROUNDS = often(5, 20)
@@ -323,3 +325,70 @@ def test_an_image_that_others_have_renamed_and_we_relabelled_is_told_and_kept(tm
     assert "removed by others" not in notes
     found = shared(url, first, second)
     assert (len(found["left.jpg"][1]), len(found["0001.jpg"][1])) == (2, 3)
+
+
+def test_images_that_others_have_added_stay_until_the_folder_has_had_them(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+    for who, work in enumerate((first, second)):
+        work.draw(f"theirs{who}.jpg", 50 + who)
+        work.label(f"theirs{who}.jpg", 2)
+        work.update()
+    push(first.pack, url)
+    assert "until then an update leaves them as they are" in " ".join(push(second.pack, url).notes)
+    pull(url, first.pack)
+    both = state(first.pack)
+    assert len(both) == 8 and both == state(second.pack)
+    for work, other in ((first, "theirs1.jpg"), (second, "theirs0.jpg")):
+        work.remove("0001.jpg")
+        report = update(work.images, work.labels, work.pack)
+        (note,) = (note for note in report.notes if "others have added" in note)
+        assert f"1 image that others have added stay, although {work.images} never had them: {other}" in note
+        assert state(work.pack) == {key: found for key, found in both.items() if key != "0001.jpg"}
+        xlabel.compact(work.pack)
+        update(work.images, work.labels, work.pack)
+        assert other in state(work.pack)
+        assert xlabel.verify(work.pack).problems == []
+    first.take(second, ["theirs1.jpg"])
+    first.update()
+    first.remove("theirs1.jpg")
+    first.update()  # it was there, and was taken away
+    assert "theirs1.jpg" not in state(first.pack)
+    update(second.images, second.labels, second.pack, overwrite=True)
+    assert "theirs0.jpg" not in state(second.pack)
+
+
+@pytest.mark.parametrize("named", [("car", "boat"), ("boat", "car")])
+def test_labels_of_images_that_stay_keep_their_categories_and_are_no_others_by_id(
+    tmp_path: Path, named: tuple[str, str]
+) -> None:
+    def coco(work: Work, file: str, *names: str) -> None:
+        said = {
+            "images": [{"id": 1, "file_name": file, "width": 32, "height": 32}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 2, "bbox": [0, 0, 4, 4], "iscrowd": 0}],
+            "categories": [{"id": number, "name": name} for number, name in enumerate(names, 1)],
+        }
+        (work.labels / "coco.json").write_bytes(msgspec.json.encode(said))
+
+    url = (tmp_path / "there").as_uri()
+    first = Work(tmp_path / "a")
+    first.draw("a.jpg", 1)
+    coco(first, "a.jpg", "boat", "car")
+    xlabel.pack(first.images, first.labels, first.pack)
+    push(first.pack, url)
+    second = Work.pulled(url, first, tmp_path / "b")
+    first.draw("b.jpg", 2)
+    coco(first, "b.jpg", "boat", "car")
+    first.update()
+    push(first.pack, url)
+    pull(url, second.pack)
+    coco(second, "a.jpg", *named)
+    second.update()
+    with xlabel.open_bundle(second.pack) as bundle:
+        for key, name in (("b.jpg", "car"), ("a.jpg", named[1])):
+            assert [str(label.category and label.category.name) for label in bundle[key].annotations] == [
+                name
+            ]
+    assert xlabel.verify(second.pack).problems == []
+    labels = COCO(str(second.pack / "unified_annotation.json"))
+    assert len(labels.imgs) == len(labels.anns) == 2

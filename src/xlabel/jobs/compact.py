@@ -13,9 +13,10 @@ from xlabel.jobs.assembly import FPS, Assembly, frame_rate, manifest_file
 from xlabel.jobs.batch import Batch
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.frames import Making
-from xlabel.jobs.generations import LOG, Changes, Generation, Records
+from xlabel.jobs.generations import LOG, Changes, Generation, Made, Records
 from xlabel.jobs.opening import open_bundle, pack_folder, read_lines
 from xlabel.jobs.placing import placed
+from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
 from xlabel.jobs.seals import is_edited
@@ -79,7 +80,9 @@ def compact(
         report.notes += [set_aside] if set_aside else []
         names = [media.name, ANNOTATIONS, MANIFEST]
         report.files = {str(place / name): work.staged(name).stat().st_size for name in names}
+        theirs = pulled(place, bundle.made)
         work.commit(names)
+        note_pulled(place, Made(generation, assembly.pack_id), theirs)
         report.done = {"images": len(positions), "annotations": assembly.counted.annotations}
         dead = len(manifest.frames) - len(positions)
         report.notes.append(

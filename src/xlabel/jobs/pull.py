@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.generations import LOG, Changes, Generation, Made
 from xlabel.jobs.opening import open_bundle, read_lines
+from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
 from xlabel.jobs.remote import damaged, is_prefix, json_files, refuse_folder
 from xlabel.jobs.seals import is_sealed_annotations
@@ -162,9 +163,11 @@ class _Pull:
                 _append(bundle.media, partial, size)
                 partial.unlink()
             self._write_json()
-            self._log(old, bundle.made, leaving)
+            before = pulled(self.folder, bundle.made)
+            theirs = self._log(old, bundle.made, leaving)
             hide = Hidden(head.bundle, index) if head.media.size > size else None
             work.commit([ANNOTATIONS, MANIFEST], [PROBLEMS], hide)
+            self._note_pulled(before | theirs)
         self._report()
         return True
 
@@ -219,8 +222,12 @@ class _Pull:
         self.work.staged(ANNOTATIONS).write_bytes(self.annotations)
         self.work.staged(MANIFEST).write_bytes(self.manifest)
 
-    def _log(self, old: Lines, before: Made, leaving: ExitStack) -> None:
-        """Note what has changed, so that the states before can still be read."""
+    def _note_pulled(self, keys: Iterable[str]) -> None:
+        note_pulled(self.folder, Made(self.head.generation, self.head.pack_id), keys)
+
+    def _log(self, old: Lines, before: Made, leaving: ExitStack) -> set[str]:
+        """Note what has changed, so that the states before can be read; gives the keys that are new."""
+        found = compared(old, self.new)
         changes = Changes(self.work.staged("spool-log"), old.tail)
         leaving.callback(changes.close)
         changes.between(old, self.new)
@@ -231,12 +238,13 @@ class _Pull:
                 generation=self.head.generation,
                 time=now(),
                 message=f"pulled from {self.store.url}",
-                changes=compared(old, self.new).counts,
+                changes=found.counts,
                 pack_id=self.head.pack_id,
                 media_size=self.head.media.size,
             ),
         )
         self.report.notes += [told] if told else []
+        return {*found.keys["added"], *found.keys["renamed"]}
 
     def _set_aside(self) -> None:
         """Give the log of what was here before another name: it does not lead to what is here now."""

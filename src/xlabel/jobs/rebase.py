@@ -43,6 +43,7 @@ from xlabel.jobs.generations import (
 from xlabel.jobs.notes import named
 from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.placing import placed
+from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
 from xlabel.jobs.remote import is_prefix, json_files
@@ -210,7 +211,10 @@ class _Rebase:
                 media_size=size,
             ),
         )
+        theirs = {self._key_there(number) for number in self.theirs.places if number not in self.base.places}
+        known = pulled(folder, mine.made)
         self.work.commit([name, ANNOTATIONS, MANIFEST, LOG])
+        note_pulled(folder, Made(generation, assembly.pack_id), theirs | known)
         return self._note(common, theirs_log.generation, url)
 
     def _note(self, common: int, theirs: int, url: str) -> str:
@@ -231,8 +235,8 @@ class _Rebase:
                 f"{counted(len(keys), 'images')}, {named(keys)}"
             )
         told.append(
-            "the next xlabel pack --update would take out what others have added and is not among your "
-            "files: xlabel unpack the pack first, and go on from there"
+            "xlabel unpack gives the images that others have added; until then an update leaves them as they "
+            "are"
         )
         return "; ".join(told)
 
@@ -268,13 +272,16 @@ class _Rebase:
         mine = manifest.problems if manifest else []
         ours = {self._key(number) for number in changed}
         theirs = {
-            self.theirs.told_of(number).sample.image.key
+            self._key_there(number)
             for number in self.theirs.places
             if self.theirs.records(number) != self.base.records(number)
         } - ours
         found = [one for one in mine if one.get("where") not in theirs]
         found += [one for one in self.manifest.problems if one not in found and one.get("where") not in ours]
         return sorted(found, key=lambda one: str(one.get("where")))
+
+    def _key_there(self, number: int) -> str:
+        return self.theirs.told_of(number).sample.image.key
 
     def _key(self, number: int) -> str:
         """The key of an image that is here, or was in what both have."""

@@ -29,10 +29,13 @@ class Labelled(NamedTuple):
 class Relabel:
     """Finds new records for kept frames, with the ids that they have, or with new ones that nobody had."""
 
-    def __init__(self, lines: Lines, found: Found | None, root: str, known: Stats, *, trusted: bool) -> None:
+    def __init__(
+        self, lines: Lines, found: Found | None, root: str, known: Stats, *, trusted: bool, stay: bool = False
+    ) -> None:
         """`known` tells which label files are as they were; `root` is the folder of the images.
 
-        `trusted`: the records that there are, are those that were made of the labels.
+        `trusted`: the records that there are, are those that were made of the labels. `stay`: there are some
+        of images that the labels do not know, and their categories keep their ids.
         """
         self._lines = lines
         self._found = found
@@ -44,8 +47,8 @@ class Relabel:
         given = self._labels.categories if self._labels else []
         agreed = top.categories[: len(given)] == given
         self._copies = trusted and agreed and not isinstance(self._labels, DocumentLabels)
-        self.categories = Categories(top.categories if agreed else list(given))
-        self.category_ids: dict[int, int] = {}
+        self.categories = Categories(top.categories if agreed or stay else list(given))
+        self.category_ids = {} if agreed or not stay else self.categories.numbered(given)
         self._read = len(given)
         self.image_id, self.annotation_id = (
             max(pair) for pair in zip(lines.next_ids(), labelling.first_ids(self._labels), strict=True)
@@ -69,13 +72,28 @@ class Relabel:
             self.used += b'"origin":' in old.image
             return Labelled(old, changed=False)
         sample = self._load(frame, file)
-        new = self._records(sample, frame, at, self._lines.prints(at), seen)
+        new = self._records(sample, frame, at, self._lines.prints(at), seen, self.category_ids)
         return Labelled(new, changed=new != old)
+
+    def stays(self, at: int, frame: Frame) -> Labelled:
+        """The records of a frame that the labels do not know: as they are, but for ids that are taken now."""
+        old = Records(self._lines.image(at), self._lines.annotations(at))
+        image_id, ids = self._lines.ids(at)
+        images, annotations = self._taken
+        if image_id not in images and annotations.isdisjoint(ids):
+            return Labelled(old, changed=False)
+        told_of = self._lines.sample(at)
+        image = replace(told_of.sample.image, id=None)
+        fresh = tuple(replace(one, id=None) for one in told_of.sample.annotations)
+        sample = replace(told_of.sample, image=image, annotations=fresh)
+        return Labelled(self._records(sample, frame, at, told_of.prints, told_of.seen, {}), changed=True)
 
     def moved(self, at: int, frame: Frame) -> Labelled:
         """The records of a frame that has the bytes and the ids of the one at a position of the old file."""
         sample = self._load(frame, self._label_file(frame))
-        return Labelled(self._records(sample, frame, at, self._lines.prints(at), None), changed=True)
+        return Labelled(
+            self._records(sample, frame, at, self._lines.prints(at), None, self.category_ids), changed=True
+        )
 
     def _load(self, frame: Frame, file: os.stat_result | None) -> Sample:
         image = Image(key=frame.key, width=frame.width, height=frame.height, orientation=frame.orientation)
@@ -117,7 +135,13 @@ class Relabel:
             self._read = len(self._labels.categories)
 
     def _records(
-        self, sample: Sample, frame: Frame, at: int, prints: dict[str, str], seen: Seen | None
+        self,
+        sample: Sample,
+        frame: Frame,
+        at: int,
+        prints: dict[str, str],
+        seen: Seen | None,
+        category_ids: dict[int, int],
     ) -> Records:
         old_id, old_ids = self._lines.ids(at)
         image_id = sample.image.id
@@ -129,8 +153,7 @@ class Relabel:
         if sample.annotations:
             wanted = sum(a.id is None for a in sample.annotations)
             first = self._free(old_ids, wanted)
-            ids = self.category_ids or None
-            annotations, _ = unified_writing.annotation_records(sample, image_id, first, ids)
+            annotations, _ = unified_writing.annotation_records(sample, image_id, first, category_ids or None)
         return Records(unified_writing.image_record(sample, image_id, frame, prints, seen), annotations)
 
     def _free(self, old: list[int | str], wanted: int) -> int:

@@ -21,11 +21,13 @@ from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file,
 from xlabel.jobs.batch import Batch, zip_records
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.frames import Ask, Described, Making, Packer, name_problem
-from xlabel.jobs.generations import LOG, Changes, Generation, Records
+from xlabel.jobs.generations import LOG, Changes, Generation, Made, Records
 from xlabel.jobs.labels import Found
+from xlabel.jobs.notes import named
 from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.packing import How, below, bound, in_folder, publish, reported, run_packer
 from xlabel.jobs.planning import Plan, plan
+from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
 from xlabel.jobs.relabel import Relabel
@@ -63,6 +65,7 @@ def update(
     fingerprint: str | None = None,
     verify: bool = False,
     message: str = "",
+    overwrite: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -72,6 +75,9 @@ def update(
     byte, and changed labels touch only the annotation file. Frames keep their numbers and places. Images are
     known to be unchanged by size, time and inode where they were seen before, else by content; `verify` looks
     at the content of all. `message` stands in the log of generations. A .tar or .zip is written anew.
+
+    Images that others have added, and that came with a pull or a push, stay as long as the folder never had
+    them, unless `overwrite` is said.
 
     Raises InputError where there is no pack, or it cannot be updated; nothing was changed then.
 
@@ -98,7 +104,8 @@ def update(
         bundle = leaving.enter_context(open_bundle(folder))
         manifest = _manifest(bundle)
         if bundle.kind == mp4.NAME:
-            job = _Update(bundle, manifest, scanned, found, how, work, leaving, verify)
+            theirs = set() if overwrite else pulled(folder, bundle.made)
+            job = _Update(bundle, manifest, scanned, found, how, work, leaving, verify, theirs)
             report = job.run(message, progress)
         else:
             report = anew(bundle, scanned, found, how, work, message, progress)
@@ -141,7 +148,9 @@ class _Update:
         work: Transaction,
         leaving: ExitStack,
         verify: bool,
+        theirs: set[str],
     ) -> None:
+        """`verify`: look at all images; `theirs`: keys of the images that others have added."""
         self.bundle, self.old, self.images, self.found = bundle, manifest, images, found
         self.work, self.leaving = work, leaving
         self.folder = bundle.media.parent
@@ -161,7 +170,11 @@ class _Update:
         )
         for known in (self.image_stats, self.label_stats):
             known.grow(len(manifest.frames) + len(self.names))
-        self.relabel = Relabel(self.lines, found, images.root, self.label_stats, trusted=not self.edited)
+        absent = theirs - set(images.keys) if theirs else theirs
+        self.theirs = {frame.index: frame.key for frame in manifest.live if frame.key in absent}
+        """Images that stay although the folder does not have them: key by frame number."""
+        known, stay = self.label_stats, bool(self.theirs)
+        self.relabel = Relabel(self.lines, found, images.root, known, trusted=not self.edited, stay=stay)
         self.making = Making(bundles.kind(bundle.kind), bundle.has_face, noted=True, pixels=how.pixels)
         self.changes = Changes(work.staged("spool-log"), self.lines.tail)
         leaving.callback(self.changes.close)
@@ -173,7 +186,7 @@ class _Update:
         bundle, media = self.bundle, self.bundle.media
         index = bundle.trailer().index
         noted = {number: found for number, at in self.places.items() if (found := self.lines.seen(at))}
-        live = {frame.raw_name: frame for frame in self.old.live}
+        live = {frame.raw_name: frame for frame in self.old.live if frame.index not in self.theirs}
         made = plan(self.images, live, noted, self.image_stats, self._differs, self.how.workers, progress)
         self.work.grow(media.name, bundle.size, index)
         rate = frame_rate(self.old.fps or FPS)
@@ -193,12 +206,19 @@ class _Update:
         files = in_folder(self.folder, media.name)
         report, whole = reported(assembly, self.images, self.found, files, self.how)
         extra = self.found.labels.extra if self.found else None
+        if keys := sorted(self.theirs.values()):
+            report.notes.append(
+                f"{counted(len(keys), 'images')} that others have added stay, although {self.images.root} "
+                f"never had them: {named(keys)}; xlabel unpack {self.folder} gives them, --overwrite takes "
+                "them out"
+            )
         same = msgspec.to_builtins(below(report.problems, self.images, self.found)) == self.old.problems
         same = same and says_the_same(self.lines.top, self.relabel.categories.all, extra, whole)
         if self.edited:
             report.problems.append(self._edited())
         elif same and not self.changes.counts:
             self._write_stats(self._mark, len(frames))
+            note_pulled(self.folder, bundle.made, self.theirs.values())
             report.bytes = 0
             report.notes.append(f"nothing has changed since generation {self.before}; no file was written")
             return report
@@ -225,6 +245,7 @@ class _Update:
         report.files = {str(media): size} | report.files
         mark = partial(self._mark, pack_id=assembly.pack_id, generation=self.before + 1)
         self._write_stats(mark, assembly.next_number)
+        note_pulled(self.folder, Made(self.before + 1, assembly.pack_id), self.theirs.values())
         report.bytes = appended
         report.done |= self.changes.counts
         report.notes.append(
@@ -258,8 +279,11 @@ class _Update:
                 self.crcs[frame.index] = crc
                 continue
             differs = made.seen.get(frame.index, noted.get(frame.index))
-            same = frame.index not in made.seen
-            labelled = self.relabel.kept(self.places[frame.index], frame, differs, same=same)
+            at, same = self.places[frame.index], frame.index not in made.seen
+            if frame.index in self.theirs:
+                labelled = self.relabel.stays(at, frame)
+            else:
+                labelled = self.relabel.kept(at, frame, differs, same=same)
             if labelled.changed:
                 self.changes.add("relabelled", self._was(frame.index), labelled.records)
             batch.add(frame, labelled.records, record)
@@ -350,7 +374,7 @@ class _Update:
 
     def _tell_again(self, made: Plan, assembly: Assembly) -> None:
         """List what was wrong with images that are not looked at again."""
-        kept = {self.old.frames[number].key for number in made.kept}
+        kept = {self.old.frames[number].key for number in made.kept} | {*self.theirs.values()}
         copied = kept - self.relabel.loaded
         now = {self.old.frames[number].key: self.names[at] for at, number in made.renamed.items()}
         for problem in msgspec.convert(self.old.problems, list[Problem]):
