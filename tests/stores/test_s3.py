@@ -13,7 +13,7 @@ from tests.stores import proxy
 from tests.stores.proxy import Proxy
 from tests.stores.servers import Start
 
-from xlabel.errors import MissingError, StoreError
+from xlabel.errors import ConflictError, MissingError, StoreError
 from xlabel.stores import crc64, s3
 from xlabel.stores.transport import Transport, open_store
 
@@ -187,6 +187,55 @@ def test_lists_of_more_than_a_page_are_whole(store: Transport) -> None:
         assert store.names("deltas/") == [f"deltas/{number:04}" for number in range(1002)]
         list(threads.map(lambda number: store.delete(f"deltas/{number:04}"), range(1002)))
     store.abort("media", begun)
+
+
+@pytest.fixture
+def usual(store: Transport) -> list[str]:
+    """The ranges that were asked for by botocore's own requests, which take longest."""
+    asked: list[str] = []
+    client = store._client  # type: ignore[attr-defined]
+    client.meta.events.register(
+        "before-call.s3.GetObject", lambda params, **_: asked.append(params["headers"]["Range"])
+    )
+    return asked
+
+
+def test_a_range_takes_one_short_request(network: Proxy, store: Transport, usual: list[str]) -> None:
+    made = store.put("a b/ü", b"0123456789")
+    connections = network.connections
+    assert store.get_ranges("a b/ü", [(2, 3), (8, 5)], made.tag) == [b"234", b"89"]
+    assert store.get_ranges("a b/ü", [(0, 1)]) == [b"0"]
+    assert not usual
+    assert network.connections == connections
+
+
+def test_a_server_that_does_not_take_signed_urls_is_asked_for_one_once(
+    store: Transport, usual: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put("media", b"0123456789")
+    client = store._client  # type: ignore[attr-defined]
+    signed, made = client.generate_presigned_url, []
+
+    def forged(*asked: object, **params: object) -> str:
+        made.append(asked)
+        return str(signed(*asked, **params)).replace("Signature=", "Signature=0")
+
+    monkeypatch.setattr(client, "generate_presigned_url", forged)
+    for offset in range(3):
+        assert store.get_ranges("media", [(offset, 2)]) == [b"0123456789"[offset : offset + 2]]
+    assert len(made) == 1 and len(usual) == 3
+
+
+def test_what_is_not_there_does_not_speak_against_signed_urls(store: Transport, usual: list[str]) -> None:
+    made = store.put("media", b"0123456789")
+    assert store.get_ranges("media", [(10, 5)]) == [b""]
+    with pytest.raises(MissingError, match=r"s3://lab/.*/nothing"):
+        store.get_ranges("nothing", [(0, 1)])
+    with pytest.raises(ConflictError):
+        store.get_ranges("media", [(0, 1)], made.tag[:-3] + 'xy"')
+    del usual[:]
+    assert store.get_ranges("media", [(3, 2)], made.tag) == [b"34"]
+    assert not usual
 
 
 def test_memory_does_not_grow_with_what_is_sent_and_read(network: Proxy) -> None:

@@ -22,7 +22,6 @@ from msgspec.structs import replace
 from xlabel.errors import ConflictError, MissingError, StoreError, extra
 from xlabel.images import Buffer
 from xlabel.stores import buckets, foreign, uploads, writes
-from xlabel.stores.parallel import Threads
 from xlabel.stores.transport import Part, Stat, Upload, where
 
 ATTEMPTS = 6
@@ -120,7 +119,6 @@ class Container:
     def __init__(self, client: Any, place: buckets.Place) -> None:
         self.url, self._container, self._prefix = place
         self._client = client
-        self._threads = Threads()
 
     def head(self, name: str) -> Stat | None:
         found = self._properties(name)
@@ -129,7 +127,7 @@ class Container:
     def get_ranges(
         self, name: str, ranges: Sequence[tuple[int, int]], if_match: str | None = None
     ) -> list[bytes]:
-        return self._threads.read(lambda offset, size: self._get(name, offset, size, if_match), ranges)
+        return [self._get(name, offset, size, if_match) for offset, size in ranges]
 
     def put(self, name: str, data: Buffer, *, if_match: str | None = None, absent: bool = False) -> Stat:
         from azure.storage.blob import ContentSettings
@@ -260,7 +258,6 @@ class Container:
         return sorted(name[len(self._prefix) :] for name in found)
 
     def close(self) -> None:
-        self._threads.close()
         self._client.close()
 
     def _blob(self, name: str) -> Any:

@@ -18,7 +18,6 @@ from typing import Any
 from xlabel.errors import ConflictError, MissingError, StoreError, extra
 from xlabel.images import Buffer
 from xlabel.stores import buckets, foreign, uploads, writes
-from xlabel.stores.parallel import Threads
 from xlabel.stores.transport import Part, Stat, Upload, where
 
 COMPOSED = 32
@@ -55,7 +54,6 @@ class Bucket:
         self.url, bucket, self._prefix = place
         self._client = client
         self._bucket = client.bucket(bucket)
-        self._threads = Threads()
 
     def head(self, name: str) -> Stat | None:
         found = self._found(name)
@@ -64,7 +62,7 @@ class Bucket:
     def get_ranges(
         self, name: str, ranges: Sequence[tuple[int, int]], if_match: str | None = None
     ) -> list[bytes]:
-        return self._threads.read(lambda offset, size: self._get(name, offset, size, if_match), ranges)
+        return [self._get(name, offset, size, if_match) for offset, size in ranges]
 
     def put(self, name: str, data: Buffer, *, if_match: str | None = None, absent: bool = False) -> Stat:
         return self._put(name, bytes(data), if_match, absent)
@@ -134,7 +132,6 @@ class Bucket:
         return sorted(name for name in self._listed(prefix) if not name.startswith(f"{uploads.HIDDEN}/"))
 
     def close(self) -> None:
-        self._threads.close()
         self._client.close()
 
     def _blob(self, name: str) -> Any:

@@ -24,7 +24,6 @@ from xlabel.errors import InputError, MissingError, StoreError, extra
 from xlabel.images import Buffer
 from xlabel.stores import cache, file, foreign, writes
 from xlabel.stores.folder import Folder
-from xlabel.stores.parallel import Threads
 from xlabel.stores.transaction import locked
 from xlabel.stores.transport import Part, Stat, Upload, where
 from xlabel.stores.waiting import pause
@@ -79,7 +78,6 @@ class Repository:
         known = hashlib.sha256(f"{endpoint} {self.url}".encode()).hexdigest()[:32]
         self._cache = cache.place("hf", known)
         self._spool = file.connect(str(self._cache))
-        self._threads = Threads()
         self._turn = Lock()
 
     def head(self, name: str) -> Stat | None:
@@ -89,7 +87,7 @@ class Repository:
     def get_ranges(
         self, name: str, ranges: Sequence[tuple[int, int]], if_match: str | None = None
     ) -> list[bytes]:
-        return self._threads.read(lambda offset, size: self._get(name, offset, size, if_match), ranges)
+        return [self._get(name, offset, size, if_match) for offset, size in ranges]
 
     def put(self, name: str, data: Buffer, *, if_match: str | None = None, absent: bool = False) -> Stat:
         return self._write(name, bytes(data), if_match, absent)
@@ -162,7 +160,7 @@ class Repository:
         return sorted(name for name in names if name.startswith(prefix))
 
     def close(self) -> None:
-        self._threads.close()
+        pass
 
     def _path(self, name: str) -> str:
         if any(part in ("", ".", "..", ".git", ".cache") for part in name.split("/")):

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 from xlabel.errors import ConflictError, MissingError, StoreError, extra
 from xlabel.images import Buffer
 from xlabel.stores import buckets, crc64
-from xlabel.stores.parallel import Threads
 from xlabel.stores.s3_answers import (
     BeyondError,
     BusyError,
@@ -30,11 +29,12 @@ from xlabel.stores.s3_answers import (
     failed,
     told,
 )
+from xlabel.stores.s3_range import SignedUrls
 from xlabel.stores.transport import Part, Stat, Upload, where
 from xlabel.stores.waiting import pause, retried
 
 CONNECTIONS = 32
-"""Kept open: those of the threads that read, and of a caller's."""
+"""Kept open: as many as a caller has threads that read and write."""
 ATTEMPTS = 8
 """Of each request, with waiting times that double up to 20 s."""
 TIMEOUT = 60
@@ -60,6 +60,8 @@ def connect(url: str) -> "Bucket":
         read_timeout=TIMEOUT,
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
+        # In old regions URLs would be signed by version 2, which new buckets refuse.
+        signature_version="s3v4",
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         # Checksums are stated by us where they are: as a trailer, which is botocore's way, many servers fail.
         request_checksum_calculation="when_required",
@@ -85,7 +87,7 @@ class Bucket:
         self.url, self._bucket, self._prefix = place
         self._client = client
         self._bucket_is_there = False
-        self._threads = Threads()
+        self._signed_urls = SignedUrls(client)
 
     @property
     def conditional(self) -> bool:
@@ -117,7 +119,7 @@ class Bucket:
     def get_ranges(
         self, name: str, ranges: Sequence[tuple[int, int]], if_match: str | None = None
     ) -> list[bytes]:
-        return self._threads.read(lambda offset, size: self._get(name, offset, size, if_match), ranges)
+        return [self._get(name, offset, size, if_match) for offset, size in ranges]
 
     def put(self, name: str, data: Buffer, *, if_match: str | None = None, absent: bool = False) -> Stat:
         body = bytes(data)
@@ -246,7 +248,6 @@ class Bucket:
             return sorted(o["Key"][len(self._prefix) :] for page in pages for o in page.get("Contents", []))
 
     def close(self) -> None:
-        self._threads.close()
         self._client.close()
 
     def _at(self, name: str) -> dict[str, str]:
@@ -268,14 +269,13 @@ class Bucket:
         from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 
         got = io.BytesIO()  # which gives its bytes without another copy of them
-        condition = {"IfMatch": if_match} if if_match else {}
+        tag = if_match
         for attempt in range(ATTEMPTS):
             if got.tell() >= size:
                 break
             span = f"bytes={offset + got.tell()}-{offset + size - 1}"
             try:
-                with self._told(name, "GetObject"):
-                    answer = self._client.get_object(**self._at(name), Range=span, **condition)
+                answer = self._answer(name, span, tag)
             except BeyondError:
                 break
             if "ContentRange" in answer:
@@ -283,7 +283,7 @@ class Bucket:
             elif offset or (end := int(answer["ContentLength"])) > size:
                 raise StoreError(f"{where(self, name)}: asked for a range, and the server sent all of it")
             # Ranges of one call are of one object, also where it is replaced in between.
-            condition = {"IfMatch": answer["ETag"]}
+            tag = answer["ETag"]
             try:
                 for piece in answer["Body"].iter_chunks(1 << 20):
                     got.write(piece)
@@ -295,6 +295,15 @@ class Bucket:
                 if offset + got.tell() >= end:
                     break
         return got.getvalue()
+
+    def _answer(self, name: str, span: str, tag: str | None) -> Any:
+        """The answer to GetObject of a range, as botocore gives it."""
+        with self._told(name, "GetObject"):
+            answer = self._signed_urls.get(self._at(name), span, tag)
+            if answer is None:
+                condition = {"IfMatch": tag} if tag else {}
+                answer = self._client.get_object(**self._at(name), Range=span, **condition)
+            return answer
 
     def _abilities(self) -> tuple[bool, bool]:
         endpoint = str(self._client.meta.endpoint_url)

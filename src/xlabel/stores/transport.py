@@ -97,7 +97,7 @@ class Transport(Protocol):
     def get_ranges(
         self, name: str, ranges: Sequence[tuple[int, int]], if_match: str | None = None
     ) -> list[bytes]:
-        """The bytes at (offset, size), in the order asked for; fewer at the object's end, none behind it.
+        """The bytes at (offset, size), one after the other; fewer at the object's end, none behind it.
 
         ConflictError where the object's tag is no longer `if_match`.
         """
@@ -151,7 +151,7 @@ class Transport(Protocol):
         """The objects whose names begin like that, sorted."""
 
     def close(self) -> None:
-        """End its connections and threads."""
+        """End its connections."""
 
 
 class Store(Protocol):
