@@ -48,6 +48,8 @@ _HOME = {
     "ExistsError": "xlabel.errors",
     "CorruptError": "xlabel.errors",
     "LossError": "xlabel.errors",
+    "MissingExtraError": "xlabel.errors",
+    "StoreError": "xlabel.errors",
 }
 
 __all__ = [
@@ -62,10 +64,12 @@ __all__ = [
     "InputError",
     "Loss",
     "LossError",
+    "MissingExtraError",
     "Problem",
     "Report",
     "Sample",
     "Source",
+    "StoreError",
     "Stream",
     "Validation",
     "XlabelError",
@@ -98,7 +102,15 @@ __all__ = [
 
 if TYPE_CHECKING:
     from xlabel.checks import Finding
-    from xlabel.errors import CorruptError, ExistsError, InputError, LossError, XlabelError
+    from xlabel.errors import (
+        CorruptError,
+        ExistsError,
+        InputError,
+        LossError,
+        MissingExtraError,
+        StoreError,
+        XlabelError,
+    )
     from xlabel.jobs.annotate import annotate
     from xlabel.jobs.bundle import Bundle
     from xlabel.jobs.compact import compact

@@ -82,6 +82,8 @@ def test_what_is_not_there_and_a_json_file_are_no_pack(grown: Folder) -> None:
 def test_a_generation_can_be_read_and_not_be_changed(grown: Folder) -> None:
     with pytest.raises(InputError, match=r"got generation 1 of one, which can only be read: .* give output$"):
         xlabel.compact("output@1")
+    with pytest.raises(InputError, match=r"got generation 1 of one, which can only be read: .* give output$"):
+        xlabel.push("output@1", f"file://{Path.cwd()}/place")
     assert [line.generation for line in xlabel.log("output@2").log] == [2]
     assert xlabel.log("output@1").log == [] and "packed" in str(xlabel.log("output@1"))
     assert xlabel.log("output/media_bundle.mp4") == xlabel.log("output")

@@ -79,7 +79,7 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
 
 
 def pack_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder of a pack that is to be changed; InputError where it is a generation, a URL or none."""
+    """The folder of a pack to be changed or sent; InputError where it is a generation, a URL or none."""
     place = _no_url(path)
     if place.is_dir():
         return place

@@ -9,7 +9,7 @@ from xlabel import bundles
 from xlabel.errors import InputError
 from xlabel.formats.unified_lines import Lines
 from xlabel.jobs.bundle import Bundle
-from xlabel.jobs.opening import open_bundle, read_lines
+from xlabel.jobs.opening import open_bundle, pack_folder, read_lines
 from xlabel.jobs.seals import is_sealed_annotations
 
 
@@ -39,9 +39,7 @@ class Outgoing(NamedTuple):
 
 def open_outgoing(folder: Path, leaving: ExitStack) -> Outgoing:
     """The pack in a folder. InputError where it has not all three files, or was edited."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: expected the folder of a pack, found none; pack first")
-    bundle = leaving.enter_context(open_bundle(folder))
+    bundle = leaving.enter_context(open_bundle(pack_folder(folder)))
     if not bundle.described or bundle.manifest_file is None:
         raise InputError(f"{folder}: expected a pack with manifest and annotation file, found not both")
     lines = read_lines(bundle, leaving)
