@@ -81,6 +81,7 @@ def pack(
         video=making.video,
         crf=making.crf,
         preview=making.preview,
+        parquet=making.parquet,
         workers=making.workers,
     )
 
@@ -112,6 +113,7 @@ def _update(
         verify=updating.verify,
         message=updating.message,
         overwrite=overwrite,
+        parquet=making.parquet,
         workers=making.workers,
     )
 

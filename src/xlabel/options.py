@@ -48,6 +48,8 @@ class Making:
     """No ZIP face on the .mp4; equal files are then stored once."""
     preview: Annotated[bool, Flag] = False
     """A small H.264 track besides, so that browsers play the .mp4; the images stay as they are."""
+    parquet: Annotated[bool, Flag] = False
+    """The annotation file once more as unified_annotation.parquet, for duckdb, pandas and polars."""
     video: Literal["av1", "h264"] | None = None
     """LOSSY: encode a sequence of one size as video; the image files are not in the bundle then."""
     crf: int | None = None

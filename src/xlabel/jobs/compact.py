@@ -9,6 +9,7 @@ from xlabel import bundles
 from xlabel.errors import InputError
 from xlabel.formats import unified_writing
 from xlabel.formats.unified_lines import Lines
+from xlabel.jobs import twin
 from xlabel.jobs.assembly import FPS, Assembly, frame_rate, manifest_file
 from xlabel.jobs.batch import Batch
 from xlabel.jobs.bundle import Bundle
@@ -89,6 +90,7 @@ def compact(
             f"generation {generation}: {size_text(bundle.media_bytes)} before, {size_text(size)} now; "
             f"{counted(dead, 'deleted frames')} taken out"
         )
+    twin.renew(place, report)
     report.seconds = time.perf_counter() - began
     return report
 

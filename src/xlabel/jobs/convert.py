@@ -10,9 +10,11 @@ import msgspec
 
 from xlabel import formats
 from xlabel.errors import InputError
+from xlabel.formats import parquet
 from xlabel.formats.labels import FileLabels, Labels
 from xlabel.images import image_of
 from xlabel.jobs import labels as labelling
+from xlabel.jobs import twin
 from xlabel.jobs.writing import write_labels
 from xlabel.model import Dataset, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS
@@ -43,6 +45,14 @@ def convert(
     """
     began = time.perf_counter()
     formats.split_name(to)  # an unknown name is told before anything is read
+    report = Report(job="convert")
+    pack = (
+        _annotations(Path(source)) if formats.split_name(to)[0] == parquet.NAME and format is None else None
+    )
+    if pack is not None and twin.is_of_pack(pack):
+        twin.write(pack, Path(dest), report, overwrite=overwrite)
+        report.seconds = time.perf_counter() - began
+        return report
     reading = open_source(Path(source), format, Path(images) if images is not None else None)
     samples = Samples(reading, progress)
     dataset = Dataset(
@@ -51,7 +61,6 @@ def convert(
         extra=reading.labels.extra,
         origin=reading.labels.origin,
     )
-    report = Report(job="convert")
     write_labels(dataset, Path(dest), report, to=to, on_loss=on_loss, overwrite=overwrite)
     report.problems = sorted({*report.problems, *samples.problems, *reading.problems})
     report.done = {
@@ -118,8 +127,8 @@ class Reading(msgspec.Struct):
 
 def open_source(source: Path, name: str | None, images: Path | None) -> Reading:
     """Open the labels in a file or folder, and find the images where their sizes are needed."""
-    if source.is_dir() and (source / ANNOTATIONS).is_file() and name is None:
-        source = source / ANNOTATIONS
+    if name is None:
+        source = _annotations(source) or source
     if not source.exists():
         raise InputError(f"{source}: expected a file or a folder of labels, found nothing there")
     labels, tree = labelling.given(source, name)
@@ -136,6 +145,12 @@ def open_source(source: Path, name: str | None, images: Path | None) -> Reading:
         keys, root, problems = near.keys, near.root, near.problems
         labels.bind(keys)
     return Reading(labels, tree.root, keys, root, problems)
+
+
+def _annotations(source: Path) -> Path | None:
+    """The annotation file that a path names, or the folder of a pack has."""
+    path = source / ANNOTATIONS if source.is_dir() else source
+    return path if path.name == ANNOTATIONS and path.is_file() else None
 
 
 class Samples(Sequence[Sample]):

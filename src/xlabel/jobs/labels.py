@@ -18,7 +18,7 @@ from xlabel.formats.pairing import LABEL_FOLDERS, has_ending
 from xlabel.images import Buffer
 from xlabel.model import Annotation, Image, Number, Problem, Report, Sample
 from xlabel.model.geometry import bbox_of
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, TWIN
 from xlabel.model.report import counted
 from xlabel.stores.local import Folder, Images, find_images
 from xlabel.stores.paths import Paths
@@ -328,7 +328,7 @@ def _where(labels: Labels, ref: Ref) -> str:
 
 def _is_no_pack(path: str) -> bool:
     """Whether a file is none that packing writes: a pack may lie in the folder of its images."""
-    return path.rpartition("/")[2] not in (ANNOTATIONS, MANIFEST, PROBLEMS)
+    return path.rpartition("/")[2] not in (ANNOTATIONS, MANIFEST, PROBLEMS, TWIN)
 
 
 def _concern(labels: Labels, tree: Folder, keys: Paths) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from xlabel.errors import InputError
 from xlabel.jobs import labels as labelling
+from xlabel.jobs import twin
 from xlabel.jobs.assembly import FPS
 from xlabel.jobs.packing import Files, How, in_folder, write
 from xlabel.jobs.selection import wants_pixels
@@ -30,6 +31,7 @@ def pack(
     video: str | None = None,
     crf: int | None = None,
     preview: bool = False,
+    parquet: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -40,9 +42,10 @@ def pack(
     their keys. Labels are those in `labels`, else those inside or beside the images; `format` names their
     format, which is found out otherwise. `plain` leaves out the ZIP face of an .mp4 and stores equal files
     once. `fingerprint="pixels"` decodes the images and notes fingerprints of them in the annotation file.
-    `preview` adds a small H.264 track that browsers play. `video` ("av1" or "h264", with the quality `crf`)
-    puts a lossy video of a sequence of one size in place of the image files, which are then not in the
-    bundle. The three files are replaced as one, or not at all.
+    `preview` adds a small H.264 track that browsers play. `parquet` writes the annotation file once more, as
+    `unified_annotation.parquet`, which later updates keep current. `video` ("av1" or "h264", with the
+    quality `crf`) puts a lossy video of a sequence of one size in place of the image files, which are then
+    not in the bundle. The three files are replaced as one, or not at all.
 
     Raises InputError where nothing was changed: a missing folder, no images, an output that exists.
 
@@ -51,6 +54,8 @@ def pack(
     (24, 0)
     """
     pixels = wants_pixels(fingerprint)
+    if parquet:
+        twin.needed()
     found_images = scan(images, pattern)
     if not len(found_images.keys):
         raise InputError(no_images(found_images, pattern))
@@ -66,7 +71,9 @@ def pack(
         preview=preview,
         workers=workers,
     )
-    return write(found_images, found, in_folder(Path(output), media), how, progress)
+    report = write(found_images, found, in_folder(Path(output), media), how, progress)
+    twin.renew(Path(output), report, wanted=parquet)
+    return report
 
 
 def bundle(

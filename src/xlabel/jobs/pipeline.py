@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from xlabel.errors import InputError
 from xlabel.jobs import labels as labelling
-from xlabel.jobs import placeholder
+from xlabel.jobs import placeholder, twin
 from xlabel.jobs.assembly import FPS
 from xlabel.jobs.packing import How, in_folder, write
 from xlabel.model import Report
@@ -40,7 +40,9 @@ def pipeline(
     assert found is not None
     how = How(overwrite=overwrite, skip_missing_images=skip_missing_images or pattern is not None, fps=fps)
     if len(found_images.keys):
-        return write(found_images, found, files, how)
+        report = write(found_images, found, files, how)
+        twin.renew(Path(output), report)
+        return report
     if not placeholders or (pattern and len(scan(images).keys)):
         raise InputError(no_images(found_images, pattern))
     with scratch("xlabel-placeholders-") as folder:
@@ -50,6 +52,7 @@ def pipeline(
             raise InputError(f"{images}: no images, and {labels} has no labels to draw placeholders for")
         found.layout = labelling.layout(Path(images), Path(found.root))
         report = write(made, found, files, replace(how, placeholders=True))
+    twin.renew(Path(output), report)
     report.notes.insert(
         0,
         f"NO IMAGES in {images}: {len(made.keys):,} grey PLACEHOLDERS were made from the labels' sizes; "

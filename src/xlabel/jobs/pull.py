@@ -12,6 +12,7 @@ from xlabel import bundles
 from xlabel.bundles import mp4
 from xlabel.errors import CorruptError, ExistsError, StoreError, XlabelError
 from xlabel.formats.unified_lines import Lines, lines
+from xlabel.jobs import twin
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.generations import LOG, Changes, Generation, Made
@@ -70,6 +71,7 @@ def pull(
         with open_bundle(place) as bundle:
             report.done = {"images": len(bundle)}
         report.notes.append(f"generation {head.generation} of {url}")
+    twin.renew(place, report)
     report.seconds = time.perf_counter() - began
     return report
 

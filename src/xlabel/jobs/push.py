@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xlabel.errors import ConflictError, InputError
+from xlabel.jobs import twin
 from xlabel.jobs.collect import collect
 from xlabel.jobs.commit import commit, is_beside
 from xlabel.jobs.deltas import delta
@@ -89,6 +90,7 @@ def push(
         if gc:
             collect(store, Path(folder), report, dry_run)
     if not dry_run:
+        twin.renew(Path(folder), report)  # the changes of others may have been taken in
         report.seconds = time.perf_counter() - began
     return report
 

@@ -15,6 +15,7 @@ from xlabel.bundles import mp4
 from xlabel.errors import InputError
 from xlabel.formats.unified_lines import Lines, grouped
 from xlabel.jobs import labels as labelling
+from xlabel.jobs import twin
 from xlabel.jobs.anew import anew
 from xlabel.jobs.around import holders
 from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file, says_the_same
@@ -66,6 +67,7 @@ def update(
     verify: bool = False,
     message: str = "",
     overwrite: bool = False,
+    parquet: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -74,7 +76,8 @@ def update(
     New and changed images are appended to the media, removed ones are marked as deleted, renamed ones move no
     byte, and changed labels touch only the annotation file. Frames keep their numbers and places. Images are
     known to be unchanged by size, time and inode where they were seen before, else by content; `verify` looks
-    at the content of all. `message` stands in the log of generations. A .tar or .zip is written anew.
+    at the content of all. `message` stands in the log of generations. `parquet` adds the twin that `pack`
+    makes; one that is there is brought up to date. A .tar or .zip is written anew.
 
     Images that others have added, and that came with a pull or a push, stay as long as the folder never had
     them, unless `overwrite` is said.
@@ -87,6 +90,8 @@ def update(
     """
     began = time.perf_counter()
     folder = Path(output)
+    if parquet:
+        twin.needed()
     scanned = scan(images, pattern)
     if not len(scanned.keys):
         raise InputError(no_images(scanned, pattern))
@@ -109,6 +114,7 @@ def update(
             report = job.run(message, progress)
         else:
             report = anew(bundle, scanned, found, how, work, message, progress)
+    twin.renew(folder, report, wanted=parquet)
     report.seconds = time.perf_counter() - began
     return report
 

@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 from xlabel.bundles.zip import crc32
-from xlabel.jobs import notes
+from xlabel.jobs import notes, twin
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.integrity import Content, check
 from xlabel.jobs.opening import at_url, open_bundle
 from xlabel.model import Report
-from xlabel.model.manifest import Frame
+from xlabel.model.manifest import ANNOTATIONS, Frame
 from xlabel.model.report import Progress
 
 
@@ -38,6 +38,9 @@ def verify(path: str | os.PathLike[str], *, full: bool = False, progress: Progre
     else:
         with open_bundle(path) as bundle:
             check(bundle, Path(path), report, lambda frame: _content(bundle, frame), progress)
+            beside = bundle.media.parent
+            if bundle.annotation_file is not None and bundle.annotation_file.path == beside / ANNOTATIONS:
+                report.problems += twin.old(beside)
     notes.finish(report, began)
     return report
 

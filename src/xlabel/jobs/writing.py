@@ -35,7 +35,13 @@ def write_labels(
     refuse(report.losses, to, on_loss)
     if dry_run:
         return
-    files = module.write(dataset, variant)
+    write_files(target, module.write(dataset, variant), overwrite, report)
+
+
+def write_files(
+    target: Path, files: Iterable[tuple[str, Iterable[bytes]]], overwrite: bool, report: Report
+) -> None:
+    """Write files (path and chunks): below a folder, or where the target has a suffix the one file."""
     if target.suffix and not target.is_dir():
         _write_file(target, files, overwrite, report)
         return

@@ -11,6 +11,8 @@ MEDIA = "media_bundle.mp4"
 MANIFEST = "frame_manifest.json"
 ANNOTATIONS = "unified_annotation.json"
 PROBLEMS = "problems.json"
+TWIN = "unified_annotation.parquet"
+"""The annotation file once more, for who asks it in SQL; made on request."""
 
 VERSION = 1
 """Of the three files' layout; a reader refuses a higher one. See docs/dataset_spec.md."""
