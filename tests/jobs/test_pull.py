@@ -18,6 +18,7 @@ from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
+from xlabel.jobs.update import update
 
 MEDIA, MANIFEST, ANNOTATIONS = FILES[0], "frame_manifest.json", "unified_annotation.json"
 LOG = "generation_log.jsonl"
@@ -109,7 +110,7 @@ def test_a_log_of_before_is_kept_under_another_name(work: Work, url: str, tmp_pa
     notes = pull(url, other.pack).notes
     assert any("it is kept as generation_log.old1.jsonl" in note for note in notes)
     assert (other.pack / "generation_log.old1.jsonl").read_bytes() == log
-    assert not (other.pack / LOG).exists()
+    assert str(xlabel.log(other.pack)) == str(xlabel.log(work.pack))
 
 
 def test_what_was_fetched_of_another_state_goes(work: Work, url: str, tmp_path: Path) -> None:
@@ -191,8 +192,52 @@ def test_generations_that_were_pulled_at_once_are_told_and_read(work: Work, url:
         work.change(seed)
     push(work.pack, url)
     pull(url, other.pack)
-    *_, packed = str(xlabel.log(other.pack)).splitlines()
-    assert packed.split() == ["1", "packed"]
+    assert str(xlabel.log(other.pack)) == str(xlabel.log(work.pack))
     report = xlabel.verify(f"{other.pack}@1")
     assert report.problems == []
     assert any("of a later generation than generation 1" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_the_log_after_a_pull_is_that_of_who_made_the_updates(
+    work: Work, url: str, tmp_path: Path, folded: bool
+) -> None:
+    other = Work.pulled(url, work, tmp_path / "b")
+    for seed in range(3):
+        work.draw(f"new{seed}.jpg", seed)
+        update(work.images, work.labels, work.pack, message=f"batch {seed}")
+        if seed != 1:
+            push(work.pack, url, fold=folded)
+    told = str(xlabel.log(work.pack))
+    assert all(f"batch {seed}" in told for seed in range(3))
+    new = tmp_path / "new"
+    for pack in (other.pack, new):
+        pull(url, pack)
+        assert str(xlabel.log(pack)) == told
+        assert xlabel.verify(pack).problems == []
+    assert xlabel.verify(f"{other.pack}@1").problems == []
+    with pytest.raises(InputError, match="expected one of the generations 4, got 2"):
+        xlabel.open_bundle(f"{new}@2")
+    update(work.images, work.labels, new)
+    work.draw("more.jpg", 9)
+    for pack in (new, other.pack):
+        update(work.images, work.labels, pack, message="more")
+        assert str(xlabel.log(pack)).splitlines()[1:] == told.splitlines()
+    push(new, url)
+    pull(url, work.pack)
+    assert str(xlabel.log(work.pack)) == str(xlabel.log(new))
+    elsewhere = (tmp_path / "elsewhere").as_uri()
+    push(new, elsewhere)
+    pull(elsewhere, tmp_path / "last")
+    assert str(xlabel.log(tmp_path / "last")) == str(xlabel.log(new))
+
+
+def test_a_log_at_a_url_that_is_damaged_is_told(work: Work, url: str, tmp_path: Path) -> None:
+    work.change(1)
+    push(work.pack, url, fold=True)
+    (path,) = (tmp_path / "there" / "logs").iterdir()
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    (problem,) = xlabel.verify(url).problems
+    assert (problem.code, problem.where) == ("hash-mismatch", f"{url}/logs/{path.name}")
+    with pytest.raises(CorruptError, match=f"logs/{path.name}: is not what the head says of it"):
+        pull(url, tmp_path / "b")

@@ -15,7 +15,7 @@ from xlabel.stores.transport import Transport
 OLD = 86_400.0
 """Seconds after which an unfinished upload is taken for one of a push that was killed."""
 
-_OURS = re.compile(r"\.(\d{6,})-[0-9a-f]{16}$|^deltas/(\d{6,})-[0-9a-f]{16}\.jsonl\.gz$")
+_OURS = re.compile(r"\.(\d{6,})-[0-9a-f]{16}$|^(?:deltas|logs)/(\d{6,})-[0-9a-f]{16}\.jsonl\.gz$")
 
 
 def collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> None:
@@ -52,7 +52,8 @@ def collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> No
 
 def objects_of(head: Head) -> list[str]:
     """The objects that a head names."""
-    files = [head.whole.annotations.name, head.whole.manifest.name]
+    whole = head.whole
+    files = [one.name for one in (whole.annotations, whole.manifest, whole.log) if one]
     return [*files, *(one.name for one in head.media.segments), *(one.name for one in head.deltas)]
 
 
@@ -77,5 +78,5 @@ def _is_past(name: str, head: Head, head_name: str) -> bool:
         return False
     generation = int(match[1] or match[2])
     # A fold that is under way writes its files for the generation that is there.
-    under_way = name.startswith((ANNOTATIONS, MANIFEST)) and generation == head.generation
+    under_way = name.startswith((ANNOTATIONS, MANIFEST, "logs/")) and generation == head.generation
     return generation <= head.generation and not under_way

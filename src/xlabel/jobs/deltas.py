@@ -6,7 +6,7 @@ that were deleted, one an image whose record or labels are new. Folding gives th
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -19,6 +19,7 @@ from xlabel.model.head import DAMAGED
 from xlabel.model.manifest import Frame
 
 _json = msgspec.json.Encoder()
+_LOG = msgspec.json.Decoder(Generation)
 MOST = 100
 """So many times its size a delta may have when it is unpacked; records have up to 30."""
 LEAST = 1 << 20
@@ -87,7 +88,22 @@ class State:
         yield b"\n]," + self._manifest_tail[1:] + b"\n"
 
 
-def delta(lines: Lines, manifest: bytes, count: int, numbers: Iterable[int], log: list[Generation]) -> bytes:
+def packed_log(lines: Iterable[Generation]) -> bytes:
+    """Lines of a log, as an object of their own."""
+    return gzip.compress(b"".join(_json.encode(one) + b"\n" for one in lines), mtime=0)
+
+
+def read_log(data: bytes, where: str) -> list[Generation]:
+    """The same read again. CorruptError where it is none."""
+    try:
+        return _LOG.decode_lines(_unpacked(data))
+    except (zlib.error, ValueError, msgspec.DecodeError) as error:
+        raise CorruptError(f"{where}: expected lines of a log: {error}; {DAMAGED}") from None
+
+
+def delta(
+    lines: Lines, manifest: bytes, count: int, numbers: Iterable[int], log: Sequence[Generation]
+) -> bytes:
     """The changes since a generation that had given `count` frame numbers.
 
     `numbers` are those of the frames that have changed since; `lines` and `manifest` the files as they are.

@@ -6,8 +6,10 @@ first. A generation above that of the annotation file was cut off while it was w
 over it. A log that does not lead to the pack beside it is set aside, and another one begins.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +30,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     generation: int
     before: int = 0
-    """The generation that it follows; not the one below where several were pulled at once."""
+    """The generation that it follows: not the one below where several were pulled at once, and 0 where
+    nothing of what was before is here."""
     time: str
     """ISO 8601, UTC."""
     message: str = ""
@@ -39,6 +42,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Bytes of the media file then; those of the one before stand in the log's record of the whole."""
     anew: bool = False
     """The media was written anew, so that no generation before can be read."""
+    pulled: tuple[Generation, ...] = ()
+    """What those who made them say of the generations since `before`, this one too, where it was pulled."""
     size: int = 0
     """Bytes of the lines of its changes, which follow its own."""
 
@@ -114,6 +119,11 @@ class Changes:
             self._file.close()
 
 
+def begin(log: Path, line: Generation) -> None:
+    """Begin a log with a generation of which nothing before is here but what `pulled` tells."""
+    log.write_bytes(_json.encode(line) + b"\n")
+
+
 def records_at(lines: Lines, position: int | None) -> Records | None:
     """The records of the image at a position."""
     return None if position is None else Records(lines.image(position), lines.annotations(position))
@@ -144,6 +154,16 @@ def entries(log: Path, current: Made) -> list[tuple[Generation, int]]:
         pass  # what was cut off while it was written
     last = found[-1][0] if found else None
     return found if last and (last.generation, last.pack_id) == current else []
+
+
+def told(log: Path, current: Made) -> list[Generation]:
+    """What is known of the updates that led to a generation, the oldest first: as those say who made them."""
+    return [one for line, _ in entries(log, current) for one in line.pulled or (line,)]
+
+
+def travelling(lines: Iterable[Generation], since: int) -> tuple[Generation, ...]:
+    """Lines of a log of generations above `since`, without what only the log that they stand in has."""
+    return tuple(msgspec.structs.replace(one, size=0) for one in lines if one.generation > since)
 
 
 def ended(log: Path, current: Made, generation: int) -> int:
@@ -177,15 +197,14 @@ def as_of(lines: Lines, folder: Path, current: Made, wanted: int) -> Iterator[by
     changed: dict[int, Records | None] = {}
     whole: Any = None
     number = current.number
-    while number > wanted and number in known:
+    while number > wanted and number in known and known[number][0].before:
         line, at = known[number]
         whole, undone = _undone(log, line, at)
         changed |= undone
         number = line.before
     if number != wanted or wanted < 1:
-        have = ", ".join(
-            map(str, sorted({current.number, *known, *(line.before for line, _ in known.values())}))
-        )
+        numbers = {current.number, *known, *(line.before for line, _ in known.values())} - {0}
+        have = ", ".join(map(str, sorted(numbers)))
         raise InputError(
             f"{folder}: expected one of the generations {have}, got {wanted}; see xlabel log {folder}"
         )
@@ -221,11 +240,14 @@ def on_one_line(tail: bytes) -> bytes:
 
 
 def numbers_since(log: Path, before: int, current: Made) -> set[int] | None:
-    """Numbers of the frames whose records have changed since; None where the media was written anew."""
+    """Numbers of the frames whose records have changed since; None where that cannot be known.
+
+    So it is where the media was written anew, or pulled whole, since.
+    """
     numbers: set[int] = set()
     for line, at in entries(log, current):
         if before < line.generation:
-            if line.anew:
+            if line.anew or not line.before:
                 return None
             numbers.update(_undone(log, line, at)[1])
     return numbers

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import msgspec
 
 from xlabel.jobs.comparing import KINDS, compared
-from xlabel.jobs.generations import LOG, Generation, entries
+from xlabel.jobs.generations import LOG, Generation, told
 from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.model.report import counted, visible
 
@@ -62,7 +62,7 @@ def log(folder: str | os.PathLike[str]) -> History:
     """
     with open_bundle(folder) as bundle:
         current, place = bundle.made, bundle.media.parent
-    there = [line for line, _ in entries(place / LOG, current)]
+    there = told(place / LOG, current)
     return History(current.number, there[::-1])
 
 

@@ -15,11 +15,11 @@ from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs import twin
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
-from xlabel.jobs.generations import LOG, Changes, Generation, Made
+from xlabel.jobs.generations import LOG, Changes, Generation, Made, begin, travelling
 from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
-from xlabel.jobs.remote import damaged, is_prefix, json_files, refuse_folder
+from xlabel.jobs.remote import Folded, damaged, is_prefix, json_files, refuse_folder
 from xlabel.jobs.seals import is_sealed_annotations
 from xlabel.model import Report
 from xlabel.model.head import Head, Pushed
@@ -60,9 +60,9 @@ def pull(
     with ExitStack() as leaving, _told(place):
         store = open_store(url)
         leaving.callback(store.close)
-        head, annotations, manifest = json_files(store)
+        head, files = json_files(store)
         with Transaction(place) as work:  # before what is here is looked at: nobody changes it now
-            job = _Pull(place, work, store, head, annotations, manifest, report, progress)
+            job = _Pull(place, work, store, head, files, report, progress)
             here = _state(place, url, head, overwrite)
             if here == Pushed(head.generation, head.seal):
                 report.notes.append(f"{place} has it already")
@@ -126,15 +126,14 @@ class _Pull:
         work: Transaction,
         store: Transport,
         head: Head,
-        annotations: bytes,
-        manifest: bytes,
+        files: Folded,
         report: Report,
         progress: Progress | None,
     ) -> None:
         self.folder, self.work, self.store, self.head = folder, work, store, head
-        self.annotations, self.manifest = annotations, manifest
+        self.files = files
         self.report, self.progress = report, progress
-        self.new = lines(annotations, f"{store.url}/{ANNOTATIONS}")
+        self.new = lines(files.annotations, f"{store.url}/{ANNOTATIONS}")
         self.got = 0
 
     def whole(self) -> None:
@@ -144,6 +143,8 @@ class _Pull:
         self._write_json()
         self.work.commit([name, ANNOTATIONS, MANIFEST], [PROBLEMS])
         self._set_aside()
+        if there := travelling(self.files.log, 0):
+            begin(self.folder / LOG, self._line(there, {}))
         self._report()
 
     def grown(self) -> bool:
@@ -205,7 +206,7 @@ class _Pull:
 
     def _check(self, partial: Path, start: int) -> None:
         """Compare the images that were fetched with their hashes."""
-        frames = frames_in(self.manifest, f"{self.store.url}/{MANIFEST}")
+        frames = frames_in(self.files.manifest, f"{self.store.url}/{MANIFEST}")
         with open(partial, "rb") as file:
             for frame in frames:
                 if frame.offset < start:
@@ -221,8 +222,8 @@ class _Pull:
                 os.pwrite(file.fileno(), mp4.SHOWN, self.head.media.index - start + 4)
 
     def _write_json(self) -> None:
-        self.work.staged(ANNOTATIONS).write_bytes(self.annotations)
-        self.work.staged(MANIFEST).write_bytes(self.manifest)
+        self.work.staged(ANNOTATIONS).write_bytes(self.files.annotations)
+        self.work.staged(MANIFEST).write_bytes(self.files.manifest)
 
     def _note_pulled(self, keys: Iterable[str]) -> None:
         note_pulled(self.folder, Made(self.head.generation, self.head.pack_id), keys)
@@ -233,20 +234,22 @@ class _Pull:
         changes = Changes(self.work.staged("spool-log"), old.tail)
         leaving.callback(changes.close)
         changes.between(old, self.new)
-        told = changes.append(
-            self.folder / LOG,
-            before,
-            Generation(
-                generation=self.head.generation,
-                time=now(),
-                message=f"pulled from {self.store.url}",
-                changes=found.counts,
-                pack_id=self.head.pack_id,
-                media_size=self.head.media.size,
-            ),
-        )
+        there = travelling(self.files.log, before.number)
+        told = changes.append(self.folder / LOG, before, self._line(there, found.counts))
         self.report.notes += [told] if told else []
         return {*found.keys["added"], *found.keys["renamed"]}
+
+    def _line(self, there: tuple[Generation, ...], changes: dict[str, int]) -> Generation:
+        """What there is to say of the generation that was pulled."""
+        return Generation(
+            generation=self.head.generation,
+            time=now(),
+            message=f"pulled from {self.store.url}",
+            changes=changes,
+            pack_id=self.head.pack_id,
+            media_size=self.head.media.size,
+            pulled=there,
+        )
 
     def _set_aside(self) -> None:
         """Give the log of what was here before another name: it does not lead to what is here now."""

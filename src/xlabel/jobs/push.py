@@ -16,8 +16,8 @@ from xlabel.errors import ConflictError, InputError
 from xlabel.jobs import twin
 from xlabel.jobs.collect import collect
 from xlabel.jobs.commit import commit, is_beside
-from xlabel.jobs.deltas import delta
-from xlabel.jobs.generations import LOG, entries, numbers_since, seals
+from xlabel.jobs.deltas import delta, packed_log
+from xlabel.jobs.generations import LOG, numbers_since, seals, told, travelling
 from xlabel.jobs.outgoing import Outgoing, open_outgoing
 from xlabel.jobs.push_media import AheadError, Waiting, send_beside, send_grown, send_whole
 from xlabel.jobs.rebase import rebase
@@ -39,7 +39,7 @@ MANY = 100
 
 NOTHING_SENT = "nothing was sent: --dry-run"
 
-_LABELS = (ANNOTATIONS, MANIFEST, "deltas/")
+_LABELS = (ANNOTATIONS, MANIFEST, "deltas/", "logs/")
 """What the names of objects of labels begin with."""
 
 
@@ -195,24 +195,30 @@ class _Push:
         if self.how.fold:
             self._commit(mine, media, self._whole(mine), (), found)
             return
-        digest = hashlib.sha256(data).hexdigest()
-        name = f"deltas/{mine.generation:06}-{digest[:16]}.jsonl.gz"
-        self.sending.put(name, data)
-        one = Delta(mine.generation, mine.seal, name, len(data), digest)
+        put = self._named(mine, "deltas", data)
+        one = Delta(mine.generation, mine.seal, put.name, put.size, put.sha256)
         self._commit(mine, media, head.whole, (*head.deltas, one), found)
 
     def _delta(self, mine: Outgoing, head: Head, numbers: set[int]) -> bytes:
         count = mine.count_at(head.media.size)
-        known = entries(self.folder / LOG, mine.bundle.made)
-        log = [line for line, _ in known if head.generation < line.generation]
+        log = travelling(told(self.folder / LOG, mine.bundle.made), head.generation)
         manifest = mine.bundle.manifest_file
         assert manifest is not None
         return delta(mine.lines, manifest.whole(), count, numbers, log)
 
     def _whole(self, mine: Outgoing) -> Whole:
         """Both JSON files, written whole: by the first push under their names, else beside those there."""
-        named = [self._json_file(mine, path) for path in self._json_paths()]
-        return Whole(mine.generation, mine.seal, named[0], named[1])
+        annotations, manifest = (self._json_file(mine, path) for path in self._json_paths())
+        lines = travelling(told(self.folder / LOG, mine.bundle.made), 0)
+        log = self._named(mine, "logs", packed_log(lines)) if lines else None
+        return Whole(mine.generation, mine.seal, annotations, manifest, log)
+
+    def _named(self, mine: Outgoing, folder: str, data: bytes) -> Named:
+        """Put an object under a name that follows from its bytes."""
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"{folder}/{mine.generation:06}-{digest[:16]}.jsonl.gz"
+        self.sending.put(name, data)
+        return Named(name, len(data), digest)
 
     def _json_file(self, mine: Outgoing, path: Path) -> Named:
         size, digest = path.stat().st_size, _sha256(path)

@@ -39,6 +39,7 @@ from xlabel.jobs.generations import (
     ended,
     numbers_since,
     records_at,
+    travelling,
 )
 from xlabel.jobs.notes import named
 from xlabel.jobs.opening import open_bundle, read_lines
@@ -46,7 +47,7 @@ from xlabel.jobs.placing import placed
 from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
-from xlabel.jobs.remote import is_prefix, json_files
+from xlabel.jobs.remote import Folded, is_prefix, json_files
 from xlabel.model import Sample
 from xlabel.model.head import Head
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, empty_fields, empty_names
@@ -64,7 +65,7 @@ def rebase(folder: Path, store: Transport, head: Head, common: int) -> str:
     The pack in the folder is then one generation ahead of the URL. What is there may have changed since
     `head` was read: then nothing is done, and the caller looks again.
     """
-    now_there, annotations, manifest = json_files(store)
+    now_there, files = json_files(store)
     if now_there != head:
         return f"{store.url} has changed again"
     with ExitStack() as leaving:
@@ -79,10 +80,10 @@ def rebase(folder: Path, store: Transport, head: Head, common: int) -> str:
         tail = work.staged("spool-tail")
         fetch(store, head, start, tail)
         _joined(mine.media, start, tail, media)
-        theirs = leaving.enter_context(_bundle(work, media, annotations, manifest, head))
+        theirs = leaving.enter_context(_bundle(work, media, files, head))
         sides = _Side(mine, ours), _Side(mine, both), _Side(theirs, read_lines(theirs, leaving))
         job = _Rebase(work, *sides, start, leaving)
-        return job.run(folder, common, store.url)
+        return job.run(folder, common, files.log, store.url)
 
 
 def _refuse_anew(folder: Path, store: Transport, head: Head, mine: Bundle, common: int, shared: int) -> None:
@@ -110,10 +111,10 @@ def _joined(media: Path, start: int, tail: Path, out: Path) -> None:
         shutil.copyfileobj(second, target, 1 << 20)
 
 
-def _bundle(work: Transaction, media: Path, annotations: bytes, manifest: bytes, head: Head) -> Bundle:
+def _bundle(work: Transaction, media: Path, files: Folded, head: Head) -> Bundle:
     """What is at the URL, as a bundle that is open."""
     places = work.staged("spool-their-annotations"), work.staged("spool-their-manifest")
-    for place, data in zip(places, (annotations, manifest), strict=True):
+    for place, data in zip(places, (files.annotations, files.manifest), strict=True):
         place.write_bytes(data)
     return Bundle(Kept(media), Kept(places[0]), Kept(places[1]), head.media.size, head.generation)
 
@@ -165,12 +166,12 @@ class _Rebase:
         """Keys of images that others have removed, and that we have relabelled."""
         self._entries: dict[bytes, bytes] | None = None
 
-    def run(self, folder: Path, common: int, url: str) -> str:
+    def run(self, folder: Path, common: int, log_there: list[Generation], url: str) -> str:
         """Write the next generation, and put it in the folder's place."""
         mine, there = self.ours.bundle, self.theirs.bundle
         generation = there.generation + 1
         name = mine.media.name
-        theirs_log, log = self._logs(folder, common)
+        theirs_log, log = self._logs(folder, common, log_there)
         changes = Changes(self.work.staged("spool-log"), self.theirs.lines.tail)
         self.leaving.callback(changes.close)
         making = Making(bundles.kind(mp4.NAME), there.has_face, noted=True)
@@ -408,7 +409,7 @@ class _Rebase:
             unified_writing.image_record(sample, image_id, frame, told_of.prints, told_of.seen), annotations
         )
 
-    def _logs(self, folder: Path, common: int) -> tuple[Generation, Path]:
+    def _logs(self, folder: Path, common: int, log_there: list[Generation]) -> tuple[Generation, Path]:
         """The log up to the common generation, and what others have changed since."""
         log = self.work.staged(LOG)
         own = folder / LOG
@@ -422,6 +423,7 @@ class _Rebase:
             generation=self.theirs.bundle.generation,
             time=now(),
             message="pushed by others",
+            pulled=travelling(log_there, common),
             changes=self.theirs_since.counts,
             pack_id=str(self.theirs.bundle.pack_id),
             media_size=self.theirs.bundle.size,

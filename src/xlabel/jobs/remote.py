@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from xlabel.errors import ConflictError, CorruptError, InputError, MissingError
 from xlabel.formats.unified_lines import lines
-from xlabel.jobs.deltas import State
+from xlabel.jobs.deltas import State, read_log
+from xlabel.jobs.generations import Generation
 from xlabel.model.head import DAMAGED, HEAD, HEADS, Head, Named, Segment, head_serial, parse
 from xlabel.stores.file import folder_of
 from xlabel.stores.transport import Transport, where
@@ -71,8 +72,17 @@ def need_head(store: Transport) -> Head:
     return found.head
 
 
-def json_files(store: Transport) -> tuple[Head, bytes, bytes]:
-    """The head, annotation file and manifest that are current.
+class Folded(NamedTuple):
+    """The JSON files of a pack with all changes folded in."""
+
+    annotations: bytes
+    manifest: bytes
+    log: list[Generation]
+    """What is known of the updates that led there, the oldest first."""
+
+
+def json_files(store: Transport) -> tuple[Head, Folded]:
+    """The head, and the JSON files, that are current.
 
     CorruptError where an object is not what the head says of it.
     """
@@ -81,7 +91,7 @@ def json_files(store: Transport) -> tuple[Head, bytes, bytes]:
         try:
             with ThreadPoolExecutor(THREADS, "xlabel") as pool:
                 contents = pool.map(lambda one: _checked(store, one), json_objects(head))
-                return head, *folded(store, head, contents)
+                return head, folded(store, head, contents)
         except (CorruptError, ConflictError, MissingError):
             if attempt + 1 == TRIES or need_head(store) == head:
                 raise
@@ -131,25 +141,28 @@ def refuse_folder(place: str, wanted: str, folder: Path) -> None:
 
 
 def json_objects(head: Head) -> list[Named]:
-    """The objects that the JSON files are folded from: the whole pair, and the deltas in their order."""
+    """The objects that the JSON files are folded from: the whole ones, and the deltas in their order."""
     deltas = [Named(one.name, one.size, one.sha256) for one in head.deltas]
-    return [head.whole.annotations, head.whole.manifest, *deltas]
+    log = [head.whole.log] if head.whole.log else []
+    return [head.whole.annotations, head.whole.manifest, *log, *deltas]
 
 
-def folded(store: Transport, head: Head, contents: Iterable[bytes]) -> tuple[bytes, bytes]:
-    """The annotation file and the manifest that a head means, by the contents of its `json_objects`.
+def folded(store: Transport, head: Head, contents: Iterable[bytes]) -> Folded:
+    """The JSON files that a head means, by the contents of its `json_objects`.
 
     CorruptError as `json_files`.
     """
     annotations, manifest, *deltas = contents
+    log = read_log(deltas.pop(0), where(store, head.whole.log.name)) if head.whole.log else []
     if not deltas:
-        return annotations, manifest
+        return Folded(annotations, manifest, log)
     state = State(lines(annotations, where(store, head.whole.annotations.name)), manifest)
     for one, data in zip(head.deltas, deltas, strict=True):
         state.fold(data, where(store, one.name))
-    return (
+    return Folded(
         _as_pushed(state.annotations(), head.annotations, store),
         _as_pushed(state.manifest(), head.manifest, store),
+        log + state.log,
     )
 
 

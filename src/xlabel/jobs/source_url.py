@@ -145,7 +145,7 @@ class Distant:
         None of these where the files were put there by hand, without a head object.
         """
         if read_head(self._store) is not None:
-            head, annotations, _ = json_files(self._store)
+            head, (annotations, _, _) = json_files(self._store)
             return annotations, head.media.segments
         found = self._store.head(ANNOTATIONS)
         if found is None:

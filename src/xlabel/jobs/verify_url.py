@@ -15,7 +15,16 @@ from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, StoreError
 from xlabel.jobs.integrity import Content, check
 from xlabel.jobs.opening import open_bundle
-from xlabel.jobs.remote import RANGE, THREADS, folded, json_objects, media_ranges, need_head, read_whole
+from xlabel.jobs.remote import (
+    RANGE,
+    THREADS,
+    Folded,
+    folded,
+    json_objects,
+    media_ranges,
+    need_head,
+    read_whole,
+)
 from xlabel.model import Problem, Report
 from xlabel.model.head import Head, Named
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, frames_in
@@ -37,14 +46,14 @@ def verify_url(url: str, full: bool, report: Report, progress: Progress | None) 
         whole = _sizes(store, head, there, report)
         if not full and whole and _compared(store, head, there, report):
             if files:
-                report.done = {"images": sum(not frame.deleted for frame in _frames(store, files[1]))}
+                report.done = {"images": sum(not frame.deleted for frame in _frames(store, files.manifest))}
         elif files and whole:
             _read(store, head, files, report, progress)
     finally:
         store.close()
 
 
-def _json_files(store: Transport, head: Head, report: Report) -> tuple[bytes, bytes] | None:
+def _json_files(store: Transport, head: Head, report: Report) -> Folded | None:
     """The annotation file and the manifest, folded; None where they cannot be."""
     found = [_object(store, one) for one in json_objects(head)]
     problems = [one for one in found if isinstance(one, Problem)]
@@ -106,18 +115,16 @@ def _compared(store: Transport, head: Head, there: dict[str, Stat | None], repor
     return False
 
 
-def _read(
-    store: Transport, head: Head, files: tuple[bytes, bytes], report: Report, progress: Progress | None
-) -> None:
+def _read(store: Transport, head: Head, files: Folded, report: Report, progress: Progress | None) -> None:
     """Read the media against everything that is known of it.
 
     Images are hashed as they come and not kept. All else, which is little, is put at its place in a file that
     is empty where the images would be, and checked as in a folder.
     """
-    frames = sorted({(one.offset, one.size) for one in _frames(store, files[1])})
+    frames = sorted({(one.offset, one.size) for one in _frames(store, files.manifest)})
     with TemporaryDirectory(prefix="xlabel-verify-") as temporary:
         folder = Path(temporary)
-        for name, data in zip((ANNOTATIONS, MANIFEST), files, strict=True):
+        for name, data in ((ANNOTATIONS, files.annotations), (MANIFEST, files.manifest)):
             (folder / name).write_bytes(data)
         media = folder / head.bundle
         found: dict[tuple[int, int], Content] = {}

@@ -69,11 +69,13 @@ class Pushed(msgspec.Struct, frozen=True):
     seal: str
 
 
-class Whole(Pushed, frozen=True):
+class Whole(Pushed, frozen=True, omit_defaults=True):
     """The last whole pair of JSON files."""
 
     annotations: Named
     manifest: Named
+    log: Named | None = None
+    """What is known of the updates until then; see `generations.Generation`."""
 
 
 class Delta(Pushed, frozen=True):
@@ -133,7 +135,7 @@ def _wrong(head: Head) -> str | None:
     if not re.fullmatch("[0-9a-f]{32}", head.pack_id):
         return f"its pack is {head.pack_id!r}"
     files = head.annotations, head.manifest, head.whole.annotations, head.whole.manifest
-    objects = [(one.name, one.size) for one in files]
+    objects = [(one.name, one.size) for one in (*files, head.whole.log) if one]
     objects += [(one.name, one.size) for one in head.deltas]
     objects += [(one.name, one.size) for one in head.media.segments]
     for name, size in objects:
