@@ -386,11 +386,10 @@ def _has_end(data: memoryview) -> bool:
         return bytes(data).rfind(END) >= 0
     import numpy as np
 
-    end = np.uint16(int.from_bytes(END, sys.byteorder))  # with a Python number it takes a third longer
     for start in (0, 1):
         pairs = (len(data) - start) // 2
         if pairs > 0:
-            found = np.frombuffer(data, np.uint16, pairs, start) == end
+            found = np.frombuffer(data, "<u2", pairs, start) == 0xD9FF
             if found[found.argmax()]:
                 return True
     return False
