@@ -34,7 +34,8 @@ def write_xlabel(folder: Path, labels: Path, workers: int = 1) -> Work:
     import xlabel
 
     dataset = xlabel.read(labels)
-    embed = xlabel.embed  # imported when first used
+    embed = xlabel.embed  # imported when first used, and so is what reads JPEGs
+    xlabel.labels(next(folder.iterdir()))
     return lambda: embed(folder, dataset, workers=workers)
 
 
