@@ -67,11 +67,22 @@ def test_images_stand_in_the_order_that_is_asked_for(
     assert held(output) == source.expected()
 
 
-@pytest.mark.parametrize("text", ["", "b.png\n", "b.png\n" * 5, "nothing.jpg\nb.png\n"])
-def test_an_order_that_is_not_of_the_keys_is_refused(output: Path, tmp_path: Path, text: str) -> None:
-    (tmp_path / "order.txt").write_text(text)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "5 keys not found, such as "),
+        ("b.png\n", "4 keys not found, such as "),
+        ("b.png\n\n" + "b.png\n" * 4, "line 3 is 'b.png' again"),
+        ("b.png\nnothing.jpg\n", "line 2 is no key: 'nothing.jpg'"),
+        ("b.png\r\n", r"line 1 is no key: 'b\.png\\r'"),
+    ],
+)
+def test_an_order_that_is_not_of_the_keys_is_refused(
+    output: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "order.txt").write_text(text, newline="")
     before = tree(output)
-    with pytest.raises(InputError, match="expected each of the 5 keys of the pack once"):
+    with pytest.raises(InputError, match=f"expected each of the 5 keys of the pack once, one a line; {said}"):
         xlabel.compact(output, order=str(tmp_path / "order.txt"))
     with pytest.raises(InputError, match="expected key, frame or a file of keys"):
         xlabel.compact(output, order=str(tmp_path / "nothing"))

@@ -126,6 +126,10 @@ def test_a_place_that_was_pushed_to_opens_as_a_folder_only_while_its_files_are_c
     assert xlabel.verify(url).problems == []
     xlabel.pull(url, "copy")
     assert xlabel.verify("copy").problems == []
+    with pytest.raises(
+        InputError, match=r"^copy: expected generation 3, the only one that can be read here, got 2"
+    ):
+        xlabel.verify("copy@2")
     xlabel.push("output", url, fold=True)
     assert xlabel.verify(url).problems == []
     (here / "xlabel_head.json").unlink()

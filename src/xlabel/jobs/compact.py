@@ -143,16 +143,28 @@ def _ordered(lines: Lines, manifest: Manifest, order: str) -> list[int]:
     if order == "key":
         keys = [frames[lines.frame_index(at)].key.encode() for at in every]
         return sorted(every, key=lambda at: keys[at])
+    places = {name: at for at, name in enumerate(names)}
+    found: dict[bytes, int] = {}
     try:
         with open(order, "rb") as file:
-            wanted = [line for line in file.read().split(b"\n") if line]
+            for number, line in enumerate(file.read().split(b"\n"), 1):
+                if line and (line not in places or line in found):
+                    what = f"is {_shown(line)} again" if line in found else f"is no key: {_shown(line)}"
+                    raise InputError(_misordered(order, names, f"line {number} {what}"))
+                if line:
+                    found[line] = places[line]
     except OSError as error:
         raise InputError(f"{order}: expected key, frame or a file of keys: {error.strerror}") from None
-    places = {name: at for at, name in enumerate(names)}
-    if len(wanted) != len(names) or set(wanted) != set(names):
-        odd = next(iter(set(wanted) ^ set(names)), wanted[0] if wanted else b"")
-        raise InputError(
-            f"{order}: expected each of the {counted(len(names), 'keys')} of the pack once, got "
-            f"{counted(len(wanted), 'lines')}; look at {odd.decode(errors='backslashreplace')!r}"
-        )
-    return [places[name] for name in wanted]
+    if len(found) < len(names):
+        lacking = next(name for name in names if name not in found)
+        what = f"{counted(len(names) - len(found), 'keys')} not found, such as {_shown(lacking)}"
+        raise InputError(_misordered(order, names, what))
+    return list(found.values())
+
+
+def _misordered(order: str, names: list[bytes], what: str) -> str:
+    return f"{order}: expected each of the {counted(len(names), 'keys')} of the pack once, one a line; {what}"
+
+
+def _shown(name: bytes) -> str:
+    return repr(name.decode(errors="backslashreplace"))

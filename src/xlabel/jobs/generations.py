@@ -203,11 +203,11 @@ def as_of(lines: Lines, folder: Path, current: Made, wanted: int) -> Iterator[by
         changed |= undone
         number = line.before
     if number != wanted or wanted < 1:
-        numbers = {current.number, *known, *(line.before for line, _ in known.values())} - {0}
-        have = ", ".join(map(str, sorted(numbers)))
-        raise InputError(
-            f"{folder}: expected one of the generations {have}, got {wanted}; see xlabel log {folder}"
-        )
+        there = sorted({current.number, *known, *(line.before for line, _ in known.values())} - {0})
+        have = f"one of the generations {', '.join(map(str, there))}"
+        if len(there) == 1:
+            have = f"generation {there[0]}, the only one that can be read here"
+        raise InputError(f"{folder}: expected {have}, got {wanted}; see xlabel log {folder}")
     top = lines.top if whole is None else unified_reading.read_top(whole, str(log))
     yield from merged(lines, changed, unified_writing.tail(top.categories, top.extra, top.section))
 
