@@ -16,7 +16,7 @@ from xlabel.jobs import twin
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.generations import LOG, Changes, Generation, Made, begin, travelling
-from xlabel.jobs.opening import open_bundle, read_lines
+from xlabel.jobs.opening import open_bundle, output_folder, read_lines
 from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
 from xlabel.jobs.remote import Folded, damaged, is_prefix, json_files, refuse_folder
@@ -54,7 +54,7 @@ def pull(
     {'images': 24}
     """
     began = time.perf_counter()
-    place = Path(folder)
+    place = output_folder(folder)
     refuse_folder(url, "to pull from", place)
     report = Report(job="pull")
     with ExitStack() as leaving, _told(place):
@@ -100,7 +100,7 @@ def _state(folder: Path, url: str, head: Head, overwrite: bool) -> Pushed | None
             "them, pull into another folder, or say --overwrite to lose what is here"
         )
     raise ExistsError(
-        f"{folder}: expected a pack or an empty folder, found {visible(min(names))}; pull into another "
+        f'{folder}: expected a pack or an empty folder, found "{visible(min(names))}" in it; pull into another '
         "folder, or say --overwrite to put the pack beside what is here"
     )
 

@@ -262,6 +262,8 @@ def stream(
         raise InputError(f"expected a seed of 0 or more, got {seed}")
     if window < 1:
         raise InputError(f"expected a window of 1 byte or more, got {window}")
+    if cache_size < 1:
+        raise InputError(f"expected a cache of 1 byte or more, got {cache_size}")
     kept = None if cache is None else Cache(Path(cache), cache_size)
     share = Share(rank, world_size, uneven=uneven)
     return Stream(open_source(place, kept), share, shuffle=shuffle, seed=seed, window=window, check=check)

@@ -4,8 +4,6 @@ It is made of the annotation file once that is published, and never read in its 
 stands behind the annotations in that file, to the byte: so anybody can tell which of them it was made from.
 """
 
-import mmap
-import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,8 +12,9 @@ from pathlib import Path
 from xlabel.errors import XlabelError
 from xlabel.formats import parquet
 from xlabel.formats.category_ids import Categories
-from xlabel.formats.unified_lines import Lines, lines
+from xlabel.formats.unified_lines import Lines
 from xlabel.formats.unified_reading import Described
+from xlabel.jobs.opening import file_lines
 from xlabel.jobs.writing import write_files
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, TWIN
@@ -101,12 +100,6 @@ def _described(read: Lines, counts: dict[str, int], report: Report) -> Iterator[
 
 
 def _opened(path: Path, closing: ExitStack) -> Lines:
-    """An annotation file by its lines, without a copy of it in memory."""
     file = Kept(path)
     closing.callback(file.close)
-    data = closing.enter_context(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
-    view = memoryview(data)
-    closing.callback(view.release)
-    found = lines(view, os.fspath(path))
-    closing.callback(found.close)
-    return found
+    return file_lines(file, closing)
