@@ -100,8 +100,8 @@ def _state(folder: Path, url: str, head: Head, overwrite: bool) -> Pushed | None
             "them, pull into another folder, or say --overwrite to lose what is here"
         )
     raise ExistsError(
-        f'{folder}: expected a pack or an empty folder, found "{visible(min(names))}" in it; pull into another '
-        "folder, or say --overwrite to put the pack beside what is here"
+        f'{folder}: expected a pack or an empty folder, found "{visible(min(names))}" in it; pull into '
+        "another folder, or say --overwrite to put the pack beside what is here"
     )
 
 
