@@ -216,7 +216,7 @@ def test_the_log_after_a_pull_is_that_of_who_made_the_updates(
         assert str(xlabel.log(pack)) == told
         assert xlabel.verify(pack).problems == []
     assert xlabel.verify(f"{other.pack}@1").problems == []
-    with pytest.raises(InputError, match="expected one of the generations 4, got 2"):
+    with pytest.raises(InputError, match="expected generation 4, the only one"):
         xlabel.open_bundle(f"{new}@2")
     update(work.images, work.labels, new)
     work.draw("more.jpg", 9)
