@@ -10,8 +10,13 @@ from tests.tools import run, tool
 
 import xlabel
 from xlabel.errors import InputError
+from xlabel.jobs import plain_pair, remote, verify_url
+from xlabel.jobs import push as pushing
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
+from xlabel.jobs.remote import HeadAt
+from xlabel.model.head import Head
+from xlabel.stores.transport import Transport
 
 
 def test_a_pack_and_its_updates_come_back_byte_for_byte(place: Place, url: str, tmp_path: Path) -> None:
@@ -78,9 +83,134 @@ def test_a_fold_gives_a_whole_pair_again(place: Place, url: str, tmp_path: Path)
     report = push(work.pack, url, gc=True)
     there = objects(place, url)
     if "xlabel_head.json" in there:  # elsewhere the state before is kept until the next one
-        assert report.done["objects"] == 3
+        assert report.done["objects"] == 1
         assert not [name for name in there if name.startswith("deltas/")]
     assert at_url(url, tmp_path / "c") == work.files
+
+
+def plain(place: Place, url: str, folder: Path) -> tuple[dict[str, bytes], int]:
+    """The two JSON files at their plain names, and the images that pycocotools finds in the one."""
+    from pycocotools.coco import COCO
+
+    there = objects(place, url)
+    path = folder / "plain.json"
+    path.write_bytes(there["unified_annotation.json"])
+    return {name: there[name] for name in FILES[1:]}, len(COCO(path).getImgIds())
+
+
+def pair(work: Work) -> dict[str, bytes]:
+    """The two JSON files of a pack."""
+    return {name: work.files[name] for name in FILES[1:]}
+
+
+@pytest.mark.parametrize("place", ["file", "s3", "azure"], indirect=True)
+def test_who_reads_the_plain_names_finds_the_last_fold(place: Place, url: str, tmp_path: Path) -> None:
+    work = Work(tmp_path / "a", 6)
+    push(work.pack, url)
+    for seed in range(3):
+        work.draw(f"new{seed}.jpg", seed)
+        work.update()
+        push(work.pack, url)
+        push(work.pack, url, fold=True, gc=True)
+        assert plain(place, url, tmp_path) == (pair(work), 7 + seed)
+        assert at_url(url, tmp_path / "c") == work.files
+        assert xlabel.verify(url).problems == []
+
+
+@pytest.mark.parametrize("place", ["file", "s3"], indirect=True)
+def test_large_json_files_are_copied_to_the_plain_names(
+    place: Place, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain_pair, "PART", 1000)
+    work = Work(tmp_path / "a", 6)
+    push(work.pack, url)
+    work.change(1)
+    push(work.pack, url, fold=True)
+    assert plain(place, url, tmp_path) == (pair(work), 6)
+    assert unfinished(place, url) == 0
+
+
+@pytest.mark.parametrize("place", ["file", "s3"], indirect=True)
+def test_a_fold_that_dies_before_the_plain_names_is_whole_and_the_next_one_goes_on(
+    place: Place, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Work(tmp_path / "a", 6)
+    push(work.pack, url)
+    before = pair(work)
+    work.draw("new.jpg", 9)
+    work.update()
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(pushing, "put_plain", die)
+        push(work.pack, url, fold=True)
+    assert plain(place, url, tmp_path) == (before, 6)
+    assert at_url(url, tmp_path / "c") == work.files
+    push(work.pack, url, fold=True)
+    assert plain(place, url, tmp_path) == (pair(work), 7)
+
+
+def test_of_two_folds_the_later_one_stays_at_the_plain_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    first = Work(tmp_path / "a", 6)
+    push(first.pack, there.as_uri())
+    second = Work.pulled(there.as_uri(), first, tmp_path / "b")
+    first.change(1)
+    real = remote.read_head
+
+    def late(store: Transport) -> HeadAt | None:
+        """The head, read by the first just before the second folds."""
+        monkeypatch.setattr(plain_pair, "read_head", real)
+        found = real(store)
+        pull(there.as_uri(), second.pack)
+        second.label("new1.jpg" if (second.images / "new1.jpg").exists() else "0000.jpg", 5)
+        second.update()
+        push(second.pack, there.as_uri(), fold=True)
+        return found
+
+    monkeypatch.setattr(plain_pair, "read_head", late)
+    push(first.pack, there.as_uri(), fold=True)
+    assert {name: (there / name).read_bytes() for name in FILES[1:]} == pair(second)
+    assert files(second.pack) == at_url(there.as_uri(), tmp_path / "c")
+
+
+def test_who_began_to_read_before_a_fold_reads_one_state_or_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = (tmp_path / "there").as_uri()
+    work = Work(tmp_path / "a", 6)
+    push(work.pack, url)
+    work.change(1)
+    real = remote.need_head
+
+    def folded(store: Transport) -> Head:
+        monkeypatch.setattr(remote, "need_head", real)
+        monkeypatch.setattr(verify_url, "need_head", real)
+        head = real(store)
+        push(work.pack, url, fold=True)
+        return head
+
+    monkeypatch.setattr(remote, "need_head", folded)
+    assert at_url(url, tmp_path / "c") == work.files
+    work.change(2)
+    monkeypatch.setattr(verify_url, "need_head", folded)
+    assert xlabel.verify(url).problems == []
+
+
+def test_files_of_others_at_the_plain_names_are_never_written_over(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "unified_annotation.json").write_text("{}")
+    work = Work(tmp_path / "a", 6)
+    push(work.pack, there.as_uri())
+    work.change(1)
+    push(work.pack, there.as_uri(), fold=True)
+    assert (there / "unified_annotation.json").read_text() == "{}"
+    assert at_url(there.as_uri(), tmp_path / "c") == work.files
 
 
 def test_a_compacted_pack_takes_the_place_of_the_old_one(place: Place, url: str, tmp_path: Path) -> None:

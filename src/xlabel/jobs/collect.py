@@ -72,7 +72,7 @@ def _is_past(name: str, head: Head, head_name: str) -> bool:
     if name.startswith(HEADS):
         return 0 < head_serial(name) < head_serial(head_name)
     if name in (head.bundle, ANNOTATIONS, MANIFEST):
-        return True  # under these names the first push alone writes
+        return not head.plain
     match = _OURS.search(name)
     if match is None:
         return False

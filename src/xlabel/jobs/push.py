@@ -19,6 +19,7 @@ from xlabel.jobs.commit import commit, is_beside
 from xlabel.jobs.deltas import delta, packed_log
 from xlabel.jobs.generations import LOG, numbers_since, seals, told, travelling
 from xlabel.jobs.outgoing import Outgoing, open_outgoing
+from xlabel.jobs.plain_pair import put_plain
 from xlabel.jobs.push_media import AheadError, Waiting, send_beside, send_grown, send_whole
 from xlabel.jobs.rebase import rebase
 from xlabel.jobs.remote import HeadAt, read_head, read_whole, refuse_folder
@@ -161,11 +162,13 @@ class _Push:
         """All there is, to a place where nothing is."""
         self._expect(mine.bundle.size + self._json_size())
         media = send_whole(self.sending, mine, mine.bundle.media.name, self.beside)
-        self._commit(mine, media, self._whole(mine), (), None)
+        self._commit(mine, media, self._whole(mine, first=True), (), None)
 
     def _same(self, mine: Outgoing, found: HeadAt) -> None:
         """Nothing new, but perhaps the JSON files are to be written whole."""
         head = found.head
+        if self.how.fold and not head.deltas and not self.how.dry_run:
+            put_plain(self.sending, head, self.folder)  # a kill may have kept it from it
         if not self.how.fold or not head.deltas:
             self._tell(mine, head)
             self.report.notes.append(f"{self.store.url} has generation {head.generation} already")
@@ -206,9 +209,9 @@ class _Push:
         assert manifest is not None
         return delta(mine.lines, manifest.whole(), count, numbers, log)
 
-    def _whole(self, mine: Outgoing) -> Whole:
+    def _whole(self, mine: Outgoing, *, first: bool = False) -> Whole:
         """Both JSON files, written whole: by the first push under their names, else beside those there."""
-        annotations, manifest = (self._json_file(mine, path) for path in self._json_paths())
+        annotations, manifest = (self._json_file(mine, path, first) for path in self._json_paths())
         lines = travelling(told(self.folder / LOG, mine.bundle.made), 0)
         log = self._named(mine, "logs", packed_log(lines)) if lines else None
         return Whole(mine.generation, mine.seal, annotations, manifest, log)
@@ -220,11 +223,11 @@ class _Push:
         self.sending.put(name, data)
         return Named(name, len(data), digest)
 
-    def _json_file(self, mine: Outgoing, path: Path) -> Named:
+    def _json_file(self, mine: Outgoing, path: Path, first: bool) -> Named:
         size, digest = path.stat().st_size, _sha256(path)
         name = path.name
-        there = self.store.head(name) if self.store.conditional else None
-        if self.beside or (there is not None and not self._has(name, there, size, digest)):
+        there = self.store.head(name) if first and self.store.conditional else None
+        if self.beside or not first or (there is not None and not self._has(name, there, size, digest)):
             name = mine.own(name)
             there = self.store.head(name)
         if there is None or there.size != size:
@@ -251,22 +254,27 @@ class _Push:
         if before is not None:
             past = before.past if before.seal == mine.seal else before.states[-STATES:]
         files = [Named(path.name, path.stat().st_size, _sha256(path)) for path in self._json_paths()]
-        if not mine.bundle.still_there:
+        bundle = mine.bundle
+        plain = before.plain if before else _is_plain(whole)
+        if not bundle.still_there:
             raise ConflictError(f"{self.folder}: was changed while it was pushed; push again")
         head = Head(
             generation=mine.generation,
             seal=mine.seal,
-            pack_id=str(mine.bundle.pack_id),
-            bundle=mine.bundle.media.name,
-            kind=mine.bundle.kind,
+            pack_id=str(bundle.pack_id),
+            bundle=bundle.media.name,
+            kind=bundle.kind,
             media=media,
             annotations=files[0],
             manifest=files[1],
             whole=whole,
             deltas=deltas,
             past=past,
+            plain=plain and media.segments[0].name == bundle.media.name,
         )
         commit(self.store, head, found)
+        if self.how.fold:
+            put_plain(self.sending, head, self.folder)
         if self.how.dry_run:
             self._foretell()
         else:
@@ -313,6 +321,11 @@ class _Push:
                 f"its JSON files are of generation {head.whole.generation}, "
                 f"{counted(len(head.deltas), 'deltas')} of {size_text(behind)} behind{advice}"
             )
+
+
+def _is_plain(whole: Whole) -> bool:
+    """Whether a whole pair stands under the names that it has in a folder."""
+    return (whole.annotations.name, whole.manifest.name) == (ANNOTATIONS, MANIFEST)
 
 
 def _sha256(path: Path) -> str:

@@ -196,10 +196,10 @@ class Sending:
         """Bytes by the name of the object; what is copied does not count."""
         self.copied = 0
 
-    def put(self, name: str, data: bytes, *, absent: bool = False) -> Stat:
+    def put(self, name: str, data: bytes, *, if_match: str | None = None, absent: bool = False) -> Stat:
         """Write a small object whole."""
         self.pace.wait(len(data))
-        stat = self.store.put(name, data, absent=absent)
+        stat = self.store.put(name, data, if_match=if_match, absent=absent)
         self.count(name, len(data))
         self.told(len(data))
         return stat

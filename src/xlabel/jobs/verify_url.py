@@ -18,6 +18,7 @@ from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.remote import (
     RANGE,
     THREADS,
+    TRIES,
     Folded,
     folded,
     json_objects,
@@ -39,9 +40,8 @@ def verify_url(url: str, full: bool, report: Report, progress: Progress | None) 
     """Check what is current at a URL; what is wrong is told in the report."""
     store = open_store(url)
     try:
-        head = need_head(store)
+        head, files = _current(store, report)
         report.notes.append(f"generation {head.generation} of {store.url}")
-        files = _json_files(store, head, report)
         there = {one.name: store.head(one.name) for one in head.media.segments}
         whole = _sizes(store, head, there, report)
         if not full and whole and _compared(store, head, there, report):
@@ -51,6 +51,20 @@ def verify_url(url: str, full: bool, report: Report, progress: Progress | None) 
             _read(store, head, files, report, progress)
     finally:
         store.close()
+
+
+def _current(store: Transport, report: Report) -> tuple[Head, Folded | None]:
+    """The head and the JSON files that it means; None, and problems, where they are not what it says."""
+    head = need_head(store)
+    for _ in range(TRIES):
+        found = len(report.problems)
+        files = _json_files(store, head, report)
+        again = head if files else need_head(store)
+        if again == head:
+            break
+        del report.problems[found:]  # a fold has replaced the plain pair meanwhile, which is none of theirs
+        head = again
+    return head, files
 
 
 def _json_files(store: Transport, head: Head, report: Report) -> Folded | None:

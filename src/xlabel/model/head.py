@@ -103,6 +103,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     deltas: tuple[Delta, ...] = ()
     past: tuple[Pushed, ...] = ()
     """What was current before, the oldest first; the last `STATES` of them."""
+    plain: bool = False
+    """The JSON files under their plain names are whole pairs of this pack, and go with its media."""
     fence: str | None = None
     """Written by a push that takes the place of another one, which then can no longer commit."""
 
