@@ -1,5 +1,7 @@
 """Push and pull on the servers of others: what comes back, what it costs, and what kills do to it."""
 
+import hashlib
+import time
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,13 @@ from tests.tools import run, tool
 
 import xlabel
 from xlabel.errors import InputError
-from xlabel.jobs import plain_pair, remote, verify_url
+from xlabel.jobs import collect, plain_pair, remote, verify_url
 from xlabel.jobs import push as pushing
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
 from xlabel.jobs.remote import HeadAt
 from xlabel.model.head import Head
-from xlabel.stores.transport import Transport
+from xlabel.stores.transport import Transport, open_store
 
 
 def test_a_pack_and_its_updates_come_back_byte_for_byte(place: Place, url: str, tmp_path: Path) -> None:
@@ -71,7 +73,10 @@ def test_a_store_without_conditions_never_has_anything_written_over(
         before = now
 
 
-def test_a_fold_gives_a_whole_pair_again(place: Place, url: str, tmp_path: Path) -> None:
+def test_a_fold_gives_a_whole_pair_again(
+    place: Place, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "DAY", 0.0)
     work = Work(tmp_path / "a", 12)
     push(work.pack, url)
     work.change(1)
@@ -213,7 +218,41 @@ def test_files_of_others_at_the_plain_names_are_never_written_over(tmp_path: Pat
     assert at_url(there.as_uri(), tmp_path / "c") == work.files
 
 
-def test_a_compacted_pack_takes_the_place_of_the_old_one(place: Place, url: str, tmp_path: Path) -> None:
+def test_what_was_let_go_of_stays_a_day_for_who_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, url = tmp_path / "there", (tmp_path / "there").as_uri()
+    work = Work(tmp_path / "a", 8)
+    push(work.pack, url)
+    work.change(1)
+    push(work.pack, url)
+    store = open_store(url)
+    head, before = remote.json_files(store)  # who begins to read now
+    media = (there / "media_bundle.mp4").read_bytes()
+    push(work.pack, url, fold=True)
+    work.change(2)
+    xlabel.compact(work.pack)
+    for _ in range(2):
+        report = push(work.pack, url, gc=True)
+        assert report.done["objects"] == 0
+        assert any("let go of less than a day ago stay" in note for note in report.notes)
+    (delta,) = head.deltas
+    assert hashlib.sha256((there / delta.name).read_bytes()).hexdigest() == delta.sha256
+    assert (there / "media_bundle.mp4").read_bytes() == media
+    assert before.annotations != work.files[FILES[1]]
+    day = time.time() + 86_401
+    monkeypatch.setattr("time.time", lambda: day)
+    report = push(work.pack, url, gc=True)
+    assert report.done["objects"] >= 4
+    left = {path.name for path in there.rglob("*") if path.is_file()}
+    assert not {Path(delta.name).name, *FILES} & left
+    assert at_url(url, tmp_path / "c") == work.files
+
+
+def test_a_compacted_pack_takes_the_place_of_the_old_one(
+    place: Place, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "DAY", 0.0)
     work = Work(tmp_path / "a", 12)
     push(work.pack, url)
     other = Work.pulled(url, work, tmp_path / "b")

@@ -7,13 +7,13 @@ from pathlib import Path
 from xlabel.jobs.remote import HeadAt, read_head, read_one
 from xlabel.jobs.upload import Journal
 from xlabel.model import Report
-from xlabel.model.head import HEAD, HEADS, Head, head_serial
+from xlabel.model.head import HEAD, HEADS, Gone, Head, head_serial
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST
 from xlabel.model.report import counted
 from xlabel.stores.transport import Transport
 
-OLD = 86_400.0
-"""Seconds after which an unfinished upload is taken for one of a push that was killed."""
+DAY = 86_400.0
+"""Seconds that what a head let go of stays for who reads it; an upload that is older is of a killed push."""
 
 _OURS = re.compile(r"\.(\d{6,})-[0-9a-f]{16}$|^(?:deltas|logs)/(\d{6,})-[0-9a-f]{16}\.jsonl\.gz$")
 
@@ -30,13 +30,15 @@ def collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> No
     needed = {HEAD, found.name, *objects_of(found.head), *_before(store, found)}
     uploads = [
         (name, upload)
-        for name in {*needed, found.head.bundle, *journal.names()}
+        for name in {*needed, found.head.bundle, ANNOTATIONS, MANIFEST, *journal.names()}
         for upload in store.uploads(name)
-        if upload.id in journal.ids(name) or time.time() - upload.begun > OLD
+        if upload.id in journal.ids(name) or time.time() - upload.begun > DAY
     ]
-    objects = [
+    unneeded = [
         name for name in store.names() if name not in needed and _is_past(name, found.head, found.name)
     ]
+    read = {one.name for one in found.head.gone if time.time() - one.at < DAY}
+    objects = [name for name in unneeded if name not in read]
     if not dry_run:
         for name, upload in uploads:
             store.abort(name, upload.id)
@@ -45,9 +47,24 @@ def collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> No
             store.delete(name)
     report.done |= {"uploads": len(uploads), "objects": len(objects)}
     what = "would be taken away" if dry_run else "taken away"
-    report.notes.append(
-        f"{counted(len(uploads), 'unfinished uploads')} and {counted(len(objects), 'objects')} {what}"
+    stay = len(unneeded) - len(objects)
+    told = (
+        f"; {counted(stay, 'objects')} let go of less than a day ago stay for who reads them" if stay else ""
     )
+    report.notes.append(
+        f"{counted(len(uploads), 'unfinished uploads')} and {counted(len(objects), 'objects')} {what}{told}"
+    )
+
+
+def let_go(before: Head | None, head: Head) -> tuple[Gone, ...]:
+    """What a head no longer names of what the one before it named, and what was let go of before that."""
+    if before is None:
+        return ()
+    at, names = int(time.time()), set(objects_of(head))
+    late = [one for one in before.gone if at - one.at < DAY]
+    new = [Gone(name, at) for name in objects_of(before)]
+    # A time to come is of a clock that was wrong.
+    return tuple(Gone(one.name, min(one.at, at)) for one in (*late, *new) if one.name not in names)
 
 
 def objects_of(head: Head) -> list[str]:

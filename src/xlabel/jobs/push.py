@@ -1,7 +1,7 @@
 """Push: a pack to a URL, at the cost of what has changed. The media goes first, the head is the commit.
 
-An object that a head names is never written over, but for the media, which only grows: what it had stays
-where it was. docs/dataset_spec.md, "At a URL".
+An object that the current head names is never written over, but for the media, which only grows: what it had
+stays where it was. docs/dataset_spec.md, "At a URL".
 """
 
 import hashlib
@@ -12,9 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from xlabel.errors import ConflictError, InputError
 from xlabel.jobs import twin
-from xlabel.jobs.collect import collect
+from xlabel.jobs.collect import collect, let_go
 from xlabel.jobs.commit import commit, is_beside
 from xlabel.jobs.deltas import delta, packed_log
 from xlabel.jobs.generations import LOG, numbers_since, seals, told, travelling
@@ -272,6 +274,7 @@ class _Push:
             past=past,
             plain=plain and media.segments[0].name == bundle.media.name,
         )
+        head = replace(head, gone=let_go(before, head))
         commit(self.store, head, found)
         if self.how.fold:
             put_plain(self.sending, head, self.folder)

@@ -86,6 +86,13 @@ class Delta(Pushed, frozen=True):
     sha256: str
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """An object that a head let go of, and when: seconds since 1970, by the clock of who wrote the head."""
+
+    name: str
+    at: int
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What is current. `annotations` and `manifest` are the files that folding gives."""
 
@@ -103,6 +110,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     deltas: tuple[Delta, ...] = ()
     past: tuple[Pushed, ...] = ()
     """What was current before, the oldest first; the last `STATES` of them."""
+    gone: tuple[Gone, ...] = ()
+    """What heads before named and this one does not: of the last day, as somebody may be reading it."""
     plain: bool = False
     """The JSON files under their plain names are whole pairs of this pack, and go with its media."""
     fence: str | None = None
