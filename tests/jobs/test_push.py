@@ -206,15 +206,21 @@ def test_who_began_to_read_before_a_fold_reads_one_state_or_the_other(
     assert xlabel.verify(url).problems == []
 
 
-def test_files_of_others_at_the_plain_names_are_never_written_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("theirs", FILES)
+def test_files_of_others_at_the_plain_names_are_never_written_over_nor_taken_away(
+    tmp_path: Path, theirs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "DAY", 0.0)
     there = tmp_path / "there"
     there.mkdir()
-    (there / "unified_annotation.json").write_text("{}")
-    work = Work(tmp_path / "a", 6)
+    (there / theirs).write_text("{}")
+    work = Work(tmp_path / "a", 8)
     push(work.pack, there.as_uri())
     work.change(1)
-    push(work.pack, there.as_uri(), fold=True)
-    assert (there / "unified_annotation.json").read_text() == "{}"
+    push(work.pack, there.as_uri(), fold=True, gc=True)
+    xlabel.compact(work.pack)
+    push(work.pack, there.as_uri(), gc=True)
+    assert (there / theirs).read_text() == "{}"
     assert at_url(there.as_uri(), tmp_path / "c") == work.files
 
 

@@ -89,7 +89,7 @@ def _is_past(name: str, head: Head, head_name: str) -> bool:
     if name.startswith(HEADS):
         return 0 < head_serial(name) < head_serial(head_name)
     if name in (head.bundle, ANNOTATIONS, MANIFEST):
-        return not head.plain
+        return head.plain and (name == head.bundle or not head.has_plain_pair)
     match = _OURS.search(name)
     if match is None:
         return False

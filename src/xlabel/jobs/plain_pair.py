@@ -26,7 +26,7 @@ def put_plain(sending: Sending, head: Head, folder: Path) -> None:
 
     Nothing where somebody has committed another whole pair since: who did that puts theirs there.
     """
-    if not head.plain:
+    if not head.has_plain_pair:
         return
     for named, name in ((head.whole.annotations, ANNOTATIONS), (head.whole.manifest, MANIFEST)):
         if named.name != name:

@@ -257,7 +257,6 @@ class _Push:
             past = before.past if before.seal == mine.seal else before.states[-STATES:]
         files = [Named(path.name, path.stat().st_size, _sha256(path)) for path in self._json_paths()]
         bundle = mine.bundle
-        plain = before.plain if before else _is_plain(whole)
         if not bundle.still_there:
             raise ConflictError(f"{self.folder}: was changed while it was pushed; push again")
         head = Head(
@@ -272,7 +271,7 @@ class _Push:
             whole=whole,
             deltas=deltas,
             past=past,
-            plain=plain and media.segments[0].name == bundle.media.name,
+            plain=before.plain if before else _are_plain(media, whole, bundle.media.name),
         )
         head = replace(head, gone=let_go(before, head))
         commit(self.store, head, found)
@@ -326,9 +325,10 @@ class _Push:
             )
 
 
-def _is_plain(whole: Whole) -> bool:
-    """Whether a whole pair stands under the names that it has in a folder."""
-    return (whole.annotations.name, whole.manifest.name) == (ANNOTATIONS, MANIFEST)
+def _are_plain(media: Media, whole: Whole, bundle: str) -> bool:
+    """Whether all three files stand under the names that they have in a folder."""
+    found = [media.segments[0].name, whole.annotations.name, whole.manifest.name]
+    return found == [bundle, ANNOTATIONS, MANIFEST]
 
 
 def _sha256(path: Path) -> str:

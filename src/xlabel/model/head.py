@@ -113,9 +113,14 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     gone: tuple[Gone, ...] = ()
     """What heads before named and this one does not: of the last day, as somebody may be reading it."""
     plain: bool = False
-    """The JSON files under their plain names are whole pairs of this pack, and go with its media."""
+    """What stands under the names that the files have in a folder is this pack's: its first push wrote it."""
     fence: str | None = None
     """Written by a push that takes the place of another one, which then can no longer commit."""
+
+    @property
+    def has_plain_pair(self) -> bool:
+        """Whether whole pairs are put under their plain names: as long as the media is under its own."""
+        return self.plain and self.media.segments[0].name == self.bundle
 
     @property
     def states(self) -> tuple[Pushed, ...]:
