@@ -108,7 +108,7 @@ def pair(work: Work) -> dict[str, bytes]:
     return {name: work.files[name] for name in FILES[1:]}
 
 
-@pytest.mark.parametrize("place", ["file", "s3", "azure"], indirect=True)
+@pytest.mark.parametrize("place", ["file", "s3", "azure", "hf"], indirect=True)
 def test_who_reads_the_plain_names_finds_the_last_fold(place: Place, url: str, tmp_path: Path) -> None:
     work = Work(tmp_path / "a", 6)
     push(work.pack, url)
@@ -153,8 +153,9 @@ def test_a_fold_that_dies_before_the_plain_names_is_whole_and_the_next_one_goes_
         push(work.pack, url, fold=True)
     assert plain(place, url, tmp_path) == (before, 6)
     assert at_url(url, tmp_path / "c") == work.files
-    push(work.pack, url, fold=True)
+    assert push(work.pack, url, fold=True).bytes > sum(map(len, pair(work).values()))
     assert plain(place, url, tmp_path) == (pair(work), 7)
+    assert push(work.pack, url, fold=True).bytes == 0
 
 
 def test_of_two_folds_the_later_one_stays_at_the_plain_names(

@@ -170,7 +170,8 @@ class _Push:
         """Nothing new, but perhaps the JSON files are to be written whole."""
         head = found.head
         if self.how.fold and not head.deltas and not self.how.dry_run:
-            put_plain(self.sending, head, self.folder)  # a kill may have kept it from it
+            put_plain(self.sending, head, self.folder)  # which a kill may have kept from being done
+            self.acted = bool(self.sending.sent)
         if not self.how.fold or not head.deltas:
             self._tell(mine, head)
             self.report.notes.append(f"{self.store.url} has generation {head.generation} already")
