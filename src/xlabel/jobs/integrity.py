@@ -12,6 +12,7 @@ from struct import error as StructError
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from xlabel import bundles
 from xlabel.bundles import mp4
@@ -22,8 +23,9 @@ from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.seals import is_sealed_annotations, is_sealed_manifest
 from xlabel.model import Problem, Report
-from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest
+from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, Manifest, name_bytes
 from xlabel.model.report import Progress
+from xlabel.stores.paths import key_of
 from xlabel.stores.snapshot import Kept
 from xlabel.stores.transaction import is_growing
 
@@ -66,11 +68,13 @@ def check(
     crcs = array("I")
     first = holders(frames)
     written = {} if every else written_names(bundle)
+    for offset in first.keys() & written.keys():
+        name = written[offset]
+        first[offset] = replace(first[offset], key=key_of(name), name_bytes=name_bytes(name))
     for number, frame in enumerate(frames):
         found = content(frame)
         crcs.append(found.crc)
-        name = written.get(frame.offset, first[frame.offset].raw_name)
-        _check_frame(bundle, frame, name, face, found, report)
+        _check_frame(bundle, frame, first[frame.offset], face, found, report)
         report.bytes += frame.size
         if progress and number % 64 == 0:
             progress(report.bytes, bundle.size)
@@ -209,11 +213,11 @@ def _check_end(bundle: Bundle, report: Report) -> None:
 
 
 def _check_frame(
-    bundle: Bundle, frame: Frame, name: bytes, face: bool, found: Content, report: Report
+    bundle: Bundle, frame: Frame, holder: Frame, face: bool, found: Content, report: Report
 ) -> None:
     """Check a frame's bytes, by what was found of them, and the header before them.
 
-    `name` is the one that the bytes were written under; the frame may have another by now.
+    `holder` is the frame that the bytes were written for; this one may have another name by now.
     """
     where = f"{bundle.media}: {frame.key}"
     if found.size != frame.size or frame.sha256 not in ("", found.sha256):
@@ -224,7 +228,7 @@ def _check_frame(
         return
     kind = bundles.kind(bundle.kind)
     try:
-        prefix = bytearray(kind.prefix(name, frame.size, face))
+        prefix = bytearray(kind.prefix(holder.raw_name, frame.size, face))
     except (ValueError, StructError) as error:
         report.problems.append(Problem(where, "bad-name", f"{error}; pack again"))
         return
