@@ -21,6 +21,7 @@ from xlabel.errors import MissingError
 from xlabel.jobs.push import push
 from xlabel.jobs.source_url import Distant
 from xlabel.jobs.update import update
+from xlabel.model.head import DAMAGED
 from xlabel.stores import cache
 
 FILES = ("media_bundle.mp4", "unified_annotation.json", "frame_manifest.json")
@@ -186,10 +187,13 @@ def test_what_is_not_there_is_said(tmp_path: Path, pack: Path) -> None:
     with pytest.raises(MissingError, match=r"expected a bundle, found no unified_annotation\.json"):
         xlabel.stream(tmp_path.as_uri())
     shutil.copy(pack / FILES[1], tmp_path)
-    with pytest.raises(MissingError, match=f"{FILES[0]}: expected a part of the bundle"):
+    with pytest.raises(MissingError, match=f"{FILES[0]}: expected a part of the bundle.*; {DAMAGED}"):
         xlabel.stream(tmp_path.as_uri())
     (tmp_path / FILES[0]).write_bytes((pack / FILES[0]).read_bytes()[:1000])
-    with xlabel.stream(tmp_path.as_uri()) as stream, pytest.raises(CorruptError, match=r"expected .* bytes"):
+    with (
+        xlabel.stream(tmp_path.as_uri()) as stream,
+        pytest.raises(CorruptError, match=f"expected .* bytes .*; {DAMAGED}"),
+    ):
         _ = [sample.bytes for sample in stream]
 
 

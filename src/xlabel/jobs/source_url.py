@@ -17,7 +17,7 @@ from xlabel.images import Buffer
 from xlabel.jobs.ranges import Ahead, Range, Turns
 from xlabel.jobs.remote import json_files, media_ranges, read_head, read_whole
 from xlabel.model import Category
-from xlabel.model.head import Segment
+from xlabel.model.head import DAMAGED, Segment
 from xlabel.model.manifest import ANNOTATIONS
 from xlabel.stores.cache import Cache
 from xlabel.stores.transport import Stat, Transport, open_store
@@ -115,7 +115,7 @@ class Distant:
                     raise self._replaced()
                 raise CorruptError(
                     f"{self.where}: expected {size:,} bytes at {offset:,} of the media, found {len(data):,}; "
-                    "it is not the one of the annotation file; push again"
+                    f"it is not the one of the annotation file; {DAMAGED}"
                 )
             found.append(data)
         return found
@@ -136,7 +136,7 @@ class Distant:
     def _there(self, name: str) -> Stat:
         found = self._store.head(name)
         if found is None:
-            raise MissingError(f"{self.where}/{name}: expected a part of the bundle, found none; push again")
+            raise MissingError(f"{self.where}/{name}: expected a part of the bundle, found none; {DAMAGED}")
         return found
 
     def _current(self) -> tuple[Buffer, tuple[Segment, ...]]:
@@ -165,8 +165,7 @@ class Distant:
                 found = (int(match[1]), int(match[2])) if match else _decoded(record)
             except msgspec.MsgspecError:
                 raise CorruptError(
-                    f"{self.lines.where}: expected {count} images and their places, found {number}; "
-                    "push again"
+                    f"{self.lines.where}: expected {count} images and their places, found {number}; {DAMAGED}"
                 ) from None
             offset, size = found
             offsets.append(offset)
