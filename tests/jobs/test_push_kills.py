@@ -1,6 +1,8 @@
 """A push that is killed at any moment: what is at the URL stays whole, what has arrived is not sent again."""
 
+import os
 import random
+import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,7 @@ from xlabel.errors import MissingError
 from xlabel.jobs import push_media, upload
 from xlabel.jobs.push import push
 from xlabel.jobs.upload import Journal
+from xlabel.stores.metered import Metered
 from xlabel.stores.transport import open_store
 
 KILLS = often(5, 25)
@@ -93,3 +96,29 @@ def test_killed_while_it_sends_an_update_it_leaves_the_old_state_or_the_new(
         push(work.pack, url)
         assert at_url(url, tmp_path / "b") == work.files
         assert unfinished(place, url) == 0
+
+
+@pytest.mark.parametrize("place", ["file", "s3", "azure"], indirect=True)
+def test_an_upload_whose_beginning_arrives_after_the_next_one_has_begun_is_taken_away(
+    place: Place, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Work(tmp_path / "a", 6)
+
+    def doomed() -> None:
+        monkeypatch.setattr(Metered, "create", lambda store, name: os.kill(os.getpid(), signal.SIGKILL))
+        push(work.pack, url)
+
+    assert ended(started(doomed)) == -signal.SIGKILL
+    begin = Journal.begin
+
+    def late(journal: Journal, name: str, upload: str, others: list[str] | None = None) -> None:
+        begin(journal, name, upload, others)
+        store = open_store(url)
+        store.create(name)
+        store.close()
+
+    monkeypatch.setattr(Journal, "begin", late)
+    push(work.pack, url)
+    assert unfinished(place, url) == 0
+    assert not list(work.pack.glob(".xlabel-push-*"))
+    assert at_url(url, tmp_path / "b") == work.files

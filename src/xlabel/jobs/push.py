@@ -25,7 +25,7 @@ from xlabel.jobs.plain_pair import put_plain
 from xlabel.jobs.push_media import AheadError, Waiting, send_beside, send_grown, send_whole
 from xlabel.jobs.rebase import rebase
 from xlabel.jobs.remote import HeadAt, read_head, read_whole, refuse_folder
-from xlabel.jobs.upload import PART, Journal, Object, Pace, Sending
+from xlabel.jobs.upload import PART, Journal, Object, Pace, Sending, forget
 from xlabel.model import Report
 from xlabel.model.head import STATES, Delta, Head, Media, Named, Pushed, Whole
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST
@@ -240,6 +240,7 @@ class _Push:
             else:
                 with open(path, "rb") as file:
                     self.sending.send(file.fileno(), Object(name, size, absent=absent))
+        forget(self.store, name, self.sending.journal)
         return Named(name, size, digest)
 
     def _has(self, name: str, there: Stat, size: int, digest: str) -> bool:

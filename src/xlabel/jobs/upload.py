@@ -20,7 +20,7 @@ import msgspec
 
 from xlabel.errors import ConflictError, MissingError
 from xlabel.stores import crc64
-from xlabel.stores.transport import Part, Stat, Transport, where
+from xlabel.stores.transport import Part, Stat, Transport, Upload, where
 
 PART = 8 << 20
 """Bytes of a part, where an object of that many parts is large enough."""
@@ -69,7 +69,10 @@ class _Begun(msgspec.Struct):
 
     ids: list[str] = []
     others: list[str] | None = None
-    """While one is being begun, those that there were: after a kill, another one without parts is ours."""
+    """While one is being begun, those that there were: after a kill, another one without parts is ours.
+
+    After a kill until the object is whole, as the one of then may reach the store after the next was begun.
+    """
 
 
 class Journal:
@@ -101,10 +104,10 @@ class Journal:
         self._begun.setdefault(name, _Begun()).others = others
         self._write()
 
-    def begin(self, name: str, upload: str) -> None:
-        """Note an upload, before its first part."""
+    def begin(self, name: str, upload: str, others: list[str] | None = None) -> None:
+        """Note an upload, before its first part; and those that there were, where a kill has left one."""
         known = self._begun.setdefault(name, _Begun())
-        known.ids, known.others = [*known.ids, upload], None
+        known.ids, known.others = [*known.ids, upload], others
         self._write()
 
     def end(self, name: str, upload: str) -> None:
@@ -114,6 +117,11 @@ class Journal:
         if not known.ids and known.others is None:
             self._begun.pop(name, None)
         self._write()
+
+    def forget(self, name: str) -> None:
+        """Forget all uploads of an object."""
+        if self._begun.pop(name, None) is not None:
+            self._write()
 
     def _of(self, name: str) -> _Begun:
         return self._begun.get(name, _Begun())
@@ -131,9 +139,12 @@ class Journal:
 
 def forget(store: Transport, name: str, journal: Journal) -> None:
     """Take away what a kill has left of the uploads of an object that is there and whole."""
-    for upload in journal.ids(name):
+    left, others = journal.ids(name), journal.others(name)
+    if others is not None:  # what was under way at the kill has had all the time since to arrive
+        left += [one.id for one in store.uploads(name) if _is_lost(store, one, [*left, *others])]
+    for upload in left:
         store.abort(name, upload)
-        journal.end(name, upload)
+    journal.forget(name)
 
 
 def planned(store: Transport, size: int, kept: int, at: int = 0) -> list[Piece]:
@@ -255,8 +266,7 @@ class _Upload:
                 crc64nvme=wanted.crc64nvme,
             )
         self._journal.end(self._name, upload)
-        for old in self._journal.ids(self._name):
-            self._drop(old)
+        forget(self._store, self._name, self._journal)
         return stat
 
     @contextmanager
@@ -301,11 +311,12 @@ class _Upload:
             elif others is not None and upload not in others and not parts:
                 self._drop(upload)  # we were killed before we could note it
             elif self._sending.adopt and good and _only(good, parts, pieces):
-                journal.begin(name, upload)
+                journal.begin(name, upload, others)
                 return upload, good
-        journal.beginning(name, [one for one in unfinished if one not in ours])
+        there = [one for one in unfinished if one not in ours]
+        journal.beginning(name, there)
         upload = self._store.create(name)
-        journal.begin(name, upload)
+        journal.begin(name, upload, None if others is None else there)
         return upload, {}
 
     def _good(self, pieces: list[Piece], parts: list[Part]) -> dict[int, Part]:
@@ -344,6 +355,14 @@ def checksum(file: int, start: int, end: int, before: int) -> int:
     for offset in range(start, end, PART):
         value = crc64.checksum(os.pread(file, min(PART, end - offset), offset), value)
     return value
+
+
+def _is_lost(store: Transport, one: Upload, known: list[str]) -> bool:
+    """Whether an upload is one that a kill kept from being noted: unknown, and without parts."""
+    try:
+        return one.id not in known and not store.parts(one.name, one.id)
+    except MissingError:
+        return False
 
 
 def _only(good: dict[int, Part], parts: list[Part], pieces: list[Piece]) -> bool:
