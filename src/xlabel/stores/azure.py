@@ -158,6 +158,15 @@ class Container:
         found = {block.upload for block in blocks if block.what == BEGUN} - over
         return uploads.listed(name, found)
 
+    def unfinished(self, prefix: str = "") -> list[Upload]:
+        with self._told(prefix, "List Blobs"):
+            found = self._client.list_blobs(
+                name_starts_with=self._prefix + prefix, include=["uncommittedblobs"]
+            )
+            names = sorted({str(blob.name)[len(self._prefix) :] for blob in found})
+        # Whether an object that is there has blocks waiting besides, no listing says.
+        return sorted((one for name in names for one in self.uploads(name)), key=lambda one: one.id)
+
     def parts(self, name: str, upload: str) -> list[Part]:
         blocks = [block for block in self._uncommitted(name) if block.upload == upload]
         kinds = {block.what for block in blocks}
@@ -249,6 +258,10 @@ class Container:
             except _foreign() as error:
                 if getattr(error, "error_code", None) != "BlobNotFound":
                     raise
+
+    def modified(self, name: str) -> float | None:
+        found = self._properties(name)
+        return None if found is None else float(found.last_modified.timestamp())
 
     def names(self, prefix: str = "") -> list[str]:
         with self._told(prefix, "List Blobs"):

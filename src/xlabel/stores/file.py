@@ -50,6 +50,13 @@ class _Files:
                 return None
             return None if (self._root / path).is_dir() else _stat(found)
 
+    def modified(self, path: str) -> float | None:
+        with self._told(path, "read"):
+            try:
+                return (self._root / path).stat().st_mtime
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
     def get(self, path: str, ranges: Sequence[tuple[int, int]], check: Callable[[Stat], None]) -> list[bytes]:
         with self._told(path, "read"), (self._root / path).open("rb", buffering=0) as file:
             check(_stat(os.fstat(file.fileno())))

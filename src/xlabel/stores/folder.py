@@ -37,6 +37,9 @@ class Files(Protocol):
     def stat(self, path: str) -> Stat | None:
         """None where there is no such file; a folder is none."""
 
+    def modified(self, path: str) -> float | None:
+        """When a file, or what is in a folder, was changed last, by the clock there; None where it is not."""
+
     def get(self, path: str, ranges: Sequence[tuple[int, int]], check: Callable[[Stat], None]) -> list[bytes]:
         """Ranges of one file, which `check` has seen."""
 
@@ -117,9 +120,17 @@ class Folder:
         return upload
 
     def uploads(self, name: str) -> list[Upload]:
-        start = uploads.place(name)
-        found = [f"{HIDDEN}/{entry}" for entry in self._files.entries(HIDDEN)]
-        return uploads.listed(name, (one.removeprefix(start) for one in found if one.startswith(start)))
+        return [upload for upload in self.unfinished(name) if upload.name == name]
+
+    def unfinished(self, prefix: str = "") -> list[Upload]:
+        found = []
+        for entry in self._files.entries(HIDDEN):
+            place = f"{HIDDEN}/{entry}"
+            if (known := uploads.placed(place)) is None or not known[0].startswith(prefix):
+                continue
+            if (begun := self._files.modified(place)) is not None:  # or it has just been ended
+                found.append(Upload(name=known[0], id=known[1], begun=begun))
+        return sorted(found, key=lambda upload: upload.id)
 
     def parts(self, name: str, upload: str) -> list[Part]:
         folder = self._upload(name, upload)
@@ -192,6 +203,9 @@ class Folder:
 
     def delete(self, name: str) -> None:
         self._files.remove(self._path(name))
+
+    def modified(self, name: str) -> float | None:
+        return self._files.modified(self._path(name))
 
     def names(self, prefix: str = "") -> list[str]:
         return sorted(path for path in self._files.walk() if path.startswith(prefix))

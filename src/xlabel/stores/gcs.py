@@ -73,9 +73,11 @@ class Bucket:
         return upload
 
     def uploads(self, name: str) -> list[Upload]:
-        start = uploads.place(name)
-        begun = [found.removesuffix("/begun") for found in self._listed(start) if found.endswith("/begun")]
-        return uploads.listed(name, (found.removeprefix(start) for found in begun))
+        return self._begun(uploads.place(name, ""))
+
+    def unfinished(self, prefix: str = "") -> list[Upload]:
+        found = self._begun(f"{uploads.HIDDEN}/")
+        return [upload for upload in found if upload.name.startswith(prefix)]
 
     def parts(self, name: str, upload: str) -> list[Part]:
         there = self._listed(_folder(name, upload))
@@ -128,11 +130,22 @@ class Bucket:
             except NotFound:
                 return
 
+    def modified(self, name: str) -> float | None:
+        found = self._found(name)
+        return None if found is None else float(found.updated.timestamp())
+
     def names(self, prefix: str = "") -> list[str]:
         return sorted(name for name in self._listed(prefix) if not name.startswith(f"{uploads.HIDDEN}/"))
 
     def close(self) -> None:
         self._client.close()
+
+    def _begun(self, start: str) -> list[Upload]:
+        found = []
+        for path, blob in self._listed(start).items():
+            if path.endswith("/begun") and (known := uploads.placed(path.removesuffix("/begun"))):
+                found.append(Upload(name=known[0], id=known[1], begun=blob.time_created.timestamp()))
+        return sorted(found, key=lambda upload: upload.id)
 
     def _blob(self, name: str) -> Any:
         return self._bucket.blob(self._prefix + name)

@@ -98,6 +98,9 @@ class Repository:
     def uploads(self, name: str) -> list[Upload]:
         return self._spool.uploads(name)
 
+    def unfinished(self, prefix: str = "") -> list[Upload]:
+        return self._spool.unfinished(prefix)
+
     def parts(self, name: str, upload: str) -> list[Part]:
         return self._spool.parts(name, upload)
 
@@ -141,6 +144,9 @@ class Repository:
         with self._told(name, "delete"):
             operation = CommitOperationDelete(self._path(name), is_folder=False)
             self._commit(name, "delete", operation, lambda there: there is None)
+
+    def modified(self, name: str) -> float | None:
+        return None  # a file has no time there but those of the commits, one for each write of any file
 
     def names(self, prefix: str = "") -> list[str]:
         from huggingface_hub import RepoFile

@@ -96,6 +96,10 @@ class Metered:
         self._count()
         return self._of.uploads(name)
 
+    def unfinished(self, prefix: str = "") -> list[Upload]:
+        self._count()
+        return self._of.unfinished(prefix)
+
     def parts(self, name: str, upload: str) -> list[Part]:
         self._count()
         return self._of.parts(name, upload)
@@ -138,6 +142,10 @@ class Metered:
         self._count()
         if not self._rehearsed:
             self._of.delete(name)
+
+    def modified(self, name: str) -> float | None:
+        self._count()
+        return self._of.modified(name)
 
     def names(self, prefix: str = "") -> list[str]:
         found = self._of.names(prefix)

@@ -149,16 +149,23 @@ class Bucket:
         return str(made["UploadId"])
 
     def uploads(self, name: str) -> list[Upload]:
-        key = self._prefix + name
-        with self._told(name, "ListMultipartUploads"):
+        return [upload for upload in self.unfinished(name) if upload.name == name]
+
+    def unfinished(self, prefix: str = "") -> list[Upload]:
+        start = self._prefix + prefix
+        with self._told(prefix, "ListMultipartUploads"):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._bucket, Prefix=key
+                Bucket=self._bucket, Prefix=start
             )
             found = [
-                Upload(name=name, id=upload["UploadId"], begun=upload["Initiated"].timestamp())
+                Upload(
+                    name=upload["Key"][len(self._prefix) :],
+                    id=upload["UploadId"],
+                    begun=upload["Initiated"].timestamp(),
+                )
                 for page in pages
                 for upload in page.get("Uploads", [])
-                if upload["Key"] == key
+                if upload["Key"].startswith(start)  # which not every server sees to
             ]
         return sorted(found, key=lambda upload: upload.begun)
 
@@ -239,6 +246,13 @@ class Bucket:
     def delete(self, name: str) -> None:
         with self._told(name, "DeleteObject"):
             self._client.delete_object(**self._at(name))
+
+    def modified(self, name: str) -> float | None:
+        try:
+            with self._told(name, "HeadObject"):
+                return float(self._client.head_object(**self._at(name))["LastModified"].timestamp())
+        except MissingError:
+            return None
 
     def names(self, prefix: str = "") -> list[str]:
         with self._told(prefix, "ListObjectsV2"):

@@ -78,6 +78,16 @@ class _Files:
         except MissingError:
             return None
 
+    def modified(self, path: str) -> float | None:
+        async def ask(sftp: Any) -> float | None:
+            found = await sftp.stat(self._at(path))
+            return None if found.mtime is None else float(found.mtime)
+
+        try:
+            return self._done(path, "stat", ask)
+        except MissingError:
+            return None
+
     def get(self, path: str, ranges: Sequence[tuple[int, int]], check: Callable[[Stat], None]) -> list[bytes]:
         async def ask(sftp: Any) -> list[bytes]:
             async with sftp.open(self._at(path), "rb") as file:

@@ -50,11 +50,12 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """An unfinished upload. `begun` is in seconds since 1970, by the store's clock."""
+    """An unfinished upload."""
 
     name: str
     id: str
     begun: float
+    """Seconds since 1970: by the store's clock, but where it keeps none for uploads, by who began it."""
 
 
 class Transport(Protocol):
@@ -111,6 +112,9 @@ class Transport(Protocol):
     def uploads(self, name: str) -> list[Upload]:
         """The unfinished uploads of an object, oldest first."""
 
+    def unfinished(self, prefix: str = "") -> list[Upload]:
+        """The unfinished uploads of all objects whose names begin like that, whoever began them."""
+
     def parts(self, name: str, upload: str) -> list[Part]:
         """The parts that the store has, by their numbers: the truth after a kill. MissingError: no upload."""
 
@@ -146,6 +150,13 @@ class Transport(Protocol):
 
     def delete(self, name: str) -> None:
         """Take an object away; nothing where it is not there."""
+
+    def modified(self, name: str) -> float | None:
+        """When an object was written, in seconds since 1970 by the store's clock.
+
+        Of what was uploaded by parts, it may be when that was begun. None where there is no such object, or
+        the store does not say.
+        """
 
     def names(self, prefix: str = "") -> list[str]:
         """The objects whose names begin like that, sorted."""

@@ -1,15 +1,18 @@
 """Uploads of stores that know none: their ids, and where their parts wait, below `.xlabel-store/`."""
 
-import hashlib
+import re
 import time
 import uuid
 from collections.abc import Iterable
+from urllib.parse import quote, unquote
 
 from xlabel.errors import MissingError
 from xlabel.stores.transport import Upload
 
 HIDDEN = ".xlabel-store"
 """The folder of what is unfinished; gone when nothing is."""
+
+_PLACE = re.compile(rf"{re.escape(HIDDEN)}/([^/@]+)@([0-9a-f]{{16}})")
 
 
 def new() -> str:
@@ -22,10 +25,16 @@ def listed(name: str, ids: Iterable[str]) -> list[Upload]:
     return [Upload(name=name, id=upload, begun=int(upload[:8], 16)) for upload in sorted(ids)]
 
 
-def place(name: str, upload: str = "") -> str:
-    """Where the parts of an upload are; without id, how the places of all uploads of an object begin."""
-    flat = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:32]  # it may have folders in it
+def place(name: str, upload: str) -> str:
+    """Where the parts of an upload are; that says of which object, so that all uploads can be listed."""
+    flat = quote(name, safe="", errors="surrogateescape")  # it may have folders in it
     return f"{HIDDEN}/{flat}@{upload}"
+
+
+def placed(place: str) -> tuple[str, str] | None:
+    """The object and the id of the upload whose parts are at a place; None where it is no such place."""
+    found = _PLACE.fullmatch(place)
+    return (unquote(found[1], errors="surrogateescape"), found[2]) if found else None
 
 
 def gone(where: str, upload: str) -> MissingError:
