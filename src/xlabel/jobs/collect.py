@@ -1,9 +1,18 @@
-"""What pushes have left at a URL and nobody needs: unfinished uploads, objects that no head names."""
+"""What pushes have left at a URL and nobody needs: unfinished uploads, objects that no head names.
+
+An object of a later generation than the head's may be of a push that is under way, however old it is. So the
+head is written anew before it is taken away, and says that it is gone: who has read the head before cannot
+commit any more, and who reads it then makes an object of another name.
+"""
 
 import re
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from xlabel.errors import ConflictError
+from xlabel.jobs.commit import commit
 from xlabel.jobs.remote import HeadAt, read_head, read_one
 from xlabel.jobs.upload import Journal
 from xlabel.model import Report
@@ -13,15 +22,15 @@ from xlabel.model.report import counted
 from xlabel.stores.transport import Transport
 
 DAY = 86_400.0
-"""Seconds that what a head let go of stays for who reads it; an upload that is older is of a killed push."""
+"""Seconds that what a head let go of stays for who reads it; what is older and unfinished a kill has left."""
 
 _OURS = re.compile(r"\.(\d{6,})-[0-9a-f]{16}$|^(?:deltas|logs)/(\d{6,})-[0-9a-f]{16}\.jsonl\.gz$")
 
 
 def collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> None:
-    """Take away unfinished uploads of ours, and objects that no reader of what is current needs.
+    """Take away unfinished uploads, and objects that no reader of what is current needs.
 
-    What a push that is under way has written is of a later generation than the head, and stays.
+    What may be of a push of somebody else's that is under way stays for a day.
     """
     found = read_head(store)
     if found is None:
@@ -29,25 +38,33 @@ def collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> No
     journal = Journal(folder, store.url)
     needed = {HEAD, found.name, *objects_of(found.head), *_before(store, found)}
     uploads = [
-        (name, upload)
-        for name in {*needed, found.head.bundle, ANNOTATIONS, MANIFEST, *journal.names()}
-        for upload in store.uploads(name)
-        if upload.id in journal.ids(name) or time.time() - upload.begun > DAY
+        upload
+        for upload in store.unfinished()
+        if _is_of(upload.name, found.head)
+        and (upload.id in journal.ids(upload.name) or time.time() - upload.begun > DAY)
     ]
-    unneeded = [
-        name for name in store.names() if name not in needed and _is_past(name, found.head, found.name)
-    ]
+    names = [name for name in store.names() if name not in needed]
+    unneeded = [name for name in names if _is_past(name, found.head, found.name)]
     read = {one.name for one in found.head.gone if time.time() - one.at < DAY}
+    if found.head.bundle in read:
+        read |= {ANNOTATIONS, MANIFEST}  # which say what is where in it
     objects = [name for name in unneeded if name not in read]
+    left = [
+        name for name in names if name not in read and _is_later(name, found.head) and _age(store, name) > DAY
+    ]
     if not dry_run:
-        for name, upload in uploads:
-            store.abort(name, upload.id)
-            journal.end(name, upload.id)
-        for name in objects:
+        for upload in uploads:
+            store.abort(upload.name, upload.id)
+            journal.end(upload.name, upload.id)
+        if left and not _let_go_of(store, found, left, report):
+            left = []
+        # The media goes last: whose JSON files are there has their images, too.
+        for name in sorted([*objects, *left], key=lambda name: name == found.head.bundle):
             store.delete(name)
+    stay = len(unneeded) - len(objects)
+    objects += left
     report.done |= {"uploads": len(uploads), "objects": len(objects)}
     what = "would be taken away" if dry_run else "taken away"
-    stay = len(unneeded) - len(objects)
     told = (
         f"; {counted(stay, 'objects')} let go of less than a day ago stay for who reads them" if stay else ""
     )
@@ -84,6 +101,44 @@ def _before(store: Transport, found: HeadAt) -> list[str]:
     return [before.name, *objects_of(before.head)] if before else []
 
 
+def _let_go_of(store: Transport, found: HeadAt, names: list[str], report: Report) -> bool:
+    """Write the head anew, with names that it lets go of; whether nobody was faster."""
+    gone = (*found.head.gone, *(Gone(name, int(time.time())) for name in names))
+    try:
+        commit(store, replace(found.head, gone=gone), found)
+    except ConflictError:
+        report.notes.append(
+            f"{store.url}: somebody else has pushed meanwhile, and so {counted(len(names), 'objects')} of "
+            "killed pushes stay; push --gc again"
+        )
+        return False
+    return True
+
+
+def _age(store: Transport, name: str) -> float:
+    """Seconds since an object was written; 0 where its store does not say."""
+    modified = store.modified(name)
+    return 0.0 if modified is None else time.time() - modified
+
+
+def _is_of(name: str, head: Head) -> bool:
+    """Whether a push of the head's pack may have written an object."""
+    return name in (head.bundle, ANNOTATIONS, MANIFEST) or _OURS.search(name) is not None
+
+
+def _is_later(name: str, head: Head) -> bool:
+    """Whether an object is of a push after the head's, or of a fold of what the head names."""
+    match = _OURS.search(name)
+    return match is not None and (int(match[1] or match[2]) > head.generation or _is_of_fold(name, head))
+
+
+def _is_of_fold(name: str, head: Head) -> bool:
+    """Whether an object of the generation that is there is one that a fold which is under way writes."""
+    match = _OURS.search(name)
+    generation = int(match[1] or match[2]) if match else 0
+    return name.startswith((ANNOTATIONS, MANIFEST, "logs/")) and generation == head.generation
+
+
 def _is_past(name: str, head: Head, head_name: str) -> bool:
     """Whether an object is of a push before the head's, or of none that was committed."""
     if name.startswith(HEADS):
@@ -93,7 +148,4 @@ def _is_past(name: str, head: Head, head_name: str) -> bool:
     match = _OURS.search(name)
     if match is None:
         return False
-    generation = int(match[1] or match[2])
-    # A fold that is under way writes its files for the generation that is there.
-    under_way = name.startswith((ANNOTATIONS, MANIFEST, "logs/")) and generation == head.generation
-    return generation <= head.generation and not under_way
+    return int(match[1] or match[2]) <= head.generation and not _is_of_fold(name, head)

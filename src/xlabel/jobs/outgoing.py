@@ -22,11 +22,18 @@ class Outgoing(NamedTuple):
     seal: str
     media_index: int
     """Where the media's index begins."""
+    gone: frozenset[str]
+    """Names that the head at the URL has let go of: who clears up may be taking those objects away."""
 
     def own(self, name: str, what: str = "") -> str:
         """A name for an object that nobody else writes with other bytes."""
-        digest = hashlib.sha256(f"{self.seal} {what}".encode()).hexdigest()
-        return f"{name}.{self.generation:06}-{digest[:16]}"
+        return self.free(f"{name}.", hashlib.sha256(f"{self.seal} {what}".encode()).hexdigest())
+
+    def free(self, start: str, digest: str, end: str = "") -> str:
+        """The name of this generation and a digest between `start` and `end`; another one than those gone."""
+        while (name := f"{start}{self.generation:06}-{digest[:16]}{end}") in self.gone:
+            digest = hashlib.sha256(digest.encode()).hexdigest()
+        return name
 
     def last_line(self, size: int) -> bytes:
         """The last line of the media when it was of that size."""
@@ -37,7 +44,7 @@ class Outgoing(NamedTuple):
         return bundles.read_trailer(self.bundle.read, size, str(self.bundle.media)).count
 
 
-def open_outgoing(folder: Path, leaving: ExitStack) -> Outgoing:
+def open_outgoing(folder: Path, gone: frozenset[str], leaving: ExitStack) -> Outgoing:
     """The pack in a folder. InputError where it has not all three files, or was edited."""
     bundle = leaving.enter_context(open_bundle(pack_folder(folder)))
     if not bundle.described or bundle.manifest_file is None:
@@ -53,4 +60,4 @@ def open_outgoing(folder: Path, leaving: ExitStack) -> Outgoing:
             "labels of your files again, and keeps the edited ones as a generation"
         )
     index = bundles.read_trailer(bundle.read, bundle.size, str(bundle.media)).index
-    return Outgoing(bundle, lines, bundle.generation, seal, index)
+    return Outgoing(bundle, lines, bundle.generation, seal, index, gone)

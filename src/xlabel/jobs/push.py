@@ -125,7 +125,8 @@ class _Push:
         found = read_head(self.store)
         self.beside = is_beside(self.store, found)
         with ExitStack() as leaving:
-            mine = open_outgoing(self.folder, leaving)
+            gone = frozenset(one.name for one in found.head.gone) if found else frozenset()
+            mine = open_outgoing(self.folder, gone, leaving)
             if found is None:
                 self._first(mine)
                 return
@@ -187,6 +188,11 @@ class _Push:
             self._expect(mine.bundle.size + self._json_size())
             media = send_whole(self.sending, mine, mine.own(mine.bundle.media.name), self.beside)
             self._commit(mine, media, self._whole(mine), (), found)
+            if head.has_plain_pair:
+                self.report.notes.append(
+                    f"its media was written anew, as {media.segments[0].name}: who reads {head.bundle} and "
+                    "the JSON files by their plain names has an earlier state; --gc takes it away a day later"
+                )
             return
         data = self._delta(mine, head, numbers)
         grown = mine.bundle.size != head.media.size
@@ -222,7 +228,7 @@ class _Push:
     def _named(self, mine: Outgoing, folder: str, data: bytes) -> Named:
         """Put an object under a name that follows from its bytes."""
         digest = hashlib.sha256(data).hexdigest()
-        name = f"{folder}/{mine.generation:06}-{digest[:16]}.jsonl.gz"
+        name = mine.free(f"{folder}/", digest, ".jsonl.gz")
         self.sending.put(name, data)
         return Named(name, len(data), digest)
 
