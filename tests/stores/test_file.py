@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests import kills
 from tests.tools import tree
 
 from xlabel.errors import InputError, MissingError, StoreError
-from xlabel.stores.transport import Transport, open_store
+from xlabel.stores.transport import Part, Transport, open_store
 
 PIECES = [b"new " * 1000, b"and newer " * 1000]
 NEW = b"".join(PIECES)
@@ -108,6 +109,33 @@ def test_a_disk_without_room_is_told_and_leaves_the_object_as_it_was(tmp_path: P
     assert store.get_ranges("media", [(0, 99)]) == [b"old"]
     store.abort("media", upload)
     assert tree(tmp_path) == {b"media": b"old"}
+
+
+def test_a_copied_range_that_finds_no_room_leaves_nothing_that_a_push_reads(
+    tmp_path: Path,
+) -> None:
+    store = open_store(str(tmp_path))
+    old = store.put("media", b"old")
+    upload = store.create("media")
+    before = tree(tmp_path)
+    with room(10), pytest.raises(StoreError, match="cannot write: File too large"):
+        store.copy_part("media", upload, 1, "media", 0, 3, old.tag)
+    assert tree(tmp_path) == before
+    assert store.parts("media", upload) == []
+
+
+def test_writers_that_note_the_same_range_at_once_never_read_a_half_written_note(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    old = store.put("media", b"old")
+    upload = store.create("media")
+
+    def note(_: int) -> list[Part]:
+        store.copy_part("media", upload, 1, "media", 0, 3, old.tag)
+        return store.parts("media", upload)
+
+    with ThreadPoolExecutor(8) as threads:
+        for found in threads.map(note, range(200)):
+            assert [part.size for part in found] == [3]
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/x", "a//b", "", "a/./b", "a\0b", ".xlabel-store/lock"])

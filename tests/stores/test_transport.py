@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from tests.stores import servers
@@ -233,6 +234,23 @@ def test_ranges_of_an_object_are_copied_by_the_store(store: Transport) -> None:
     ]
     store.complete("media", begun, parts)
     assert read(store, "media") == WHOLE[7 : PART + 8] + PIECES[1] + WHOLE[:10]
+
+
+@pytest.mark.parametrize("place", ["file", "sftp"], indirect=True)
+def test_the_note_of_a_copied_range_that_was_cut_off_is_no_part(store: Transport, place: Place) -> None:
+    old = store.put("media", WHOLE)
+    begun = store.create("media")
+    part = store.copy_part("media", begun, 1, "media", 0, len(WHOLE), old.tag)
+    assert store.parts("media", begun) == [part]
+    (note,) = Path("/" + store.url.rpartition("://")[2].partition("/")[2]).rglob("*.range")
+    for cut in (note.read_bytes()[:-9], b""):
+        note.write_bytes(cut)
+        assert store.parts("media", begun) == []
+        with pytest.raises(MissingError, match="write it again"):
+            store.complete("media", begun, [part])
+    assert store.copy_part("media", begun, 1, "media", 0, len(WHOLE), old.tag) == part
+    store.complete("media", begun, [part])
+    assert read(store, "media") == WHOLE
 
 
 def test_an_object_grows_by_a_copy_of_itself_and_a_part(store: Transport) -> None:

@@ -137,16 +137,15 @@ class Folder:
         if upload not in [unfinished.id for unfinished in self.uploads(name)]:
             raise uploads.gone(where(self, name), upload)
         found = sorted((name, there) for name, there in self._files.entries(folder).items() if there)
-        listed = {name[:7]: self._listed(folder, name, there) for name, there in found if name[:1] != "."}
-        return list(listed.values())
+        listed = [self._listed(folder, name, there) for name, there in found if name[:1] != "."]
+        return list({part.number: part for part in listed if part}.values())
 
     def put_part(self, name: str, upload: str, number: int, data: Buffer) -> Part:
         folder = self._upload(name, upload)
         md5 = None if self._files.md5 else hashlib.md5(data, usedforsecurity=False).digest()
-        draft, final = f"{folder}/.{uuid.uuid4().hex}", self._file(folder, number, md5)
+        final = self._file(folder, number, md5)
         with self._of(name, upload):
-            self._files.write(draft, data)
-            self._files.rename(draft, final)
+            self._renamed(folder, data, final)
         self._files.remove(f"{folder}/{number:07}{NOTE}")
         there = self._files.stat(final)
         if there is None:
@@ -161,11 +160,11 @@ class Folder:
         if there is not None and offset + size > there.size:
             what = f"a range of its {there.size} bytes, got {size} from {offset} on"
             raise StoreError(f"{where(self, source)}: expected {what}")
-        final = f"{self._upload(name, upload)}/{number:07}"
+        folder = self._upload(name, upload)
+        final = f"{folder}/{number:07}"
+        note = msgspec.json.encode(Range(self._path(source), offset, size, if_match))
         with self._of(name, upload):
-            self._files.write(
-                final + NOTE, msgspec.json.encode(Range(self._path(source), offset, size, if_match))
-            )
+            self._renamed(folder, note, final + NOTE)
         self._files.remove(final)
         return Part(number=number, size=size, tag=if_match)
 
@@ -233,6 +232,12 @@ class Folder:
             self._files.remove(draft)
             raise
 
+    def _renamed(self, folder: str, data: Buffer, final: str) -> None:
+        """Write a file of an upload, which is there whole or not at all, whoever else writes it too."""
+        with self._drafted(draft := f"{folder}/.{uuid.uuid4().hex}"):
+            self._files.write(draft, data)
+            self._files.rename(draft, final)
+
     @contextmanager
     def _of(self, name: str, upload: str) -> Iterator[None]:
         try:
@@ -244,19 +249,23 @@ class Folder:
         """Where the bytes of a part are."""
         return f"{folder}/{number:07}" + (f".{md5.hex()}" if md5 and not self._files.md5 else "")
 
-    def _listed(self, folder: str, name: str, there: Stat) -> Part:
+    def _listed(self, folder: str, name: str, there: Stat) -> Part | None:
         number = int(name[:7])
         if name.endswith(NOTE):
             note = self._note(f"{folder}/{name}")
-            return Part(number=number, size=note.size, tag=note.tag)
+            return Part(number=number, size=note.size, tag=note.tag) if note else None
         # Read again where nothing travels: a power cut leaves files of the right size with other bytes.
         again = self._files.md5
         md5 = again(f"{folder}/{name}") if again else bytes.fromhex(name[8:])
         return Part(number=number, size=there.size, tag=there.tag, md5=md5)
 
-    def _note(self, path: str) -> Range:
-        (data,) = self._files.get(path, [(0, 1 << 16)], lambda there: None)
-        return msgspec.json.decode(data, type=Range)
+    def _note(self, path: str) -> Range | None:
+        """The range that a note names; None where there is none, or a disk that was full has cut it off."""
+        try:
+            (data,) = self._files.get(path, [(0, 1 << 16)], lambda there: None)
+            return msgspec.json.decode(data, type=Range)
+        except (MissingError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
 
     def _range(self, folder: str, part: Part) -> Range:
         """Where the bytes of a part are, which are those that it was written with."""
@@ -264,10 +273,8 @@ class Folder:
         there = self._files.stat(path)
         if there is not None:
             found = Range(path, 0, there.size, there.tag)
-        elif self._files.stat(note) is not None:
-            found = self._note(note)
         else:
-            found = Range(path, 0, 0, "")
+            found = self._note(note) or Range(path, 0, 0, "")
         if found.tag != part.tag:
             raise MissingError(f"{path}: part {part.number} is not what was written; write it again")
         return found
