@@ -14,7 +14,7 @@ from tests.stores.proxy import Proxy
 from tests.stores.servers import Start
 
 from xlabel.errors import ConflictError, MissingError, StoreError
-from xlabel.stores import crc64, s3
+from xlabel.stores import buckets, crc64, s3
 from xlabel.stores.transport import Transport, open_store
 
 PART = 5 << 20
@@ -224,6 +224,24 @@ def test_a_server_that_does_not_take_signed_urls_is_asked_for_one_once(
     for offset in range(3):
         assert store.get_ranges("media", [(offset, 2)]) == [b"0123456789"[offset : offset + 2]]
     assert len(made) == 1 and len(usual) == 3
+
+
+def test_a_client_without_the_connections_that_we_know_reads_ranges_by_its_own_way(
+    store: Transport, usual: list[str]
+) -> None:
+    store.put("media", b"0123456789")
+
+    class Client:
+        """As another botocore may make it."""
+
+        def __getattr__(self, name: str) -> object:
+            if name == "_endpoint":
+                raise AttributeError(name)
+            return getattr(store._client, name)  # type: ignore[attr-defined]
+
+    place = buckets.Place(store.url, "lab", store._prefix)  # type: ignore[attr-defined]
+    assert s3.Bucket(Client(), place).get_ranges("media", [(2, 3), (8, 5)]) == [b"234", b"89"]
+    assert len(usual) == 2
 
 
 def test_what_is_not_there_does_not_speak_against_signed_urls(store: Transport, usual: list[str]) -> None:

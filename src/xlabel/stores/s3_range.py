@@ -24,6 +24,9 @@ class SignedUrls:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._signed: dict[str, tuple[float, str]] = {}
+        # The client's own connections: its proxy, its certificates, its time limits. botocore does not
+        # promise these attributes: where a version lacks them, ranges are read by boto3's own way.
+        self._send = getattr(getattr(getattr(client, "_endpoint", None), "http_session", None), "send", None)
         self._taken = True
 
     def get(self, at: dict[str, str], span: str, tag: str | None) -> dict[str, Any] | None:
@@ -35,13 +38,12 @@ class SignedUrls:
         from botocore.exceptions import HTTPClientError
         from botocore.response import StreamingBody
 
-        if not self._taken:
+        if self._send is None or not self._taken:
             return None
         headers = {"Range": span} | ({"If-Match": tag} if tag else {})
         request = AWSPreparedRequest("GET", self._url(at), headers, None, stream_output=True)
         try:
-            # The client's own connections: its proxy, its certificates, its time limits.
-            answer = self._client._endpoint.http_session.send(request)
+            answer = self._send(request)
         except HTTPClientError:
             return None
         told = answer.headers  # whatever their case
