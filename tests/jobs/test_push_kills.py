@@ -6,6 +6,7 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from tests.kills import ended, killed, often, started
@@ -111,14 +112,32 @@ def test_an_upload_whose_beginning_arrives_after_the_next_one_has_begun_is_taken
     assert ended(started(doomed)) == -signal.SIGKILL
     begin = Journal.begin
 
-    def late(journal: Journal, name: str, upload: str, others: list[str] | None = None) -> None:
-        begin(journal, name, upload, others)
+    def late(journal: Journal, name: str, id: str, others: list[str] | None = None) -> None:
+        begin(journal, name, id, others)
         store = open_store(url)
         store.create(name)
         store.close()
 
+    monkeypatch.setattr(upload, "LATE", 0.1)
     monkeypatch.setattr(Journal, "begin", late)
     push(work.pack, url)
     assert unfinished(place, url) == 0
     assert not list(work.pack.glob(".xlabel-push-*"))
     assert at_url(url, tmp_path / "b") == work.files
+
+
+def test_an_upload_whose_beginning_arrives_after_the_object_is_whole_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, url = Work(tmp_path / "a", 6), (tmp_path / "there").as_uri()
+
+    def doomed() -> None:
+        monkeypatch.setattr(Metered, "create", lambda store, name: os.kill(os.getpid(), signal.SIGKILL))
+        push(work.pack, url)
+
+    assert ended(started(doomed)) == -signal.SIGKILL
+    late = Timer(1.0, lambda: open_store(url).create("media_bundle.mp4"))
+    late.start()
+    push(work.pack, url)
+    late.join()
+    assert not (tmp_path / "there" / ".xlabel-store").exists()

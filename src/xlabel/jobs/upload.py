@@ -28,6 +28,8 @@ IN_FLIGHT = 40 << 20
 """Bytes that are held while they are sent; with what a process needs besides, 150 MB in all."""
 THREADS = 5
 JOURNAL = ".xlabel-push"
+LATE = 2.0
+"""Seconds after a kill until which a request that was under way may still reach the store."""
 
 
 class Prefix(NamedTuple):
@@ -84,8 +86,9 @@ class Journal:
         self._path = folder / f"{JOURNAL}-{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
         try:
             self._begun = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Begun])
+            self._last = self._path.stat().st_mtime
         except (OSError, msgspec.DecodeError):
-            self._begun = {}
+            self._begun, self._last = {}, 0.0
 
     def ids(self, name: str) -> list[str]:
         """The uploads of an object that were begun and not ended."""
@@ -118,6 +121,11 @@ class Journal:
             self._begun.pop(name, None)
         self._write()
 
+    def settle(self) -> None:
+        """Wait until what the one before us has asked for last has reached the store."""
+        if self._kept:
+            time.sleep(min(LATE, max(0.0, self._last + LATE - time.time())))
+
     def forget(self, name: str) -> None:
         """Forget all uploads of an object."""
         if self._begun.pop(name, None) is not None:
@@ -140,7 +148,8 @@ class Journal:
 def forget(store: Transport, name: str, journal: Journal) -> None:
     """Take away what a kill has left of the uploads of an object that is there and whole."""
     left, others = journal.ids(name), journal.others(name)
-    if others is not None:  # what was under way at the kill has had all the time since to arrive
+    if others is not None:
+        journal.settle()
         left += [one.id for one in store.uploads(name) if _is_lost(store, one, [*left, *others])]
     for upload in left:
         store.abort(name, upload)
