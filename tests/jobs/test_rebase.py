@@ -1,5 +1,6 @@
 """Two writers at one URL: both get through, and nobody's images and labels are lost."""
 
+import shutil
 import time
 from functools import partial
 from pathlib import Path
@@ -108,6 +109,35 @@ def test_changes_of_both_to_one_image_are_told_and_the_later_counts(url: str, tm
     found = shared(url, first, second)
     assert found["0001.jpg"][0] == second.digest("0001.jpg")
     assert len(found["0001.jpg"][1]) == 3
+
+
+def test_other_numbers_of_the_same_categories_are_no_change_that_counts(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+    first.label("0001.jpg", 9)
+    first.remove("0002.jpg")
+    first.update()
+    push(first.pack, url)
+    theirs = shared(url, first)
+    before = second.pack.rename(tmp_path / "before")
+    shutil.copytree(before, second.pack)
+    (second.labels / "classes.txt").write_text("tree\nboat\ncar\n")
+    for path in second.labels.glob("0*.txt"):
+        rows = path.read_text().splitlines()
+        path.write_text("".join("102"[int(row[0])] + row[1:] + "\n" for row in rows))
+    second.draw("new.jpg", 9)
+    second.update()
+    assert xlabel.diff(before, second.pack).keys == {"added": ["new.jpg"]}
+    notes = " ".join(push(second.pack, url).notes)
+    assert "ours count" not in notes and "relabelled here" not in notes
+    found = shared(url, second)
+    assert {*found} == {*theirs, "new.jpg"}
+    assert said(found["0001.jpg"]) == said(theirs["0001.jpg"])
+
+
+def said(image: tuple[str, tuple[Any, ...]]) -> list[tuple[str, object]]:
+    """Names and boxes of the labels of an image."""
+    return [(one.category.name, one.bbox) for one in image[1]]
 
 
 @pytest.mark.parametrize("place", ["file", "s3", "azure"], indirect=True)

@@ -1,8 +1,10 @@
 """What has changed between two states of a data set, image by image."""
 
 import msgspec
+from msgspec.structs import replace
 
 from xlabel.formats.unified_lines import Lines
+from xlabel.model import Annotation
 
 KINDS = ("added", "changed", "removed", "renamed", "relabelled")
 
@@ -33,7 +35,7 @@ def compared(old: Lines, new: Lines) -> Changed:
             added.append((key, at, digest))
         elif known[1] != digest:
             made.keys["changed"].append(key)
-        elif _text(old, known[0]) != _text(new, at) and _labels(old, known[0]) != _labels(new, at):
+        elif labels_differ(old, known[0], new, at):
             made.keys["relabelled"].append(key)
     gone: dict[str | None, list[str]] = {}
     for key, (_, digest) in left.items():
@@ -48,6 +50,16 @@ def compared(old: Lines, new: Lines) -> Changed:
     return made
 
 
+def labels_differ(old: Lines, at: int, new: Lines, there: int) -> bool:
+    """Whether the labels of an image in one annotation file say something else than in another."""
+    return _text(old, at) != _text(new, there) and _labels(old, at) != _labels(new, there)
+
+
+def image_differs(old: Lines, at: int, new: Lines, there: int) -> bool:
+    """Whether an image is another one in another annotation file: its key, its bytes or its labels."""
+    return _known(old, at) != _known(new, there) or labels_differ(old, at, new, there)
+
+
 class _Image(msgspec.Struct):
     file_name: str
     sha256: str | None = None
@@ -57,10 +69,16 @@ def _by_key(lines: Lines) -> dict[str, tuple[int, str | None]]:
     """Position and hash of each image by its key."""
     found = {}
     for at in range(len(lines)):
-        image = msgspec.json.decode(lines.image(at), type=_Image)
-        seen = lines.seen(at)
-        found[image.file_name] = at, seen.sha256 if seen else image.sha256
+        key, digest = _known(lines, at)
+        found[key] = at, digest
     return found
+
+
+def _known(lines: Lines, at: int) -> tuple[str, str | None]:
+    """Key and hash of an image."""
+    image = msgspec.json.decode(lines.image(at), type=_Image)
+    seen = lines.seen(at)
+    return image.file_name, seen.sha256 if seen else image.sha256
 
 
 def _text(lines: Lines, at: int) -> tuple[bytes, bytes]:
@@ -69,6 +87,15 @@ def _text(lines: Lines, at: int) -> tuple[bytes, bytes]:
 
 
 def _labels(lines: Lines, at: int) -> object:
-    """What the file says of an image's labels, equal for equal ones."""
+    """What the file says of an image's labels, equal for equal ones.
+
+    Ids of categories are left out, since they follow from the order of names, and so is the text of the
+    source, which has them too.
+    """
     sample = lines.sample(at).sample
-    return sample.annotations, sample.split, sample.image.extra
+    return [_said(one) for one in sample.annotations], sample.split, sample.image.extra
+
+
+def _said(annotation: Annotation) -> Annotation:
+    category = annotation.category and replace(annotation.category, id=0)
+    return replace(annotation, category=category, origin=None)

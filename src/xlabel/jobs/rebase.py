@@ -26,7 +26,7 @@ from xlabel.formats.unified_reading import Described
 from xlabel.jobs.assembly import FPS, Assembly, Base, Categories, frame_rate, manifest_file
 from xlabel.jobs.batch import Batch, zip_records
 from xlabel.jobs.bundle import Bundle
-from xlabel.jobs.comparing import compared
+from xlabel.jobs.comparing import compared, image_differs
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.frames import Ask, Making
 from xlabel.jobs.generations import (
@@ -160,6 +160,8 @@ class _Rebase:
         self.taken_images = {image for image, _ in every}
         self.taken = {one for _, annotations in every for one in annotations}
         self.theirs_since = compared(base.lines, theirs.lines)
+        self.reworded: set[int] = set()
+        """Numbers of images whose records have changed here, and say the same of them."""
         self.conflicts: list[str] = []
         """Keys of images that both have changed."""
         self.restored: list[str] = []
@@ -294,9 +296,18 @@ class _Rebase:
         found: dict[int, Records | None] = {}
         for number in sorted({*self.base.places, *self.ours.places}):
             was = self.base.records(number)
-            if was != self.ours.records(number):
+            if was == self.ours.records(number):
+                continue
+            if self._differs(number, self.ours):
                 found[number] = was
+            else:
+                self.reworded.add(number)
         return found
+
+    def _differs(self, number: int, side: _Side) -> bool:
+        """Whether an image is another one on a side than in what both have, or only there, or no more."""
+        was, now = self.base.places.get(number), side.places.get(number)
+        return was is None or now is None or image_differs(self.base.lines, was, side.lines, now)
 
     def _keep(
         self,
@@ -320,7 +331,7 @@ class _Rebase:
             assert now_there is not None
             ours = number in changed and changed[number] is not None
             removed = ours and number not in self.ours.places
-            if ours and now_there != changed[number]:
+            if ours and self._differs(number, self.theirs):
                 self.conflicts.append(frame.key)
             again = new.get(frame.key)
             if again is not None and not removed and self._is_same(again, frame):  # both have added it
@@ -338,7 +349,7 @@ class _Rebase:
                 changes.add("removed", now_there, None)
                 continue
             records = now_there
-            if ours:
+            if ours or (number in self.reworded and now_there == self.base.records(number)):
                 records = self._records(number, frame, *self._ids_there(number))
                 changes.add("relabelled", now_there, records)
             batch.add(frame, records, entry)
