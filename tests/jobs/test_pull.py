@@ -249,3 +249,13 @@ def test_a_pull_hides_no_generation_of_a_pack_beside_it(work: Work, url: str) ->
         pull(url, f"{work.pack}@1")
     with xlabel.open_bundle(f"{work.pack}@1") as before:
         assert len(before) == 9
+
+
+def test_a_pull_with_nothing_new_fetches_nothing_but_the_head(
+    work: Work, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetched(*_: object) -> None:
+        raise AssertionError("the JSON files were fetched")
+
+    monkeypatch.setattr(pulling, "json_files", fetched)
+    assert "has it already" in " ".join(pull(url, work.pack).notes)

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 from pycocotools.coco import COCO
-from tests.kills import ended, often, started
+from tests.kills import at_each_step, ended, often, started
 from tests.pushing import State, Work, at_url, objects, state
 from tests.stores.servers import Place
+from tests.tools import put, tree
 
 import xlabel
-from xlabel.errors import ConflictError, InputError
+from xlabel.errors import ConflictError, ExistsError, InputError
 from xlabel.jobs import push as pushing
 from xlabel.jobs import push_media
 from xlabel.jobs.pull import pull
@@ -386,6 +387,60 @@ def test_images_that_others_have_added_stay_until_the_folder_has_had_them(tmp_pa
     assert "theirs1.jpg" not in state(first.pack)
     update(second.images, second.labels, second.pack, overwrite=True)
     assert "theirs0.jpg" not in state(second.pack)
+
+
+def test_images_of_others_stay_whatever_was_compacted_moved_or_cleaned_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+    first.draw("theirs.jpg", 50)
+    first.remove("0003.jpg")
+    first.update()
+    xlabel.compact(first.pack)
+    push(first.pack, url)
+    pull(url, second.pack)  # all of it: the media is another one
+    second.pack = second.pack.rename(second.root / "elsewhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    second.remove("0001.jpg")
+    second.update()
+    assert set(state(second.pack)) == {"theirs.jpg"} | {f"000{n}.jpg" for n in (0, 2, 3, 4, 5)}
+    push(second.pack, url)
+    assert "theirs.jpg" in shared(url, first, second)
+
+
+def test_a_pull_that_was_killed_at_any_step_forgets_no_image_of_others(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+    first.draw("theirs.jpg", 50)
+    first.update()
+    push(first.pack, url)
+    before = tree(second.pack)
+    for _ in at_each_step(partial(pull, url, second.pack)):
+        pull(url, second.pack)
+        second.update()
+        assert "theirs.jpg" in state(second.pack)
+        put(before, second.pack)
+
+
+@pytest.mark.parametrize("media", ["a.tar", "a.zip"])
+def test_an_update_that_cannot_keep_images_of_others_is_refused(tmp_path: Path, media: str) -> None:
+    url = (tmp_path / "there").as_uri()
+    first = Work(tmp_path / "a")
+    first.draw("mine.jpg", 1)
+    xlabel.pack(first.images, None, first.pack, media=media)
+    push(first.pack, url)
+    second = Work.pulled(url, first, tmp_path / "b")
+    first.draw("theirs.jpg", 2)
+    update(first.images, None, first.pack)
+    push(first.pack, url)
+    pull(url, second.pack)
+    before = tree(second.pack)
+    with pytest.raises(ExistsError, match=r"1 image that others have added .*theirs\.jpg"):
+        update(second.images, None, second.pack)
+    assert tree(second.pack) == before
+    update(second.images, None, second.pack, overwrite=True)
+    assert list(state(second.pack)) == ["mine.jpg"]
 
 
 @pytest.mark.parametrize("named", [("car", "boat"), ("boat", "car")])

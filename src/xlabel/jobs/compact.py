@@ -14,10 +14,9 @@ from xlabel.jobs.assembly import FPS, Assembly, frame_rate, manifest_file
 from xlabel.jobs.batch import Batch
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.frames import Making
-from xlabel.jobs.generations import LOG, Changes, Generation, Made, Records
+from xlabel.jobs.generations import LOG, Changes, Generation, Records, spans, theirs
 from xlabel.jobs.opening import open_bundle, pack_folder, read_lines
 from xlabel.jobs.placing import placed
-from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
 from xlabel.jobs.seals import is_edited
@@ -68,6 +67,7 @@ def compact(
         report = Report(job="compact", bytes=assembly.counted.bytes)
         changes = Changes(work.staged("spool-log"), lines.tail)
         leaving.callback(changes.close)
+        absent = theirs(place / LOG, bundle.made)
         line = Generation(
             generation=generation,
             time=now(),
@@ -76,14 +76,13 @@ def compact(
             pack_id=assembly.pack_id,
             media_size=size,
             anew=True,
+            theirs=spans(number for number, at in enumerate(positions) if lines.frame_index(at) in absent),
         )
         set_aside = changes.append(place / LOG, bundle.made, line)
         report.notes += [set_aside] if set_aside else []
         names = [media.name, ANNOTATIONS, MANIFEST]
         report.files = {str(place / name): work.staged(name).stat().st_size for name in names}
-        theirs = pulled(place, bundle.made)
         work.commit(names)
-        note_pulled(place, Made(generation, assembly.pack_id), theirs)
         report.done = {"images": len(positions), "annotations": assembly.counted.annotations}
         dead = len(manifest.frames) - len(positions)
         report.notes.append(

@@ -44,6 +44,8 @@ class Generation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The media was written anew, so that no generation before can be read."""
     pulled: tuple[Generation, ...] = ()
     """What those who made them say of the generations since `before`, this one too, where it was pulled."""
+    theirs: tuple[tuple[int, int], ...] = ()
+    """Frames of images that others have added, and that no folder of images here has had: first and last."""
     size: int = 0
     """Bytes of the lines of its changes, which follow its own."""
 
@@ -163,7 +165,28 @@ def told(log: Path, current: Made) -> list[Generation]:
 
 def travelling(lines: Iterable[Generation], since: int) -> tuple[Generation, ...]:
     """Lines of a log of generations above `since`, without what only the log that they stand in has."""
-    return tuple(msgspec.structs.replace(one, size=0) for one in lines if one.generation > since)
+    return tuple(msgspec.structs.replace(one, theirs=(), size=0) for one in lines if one.generation > since)
+
+
+def theirs(log: Path, current: Made) -> set[int]:
+    """Frame numbers of the images that others have added, and that no folder of images here has had.
+
+    They came with a pull, or a push that took in others' changes; an update cannot tell of them.
+    """
+    there = entries(log, current)
+    spans = there[-1][0].theirs if there else ()
+    return {number for first, last in spans for number in range(first, last + 1)}
+
+
+def spans(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """First and last of each run of numbers, for `Generation.theirs`."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and found[-1][1] == number - 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return tuple(found)
 
 
 def ended(log: Path, current: Made, generation: int) -> int:

@@ -15,11 +15,10 @@ from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs import twin
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
-from xlabel.jobs.generations import LOG, Changes, Generation, Made, begin, travelling
+from xlabel.jobs.generations import LOG, Changes, Generation, Made, begin, spans, theirs, travelling
 from xlabel.jobs.opening import open_bundle, output_folder, read_lines
-from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
-from xlabel.jobs.remote import Folded, damaged, is_prefix, json_files, refuse_folder
+from xlabel.jobs.remote import Folded, damaged, is_prefix, json_files, need_head, refuse_folder
 from xlabel.jobs.seals import is_sealed_annotations
 from xlabel.model import Report
 from xlabel.model.head import Head, Pushed
@@ -60,14 +59,18 @@ def pull(
     with ExitStack() as leaving, _told(place):
         store = open_store(url)
         leaving.callback(store.close)
-        head, files = json_files(store)
+        head = need_head(store)
         with Transaction(place) as work:  # before what is here is looked at: nobody changes it now
-            job = _Pull(place, work, store, head, files, report, progress)
             here = _state(place, url, head, overwrite)
             if here == Pushed(head.generation, head.seal):
                 report.notes.append(f"{place} has it already")
-            elif here is None or not job.grown():
-                job.whole()  # also where what is there was packed anew, and what is here is a state of before
+            else:
+                newest, files = json_files(store)
+                if newest != head:
+                    head, here = newest, _state(place, url, newest, overwrite)
+                job = _Pull(place, work, store, head, files, report, progress)
+                if here is None or not job.grown():
+                    job.whole()  # also where that is packed anew, and what is here is a state of before
         with open_bundle(place) as bundle:
             report.done = {"images": len(bundle)}
         report.notes.append(f"generation {head.generation} of {url}")
@@ -141,11 +144,33 @@ class _Pull:
         name = self.head.bundle
         self._arrived(0).rename(self.work.staged(name))
         self._write_json()
-        self.work.commit([name, ANNOTATIONS, MANIFEST], [PROBLEMS])
+        names, stale = [name, ANNOTATIONS, MANIFEST], [PROBLEMS]
+        there, absent = travelling(self.files.log, 0), self._new_to(self.folder)
+        if there or absent:
+            begin(self.work.staged(LOG), self._line(there, {}, absent))
+            names.append(LOG)
+        else:
+            stale.append(LOG)
         self._set_aside()
-        if there := travelling(self.files.log, 0):
-            begin(self.folder / LOG, self._line(there, {}))
+        self.work.commit(names, stale)
         self._report()
+
+    def _new_to(self, folder: Path) -> set[int]:
+        """Frame numbers of the images that the pack in a folder does not have, or has from others.
+
+        None where there is no pack: who pulls for the first time may have the images of all.
+        """
+        try:
+            with open_bundle(folder) as bundle, ExitStack() as leaving:
+                old = read_lines(bundle, leaving)
+                unseen = theirs(folder / LOG, bundle.made)
+                known = {
+                    old.sample(at).sample.image.key for n, at in old.positions().items() if n not in unseen
+                }
+        except (XlabelError, KeyError):
+            return set()
+        new = self.new.positions().items()
+        return {number for number, at in new if self.new.sample(at).sample.image.key not in known}
 
     def grown(self) -> bool:
         """Fetch what is new, and put it behind the media here. False where that is of another pack."""
@@ -166,11 +191,9 @@ class _Pull:
                 _append(bundle.media, partial, size)
                 partial.unlink()
             self._write_json()
-            before = pulled(self.folder, bundle.made)
-            theirs = self._log(old, bundle.made, leaving)
+            self._log(old, bundle.made, leaving)
             hide = Hidden(head.bundle, index) if head.media.size > size else None
             work.commit([ANNOTATIONS, MANIFEST], [PROBLEMS], hide)
-            self._note_pulled(before | theirs)
         self._report()
         return True
 
@@ -225,21 +248,24 @@ class _Pull:
         self.work.staged(ANNOTATIONS).write_bytes(self.files.annotations)
         self.work.staged(MANIFEST).write_bytes(self.files.manifest)
 
-    def _note_pulled(self, keys: Iterable[str]) -> None:
-        note_pulled(self.folder, Made(self.head.generation, self.head.pack_id), keys)
-
-    def _log(self, old: Lines, before: Made, leaving: ExitStack) -> set[str]:
-        """Note what has changed, so that the states before can be read; gives the keys that are new."""
+    def _log(self, old: Lines, before: Made, leaving: ExitStack) -> None:
+        """Note what has changed, so that the states before can be read."""
         found = compared(old, self.new)
+        fresh = {*found.keys["added"], *found.keys["renamed"]}
+        new, unseen = self.new.positions(), theirs(self.folder / LOG, before)
+        for number in new.keys() - old.positions().keys():
+            if self.new.sample(new[number]).sample.image.key in fresh:
+                unseen.add(number)
         changes = Changes(self.work.staged("spool-log"), old.tail)
         leaving.callback(changes.close)
         changes.between(old, self.new)
         there = travelling(self.files.log, before.number)
-        told = changes.append(self.folder / LOG, before, self._line(there, found.counts))
+        told = changes.append(self.folder / LOG, before, self._line(there, found.counts, unseen & new.keys()))
         self.report.notes += [told] if told else []
-        return {*found.keys["added"], *found.keys["renamed"]}
 
-    def _line(self, there: tuple[Generation, ...], changes: dict[str, int]) -> Generation:
+    def _line(
+        self, there: tuple[Generation, ...], changes: dict[str, int], absent: Iterable[int]
+    ) -> Generation:
         """What there is to say of the generation that was pulled."""
         return Generation(
             generation=self.head.generation,
@@ -249,16 +275,17 @@ class _Pull:
             pack_id=self.head.pack_id,
             media_size=self.head.media.size,
             pulled=there,
+            theirs=spans(absent),
         )
 
     def _set_aside(self) -> None:
-        """Give the log of what was here before another name: it does not lead to what is here now."""
+        """Keep the log of what was here under another name too: it does not lead to what will be here."""
         log = self.folder / LOG
         if not os.path.lexists(log):
             return
         names = (log.with_name(f"{log.stem}.old{number}{log.suffix}") for number in range(1, 10_000))
         other = next(name for name in names if not os.path.lexists(name))
-        log.rename(other)
+        os.link(log, other)
         self.report.notes.append(f"{LOG} is of the pack that was here before; it is kept as {other.name}")
 
     def _report(self) -> None:

@@ -39,12 +39,13 @@ from xlabel.jobs.generations import (
     ended,
     numbers_since,
     records_at,
+    spans,
+    theirs,
     travelling,
 )
 from xlabel.jobs.notes import named
 from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.placing import placed
-from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
 from xlabel.jobs.remote import Folded, is_prefix, json_files
@@ -97,7 +98,7 @@ def _refuse_anew(folder: Path, store: Transport, head: Head, mine: Bundle, commo
     raise InputError(
         f"{folder}: {store.url} has changed too since generation {common}, and the media of {place} was "
         "written anew since (xlabel compact), so the changes cannot be joined; nothing was changed: pull "
-        "into another folder, bring that one up to date with xlabel pack --update, and push from there"
+        "into another folder, xlabel unpack that, make your changes there, xlabel pack --update and push"
     )
 
 
@@ -202,6 +203,7 @@ class _Rebase:
         section = _merged(was.section, top.section, newest.section) | empty_fields(empty)
         extra = _merged(was.extra or {}, top.extra or {}, newest.extra or {}) or None
         assembly.finish_json(name, size, generation, section, extra, self._problems(changed))
+        absent = theirs(folder / LOG, mine.made) | (self.theirs.places.keys() - self.base.places.keys())
         changes.append(
             log,
             there.made,
@@ -212,12 +214,10 @@ class _Rebase:
                 changes=changes.counts,
                 pack_id=assembly.pack_id,
                 media_size=size,
+                theirs=spans(absent),
             ),
         )
-        theirs = {self._key_there(number) for number in self.theirs.places if number not in self.base.places}
-        known = pulled(folder, mine.made)
         self.work.commit([name, ANNOTATIONS, MANIFEST, LOG])
-        note_pulled(folder, Made(generation, assembly.pack_id), theirs | known)
         return self._note(common, theirs_log.generation, url)
 
     def _note(self, common: int, theirs: int, url: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from xlabel import bundles
 from xlabel.bundles import mp4
-from xlabel.errors import InputError
+from xlabel.errors import ExistsError, InputError
 from xlabel.formats.unified_lines import Lines, grouped
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import twin
@@ -22,13 +22,12 @@ from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file,
 from xlabel.jobs.batch import Batch, zip_records
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.frames import Ask, Described, Making, Packer, name_problem
-from xlabel.jobs.generations import LOG, Changes, Generation, Made, Records
+from xlabel.jobs.generations import LOG, Changes, Generation, Records, spans, theirs
 from xlabel.jobs.labels import Found
 from xlabel.jobs.notes import named
 from xlabel.jobs.opening import open_bundle, read_lines
 from xlabel.jobs.packing import How, below, bound, in_folder, publish, reported, run_packer
 from xlabel.jobs.planning import Plan, plan
-from xlabel.jobs.pulled import note_pulled, pulled
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
 from xlabel.jobs.relabel import Relabel
@@ -108,10 +107,16 @@ def update(
         work = leaving.enter_context(Transaction(folder))  # before the pack is read: nobody changes it now
         bundle = leaving.enter_context(open_bundle(folder))
         manifest = _manifest(bundle)
+        absent = {} if overwrite else _absent(bundle, manifest, scanned)
         if bundle.kind == mp4.NAME:
-            theirs = set() if overwrite else pulled(folder, bundle.made)
-            job = _Update(bundle, manifest, scanned, found, how, work, leaving, verify, theirs)
+            job = _Update(bundle, manifest, scanned, found, how, work, leaving, verify, absent)
             report = job.run(message, progress)
+        elif absent:
+            raise ExistsError(
+                f"{folder}: has {counted(len(absent), 'images')} that others have added and that "
+                f"{scanned.root} never had, {named(sorted(absent.values()))}: a .{bundle.kind} would be "
+                f"written anew without them; xlabel unpack {folder} gives them, --overwrite takes them out"
+            )
         else:
             report = anew(bundle, scanned, found, how, work, message, progress)
     twin.renew(folder, report, wanted=parquet)
@@ -141,6 +146,17 @@ def _manifest(bundle: Bundle) -> Manifest:
     return manifest
 
 
+def _absent(bundle: Bundle, manifest: Manifest, images: Scan) -> dict[int, str]:
+    """Keys, by frame number, of images that others have added, and that the folder never had."""
+    unseen = theirs(bundle.media.parent / LOG, bundle.made)
+    if not unseen:
+        return {}
+    there = set(images.keys)
+    return {
+        frame.index: frame.key for frame in manifest.live if frame.index in unseen and frame.key not in there
+    }
+
+
 class _Update:
     """One update of an .mp4."""
 
@@ -154,9 +170,9 @@ class _Update:
         work: Transaction,
         leaving: ExitStack,
         verify: bool,
-        theirs: set[str],
+        absent: dict[int, str],
     ) -> None:
-        """`verify`: look at all images; `theirs`: keys of the images that others have added."""
+        """`verify`: look at all images; `absent`: keys of those of others that the folder does not have."""
         self.bundle, self.old, self.images, self.found = bundle, manifest, images, found
         self.work, self.leaving = work, leaving
         self.folder = bundle.media.parent
@@ -176,8 +192,7 @@ class _Update:
         )
         for known in (self.image_stats, self.label_stats):
             known.grow(len(manifest.frames) + len(self.names))
-        absent = theirs - set(images.keys) if theirs else theirs
-        self.theirs = {frame.index: frame.key for frame in manifest.live if frame.key in absent}
+        self.theirs = {number: key for number, key in absent.items() if not self.image_stats.has(number)}
         """Images that stay although the folder does not have them: key by frame number."""
         known, stay = self.label_stats, bool(self.theirs)
         self.relabel = Relabel(self.lines, found, images.root, known, trusted=not self.edited, stay=stay)
@@ -224,7 +239,6 @@ class _Update:
             report.problems.append(self._edited())
         elif same and not self.changes.counts:
             self._write_stats(self._mark, len(frames))
-            note_pulled(self.folder, bundle.made, self.theirs.values())
             report.bytes = 0
             report.notes.append(f"nothing has changed since generation {self.before}; no file was written")
             return report
@@ -243,6 +257,7 @@ class _Update:
             changes=self.changes.counts,
             pack_id=assembly.pack_id,
             media_size=size,
+            theirs=spans(self.theirs),
         )
         set_aside = self.changes.append(self.folder / LOG, bundle.made, line)
         report.notes += [set_aside] if set_aside else []
@@ -251,7 +266,6 @@ class _Update:
         report.files = {str(media): size} | report.files
         mark = partial(self._mark, pack_id=assembly.pack_id, generation=self.before + 1)
         self._write_stats(mark, assembly.next_number)
-        note_pulled(self.folder, Made(self.before + 1, assembly.pack_id), self.theirs.values())
         report.bytes = appended
         report.done |= self.changes.counts
         report.notes.append(

@@ -49,6 +49,10 @@ class Stats:
         at = 3 * number
         return (*self._numbers[at : at + 3],) == _told(found)
 
+    def has(self, number: int) -> bool:
+        """Whether a file is known to have been there."""
+        return self._numbers[3 * number + 1] > 0
+
     def note(self, number: int, found: os.stat_result | None) -> None:
         """Note a file that was read. One that has just been written may change again, and is left out."""
         if found is None or time.time_ns() - found.st_mtime_ns > FRESH:
