@@ -264,7 +264,7 @@ class Peer(NamedTuple):
 PEERS: dict[str, Peer] = {
     "plain files": Peer("os", write_files, read_files, False),
     "xlabel": Peer("xlabel.jobs.stream", write_xlabel, read_xlabel, True),
-    "xlabel, cache": Peer("xlabel.jobs.stream", write_xlabel, read_xlabel_cached, True),
+    "xlabel, cache": Peer("xlabel.adapters.torch", write_xlabel, read_xlabel_cached, True),
     "webdataset": Peer("webdataset", write_webdataset, read_webdataset, True),
     "mosaicml-streaming": Peer("streaming", write_mosaicml, read_mosaicml, True),
     "litdata": Peer("litdata", write_litdata, read_litdata, False),
