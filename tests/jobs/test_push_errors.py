@@ -19,6 +19,7 @@ from tests.tools import xlabel as command
 
 import xlabel
 from xlabel.errors import CorruptError, InputError, StoreError
+from xlabel.jobs import push as pushing
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
 from xlabel.stores import s3
@@ -251,6 +252,60 @@ def test_of_what_is_damaged_pull_and_push_give_the_same_advice_that_helps(tmp_pa
     push(work.pack, elsewhere)
     pull(elsewhere, tmp_path / "b")
     assert files(tmp_path / "b") == work.files
+
+
+@pytest.mark.parametrize("field", ["seal", "generation", "pack_id"])
+def test_a_head_that_says_another_state_than_its_files_is_damaged_and_nothing_is_rebased_upon_it(
+    tmp_path: Path, field: str
+) -> None:
+    there = tmp_path / "there"
+    url = there.as_uri()
+    first = Work(tmp_path / "a", 6)
+    push(first.pack, url)
+    second = Work.pulled(url, first, tmp_path / "b")
+    first.change(1)
+    push(first.pack, url)
+    second.change(2)
+    head = json.loads((there / "xlabel_head.json").read_bytes())
+    head[field] = 3 if field == "generation" else "0000" + head[field][4:]
+    (there / "xlabel_head.json").write_text(json.dumps(head))
+    before = second.files
+    told = (
+        f"its head says {field.removesuffix('_id')} .*push to another place, from a folder that has the pack"
+    )
+    with pytest.raises(CorruptError, match=told):
+        push(second.pack, url)
+    assert second.files == before
+    with pytest.raises(CorruptError, match=told):
+        pull(url, tmp_path / "c")
+    with pytest.raises(CorruptError, match=told), xlabel.stream(url) as samples:
+        list(samples)
+    (problem,) = xlabel.verify(url).problems
+    assert "its head says" in problem.message
+
+
+def test_a_push_rebases_once_upon_a_head_and_then_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = (tmp_path / "there").as_uri()
+    first = Work(tmp_path / "a", 6)
+    push(first.pack, url)
+    second = Work.pulled(url, first, tmp_path / "b")
+    for seed, work in enumerate((first, second)):
+        work.change(seed)
+    push(first.pack, url)
+    made = []
+
+    def rebase(*asked: object) -> str:
+        made.append(asked)
+        return "nothing"
+
+    monkeypatch.setattr(pushing, "rebase", rebase)
+    with pytest.raises(
+        CorruptError, match=r"expected it to go on from generation 2 of .*found that it does not"
+    ):
+        push(second.pack, url)
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("place", ["s3"], indirect=True)

@@ -24,7 +24,7 @@ from xlabel.jobs.outgoing import Outgoing, open_outgoing
 from xlabel.jobs.plain_pair import put_plain
 from xlabel.jobs.push_media import AheadError, Waiting, send_beside, send_grown, send_whole
 from xlabel.jobs.rebase import rebase
-from xlabel.jobs.remote import HeadAt, read_head, read_whole, refuse_folder
+from xlabel.jobs.remote import HeadAt, damaged, read_head, read_whole, refuse_folder
 from xlabel.jobs.upload import PART, Journal, Object, Pace, Sending, forget
 from xlabel.model import Report
 from xlabel.model.head import STATES, Delta, Head, Media, Named, Pushed, Whole
@@ -120,8 +120,8 @@ class _Push:
         self.acted = False
         """Whether there was anything to send."""
 
-    def run(self) -> None:
-        """Bring the URL up to date."""
+    def run(self, upon: HeadAt | None = None) -> None:
+        """Bring the URL up to date. `upon` is the head that the pack here was just rebased upon."""
         found = read_head(self.store)
         self.beside = is_beside(self.store, found)
         with ExitStack() as leaving:
@@ -158,8 +158,14 @@ class _Push:
                 NOTHING_SENT,
             ]
             return
+        if found == upon:  # rebasing once more would give one more generation, and get no further
+            raise damaged(
+                self.store,
+                f"{self.folder}: expected it to go on from generation {head.generation} of {self.store.url} "
+                "once that was taken in, found that it does not",
+            )
         self.report.notes.append(rebase(self.folder, self.store, head, common[-1].generation))
-        self.run()
+        self.run(found)
 
     def _first(self, mine: Outgoing) -> None:
         """All there is, to a place where nothing is."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
+
 from xlabel.errors import ConflictError, CorruptError, InputError, MissingError
 from xlabel.formats.unified_lines import lines
 from xlabel.jobs.deltas import State, read_log
@@ -154,16 +156,43 @@ def folded(store: Transport, head: Head, contents: Iterable[bytes]) -> Folded:
     """
     annotations, manifest, *deltas = contents
     log = read_log(deltas.pop(0), where(store, head.whole.log.name)) if head.whole.log else []
-    if not deltas:
-        return Folded(annotations, manifest, log)
-    state = State(lines(annotations, where(store, head.whole.annotations.name)), manifest)
-    for one, data in zip(head.deltas, deltas, strict=True):
-        state.fold(data, where(store, one.name))
-    return Folded(
-        _as_pushed(state.annotations(), head.annotations, store),
-        _as_pushed(state.manifest(), head.manifest, store),
-        log + state.log,
-    )
+    if deltas:
+        state = State(lines(annotations, where(store, head.whole.annotations.name)), manifest)
+        for one, data in zip(head.deltas, deltas, strict=True):
+            state.fold(data, where(store, one.name))
+        annotations = _as_pushed(state.annotations(), head.annotations, store)
+        manifest = _as_pushed(state.manifest(), head.manifest, store)
+        log += state.log
+    _refuse_other(store, head, annotations)
+    return Folded(annotations, manifest, log)
+
+
+class _Section(msgspec.Struct):
+    """What the end of an annotation file says of the file."""
+
+    generation: int = 1
+    sha256: str = ""
+    pack_id: str = ""
+
+
+class _End(msgspec.Struct):
+    xlabel: _Section
+
+
+def _refuse_other(store: Transport, head: Head, annotations: bytes) -> None:
+    """CorruptError where a head, which nothing else is a check of, says another state than its files."""
+    start = annotations.rfind(b"\n", 0, -1) + 1
+    try:
+        there = msgspec.json.decode(b"{" + annotations[start:], type=_End).xlabel
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        there = _Section()
+    said = (head.generation, head.seal, head.pack_id)
+    found = (there.generation, there.sha256, there.pack_id)
+    for name, one, other in zip(("generation", "seal", "pack"), said, found, strict=True):
+        if one != other:
+            raise damaged(
+                store, f"{store.url}: its head says {name} {one}, the annotation file that it means {other}"
+            )
 
 
 def _checked(store: Transport, named: Named) -> bytes:
