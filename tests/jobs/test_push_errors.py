@@ -150,6 +150,19 @@ def test_a_pull_without_room_changes_nothing(url: str, tmp_path: Path) -> None:
     assert files(tmp_path / "new") == work.files
 
 
+def test_a_pull_onto_a_full_disk_keeps_what_has_arrived(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, there = Work(tmp_path / "a", 5, 1_000_000), (tmp_path / "there").as_uri()
+    push(work.pack, there)
+    monkeypatch.setattr("xlabel.jobs.fetch.RANGE", 300_000)
+    with pytest.raises(StoreError, match=r"No space left on device; nothing .* make room and pull again"):
+        pull(there, disk / "b")
+    subprocess.run(["mount", "-o", "remount,size=32m", str(disk)], check=True)
+    assert pull(there, disk / "b").bytes < 3_000_000
+    assert files(disk / "b") == work.files
+
+
 @pytest.mark.parametrize("place", ["file", "s3", "azure", "sftp"], indirect=True)
 def test_a_pull_that_is_killed_goes_on_where_it_was(url: str, tmp_path: Path) -> None:
     work = Work(tmp_path / "a", 12, 4_000_000)

@@ -1,7 +1,6 @@
 """Puts batches together into the three files: places, ids and categories in order, then the indexes."""
 
 import hashlib
-import os
 from array import array
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -19,6 +18,7 @@ from xlabel.jobs.frames import Ask, Described, Grant, Making
 from xlabel.jobs.records import UNSEALED, AnnotationFile, Lines
 from xlabel.model import Category, Problem
 from xlabel.model.manifest import VERSION, Video
+from xlabel.stores.local import write_at
 from xlabel.stores.transaction import Transaction
 
 FPS = 10
@@ -207,7 +207,7 @@ class Assembly:
                     entries += 1
                 elif prefix:
                     self._records.add(self._kind.record(name, 0, 0, self._end))
-                    _pwrite_all(out.fileno(), prefix, self._end)
+                    write_at(out.fileno(), prefix, self._end)
                     self._end += len(prefix)
                     entries += 1
             directory = Directory(
@@ -230,7 +230,7 @@ class Assembly:
                 preview=preview,
             )
             for offset, data in self._kind.finish(self._end, directory, self._face):
-                _pwrite_all(out.fileno(), data, offset)
+                write_at(out.fileno(), data, offset)
 
     def finish_json(
         self,
@@ -323,10 +323,3 @@ def pack_hash(kind: str, face: bool, fps: Fraction) -> "hashlib._Hash":
 def fps_number(fps: Fraction) -> int | float:
     """Frames a second as JSON has them."""
     return fps.numerator if fps.denominator == 1 else float(fps)
-
-
-def _pwrite_all(fd: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        done = os.pwrite(fd, view, offset)
-        view, offset = view[done:], offset + done

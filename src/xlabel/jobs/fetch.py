@@ -9,6 +9,7 @@ from threading import Lock
 
 from xlabel.jobs.remote import RANGE, THREADS, damaged, media_ranges
 from xlabel.model.head import Head
+from xlabel.stores.local import write_at
 from xlabel.stores.transport import Transport
 
 
@@ -43,7 +44,7 @@ def fetch(
                     store,
                     f"{store.url}: expected {length:,} bytes at {offset:,} of the media, found {len(data):,}",
                 )
-            os.pwrite(fd, data, number * RANGE)
+            write_at(fd, data, number * RANGE)
             done.add(number)
             if got:
                 got(length)

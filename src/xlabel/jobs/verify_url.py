@@ -30,6 +30,7 @@ from xlabel.model import Problem, Report
 from xlabel.model.head import Head, Named
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, frames_in
 from xlabel.model.report import Progress, size_text
+from xlabel.stores.local import write_at
 from xlabel.stores.transport import Stat, Transport, open_store, where
 
 NONE = Content("", 0, 0)
@@ -211,7 +212,7 @@ class _Sorting:
             start, size = self._next()
             if offset < start:
                 taken = min(len(view), start - offset)
-                os.pwrite(self._file, view[:taken], offset)
+                write_at(self._file, view[:taken], offset)
             else:
                 taken = min(len(view), size - self._had)
                 self._digest.update(view[:taken])

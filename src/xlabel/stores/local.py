@@ -15,6 +15,7 @@ import msgspec
 
 from xlabel import images
 from xlabel.errors import InputError
+from xlabel.images import Buffer
 from xlabel.model import Problem
 from xlabel.model.report import counted
 from xlabel.stores.paths import Paths, is_utf8, key_of, matcher
@@ -203,6 +204,14 @@ class Folder:
             raise InputError(
                 f"{self.root}/{path}: cannot be read: {error.strerror}; make it readable, or take it away"
             ) from None
+
+
+def write_at(fd: int, data: Buffer, offset: int) -> None:
+    """Write all of the bytes at an offset of a file; OSError where there is no room, or only for some."""
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(fd, view, offset)
+        view, offset = view[done:], offset + done
 
 
 def read_header(path: bytes) -> tuple[images.Header | None, str | None]:
