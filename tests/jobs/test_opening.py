@@ -98,14 +98,18 @@ def test_no_pack_takes_the_name_of_anothers_generation(grown: Folder) -> None:
     assert done.returncode == 2 and "file:///data/set: expected a folder, got a URL" in done.stderr
 
 
-@pytest.mark.parametrize("reader", [xlabel.verify, xlabel.stream])
+def pulled(url: str) -> object:
+    return xlabel.pull(url, "pulled")
+
+
+@pytest.mark.parametrize("reader", [xlabel.verify, xlabel.stream, pulled])
 def test_generations_at_a_url_are_not_read(tmp_path: Path, reader: Callable[[str], object]) -> None:
     url = f"file://{tmp_path}/set"
     with pytest.raises(
         InputError, match=rf"only the current state is read: give {url}, or DIR@2 in the folder"
     ):
         reader(f"{url}@2")
-    with pytest.raises(MissingError, match="push one there"):
+    with pytest.raises(MissingError, match=r"is the URL right\? if so, push one there"):
         reader(url)
 
 

@@ -70,7 +70,10 @@ def need_head(store: Transport) -> Head:
     """The same; MissingError where there is no pack."""
     found = read_head(store)
     if found is None:
-        raise MissingError(f"{store.url}: expected a pack that was pushed, found no {HEAD}; push one there")
+        raise MissingError(
+            f"{store.url}: expected a pack that was pushed, found no {HEAD}; is the URL right? "
+            "if so, push one there"
+        )
     return found.head
 
 

@@ -149,7 +149,10 @@ class Distant:
             return annotations, head.media.segments
         found = self._store.head(ANNOTATIONS)
         if found is None:
-            raise MissingError(f"{self.where}: expected a bundle, found no {ANNOTATIONS}; push one there")
+            raise MissingError(
+                f"{self.where}: expected a bundle, found no {ANNOTATIONS}; is the URL right? "
+                "if so, push one there"
+            )
         return read_whole(self._store, ANNOTATIONS, found.size), ()
 
     def _places(self) -> "tuple[NDArray[np.uint64], NDArray[np.uint64]]":
