@@ -1,10 +1,13 @@
 """S3: what a bad network, a busy server and a wrong account do to it; on SeaweedFS."""
 
 import hashlib
+import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import boto3
@@ -111,6 +114,32 @@ def test_no_server_is_told_with_what_to_look_at(
     network.down = True
     with pytest.raises(StoreError, match=r"HeadObject failed: .*AWS_ENDPOINT_URL right\?"):
         store.head("media")
+
+
+def test_a_server_without_tls_is_told_as_one(network: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{network.port}")
+    with pytest.raises(StoreError, match=r"HeadObject failed: .*speaks no TLS there; .* http://\?"):
+        open_store("s3://lab").head("media")
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_one(
+    network: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, made = (str(tmp_path / name) for name in ("key.pem", "made.pem"))
+    asked = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=lab", "-keyout", key, "-out", made]
+    subprocess.run(["openssl", "req", "-x509", *asked], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    server = HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(s3, "ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{server.server_port}")
+    with pytest.raises(StoreError, match=r"HeadObject failed: .*set AWS_CA_BUNDLE"):
+        open_store("s3://lab").head("media")
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.mark.parametrize(
@@ -260,7 +289,8 @@ def test_memory_does_not_grow_with_what_is_sent_and_read(network: Proxy) -> None
     """480 MB each way, by twelve threads with parts of 8 MiB; the process needs 60 MB before it begins."""
     program = """if True:
         from concurrent.futures import ThreadPoolExecutor
-        from pathlib import Path
+        from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
         from xlabel.stores.transport import open_store
         store = open_store("s3://lab/memory")
         begun = store.create("media")

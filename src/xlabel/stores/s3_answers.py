@@ -30,6 +30,11 @@ _ADVICE = {
     "ServiceUnavailable": "the server is not available; try again later",
     "503": "the server is not available; try again later",
 }
+_TLS = {
+    "WRONG_VERSION_NUMBER": "the server speaks no TLS there; is AWS_ENDPOINT_URL one with http://?",
+    "CERTIFICATE_VERIFY_FAILED": "where its certificate is of an authority of your own, set AWS_CA_BUNDLE",
+}
+"""By what the error of an encrypted connection has in its text."""
 _FORBIDDEN = "the account may not do this; ask for the right to it (a missing object may be told so, too)"
 
 
@@ -73,10 +78,13 @@ def failed(where: str, asked: str, attempts: int, error: Exception) -> StoreErro
         HTTPClientError,
         NoCredentialsError,
         PartialCredentialsError,
+        SSLError,
     )
 
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         advice = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    elif isinstance(error, SSLError) and (known := [_TLS[code] for code in _TLS if code in str(error)]):
+        advice = known[0]
     elif isinstance(error, ConnectionError | HTTPClientError):
         advice = f"tried {attempts} times; is the network there, and AWS_ENDPOINT_URL right?"
     else:
