@@ -1,7 +1,10 @@
 """Two writers at one URL: both get through, and nobody's images and labels are lost."""
 
+import hashlib
 import shutil
+import subprocess
 import time
+import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from pycocotools.coco import COCO
 from tests.kills import at_each_step, ended, often, started
 from tests.pushing import State, Work, at_url, objects, state
 from tests.stores.servers import Place
-from tests.tools import put, tree
+from tests.tools import put, tool, tree
 
 import xlabel
 from xlabel.errors import ConflictError, ExistsError, InputError
@@ -341,6 +344,31 @@ def test_an_image_that_both_have_renamed_is_told_and_kept_under_both_names(tmp_p
     assert found["left.jpg"][0] == first.digest("left.jpg")
     assert "same.jpg" in found
     assert not {"0001.jpg", "0002.jpg"} & {*found}
+
+
+def test_an_image_under_two_names_is_one_that_zip_readers_unpack(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    works = two(url, tmp_path)
+    for work, name in zip(works, ("left.jpg", "right.jpg"), strict=True):
+        work.rename("0001.jpg", name)
+        work.rename("0002.jpg", "same.jpg")
+        work.update()
+        push(work.pack, url)
+    media = works[1].pack / "media_bundle.mp4"
+    found = {key: digest for key, (digest, _) in shared(url, *works).items()}
+    with zipfile.ZipFile(media) as archive:
+        assert {*archive.namelist()} == {*found}
+        assert hashlib.sha256(archive.read("right.jpg")).hexdigest() == found["right.jpg"]
+    for name, *how in (("unzip", "-q"), ("7z", "x", "-tzip")):
+        out = tmp_path / name
+        out.mkdir()
+        done = subprocess.run([tool(name), *how, str(media)], cwd=out, capture_output=True)
+        assert done.returncode <= 1, done.stdout + done.stderr  # 1: an old name stands in a local header
+        assert {at.name: hashlib.sha256(at.read_bytes()).hexdigest() for at in out.iterdir()} == found
+    size = media.stat().st_size
+    works[1].rename("same.jpg", "again.jpg")
+    works[1].update()
+    assert media.stat().st_size - size < 10_000  # what has one name is not copied
 
 
 def test_an_image_that_others_have_renamed_and_we_relabelled_is_told_and_kept(tmp_path: Path) -> None:

@@ -167,6 +167,8 @@ class _Rebase:
         """Keys of images that both have changed."""
         self.restored: list[str] = []
         """Keys of images that others have removed, and that we have relabelled."""
+        self.taken_places: set[int] = set()
+        """Where images lie that must not have another name: `unzip` refuses a ZIP that has two for one."""
         self._entries: dict[bytes, bytes] | None = None
 
     def run(self, folder: Path, common: int, log_there: list[Generation], url: str) -> str:
@@ -191,6 +193,8 @@ class _Rebase:
         added = [number for number, was in changed.items() if was is None]
         added += self._removed_there(changed)
         self._keep(changed, added, making, assembly, changes)
+        if making.face:
+            self.taken_places.update(offset for offset, _ in assembly.places)
         media = self.work.staged(name)
         with open(media, "r+b") as out:
             for number in added:
@@ -369,11 +373,14 @@ class _Rebase:
         return self._records(number, frame, *self._ids_there(frame.index))
 
     def _add(self, number: int, making: Making, assembly: Assembly, changes: Changes, out: BinaryIO) -> None:
-        """Add an image of ours: by its bytes, or by their place where they are in what both have."""
+        """Add an image of ours: by its bytes, or by their place where they are in what both have.
+
+        With the ZIP face, not by a place that has a name already: two renamed it, each in another way.
+        """
         told_of = self.ours.told_of(number)
         old = told_of.frame
         assert old is not None
-        if old.offset + old.size <= self.start:
+        if old.offset + old.size <= self.start and old.offset not in self.taken_places:
             frame = replace(old, index=assembly.grant(_ASK).index)
             entry = self._entry(frame.raw_name)
         else:
