@@ -245,6 +245,29 @@ def test_what_others_removed_and_we_relabelled_is_kept_and_told(tmp_path: Path) 
     assert len(found["0002.jpg"][1]) == 3
 
 
+def test_an_image_that_others_replaced_and_we_relabelled_is_told_as_changed_by_both(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+    first.draw("0002.jpg", 77)
+    first.draw("0003.jpg", 78)
+    first.update()
+    push(first.pack, url)
+    second.label("0002.jpg", 9)
+    second.draw("0003.jpg", 78)
+    second.label("0003.jpg", 7)
+    second.update()
+    notes = " ".join(push(second.pack, url).notes)
+    assert "changed by both, and ours count: 2 images, 0002.jpg, 0003.jpg" in notes
+    assert "the files that we relabelled stay, with our labels: 1 image, 0002.jpg (theirs: xlabel unpack " in notes
+    assert "removed by others" not in notes
+    found = shared(url, first, second)
+    assert found["0002.jpg"][0] == second.digest("0002.jpg") != first.digest("0002.jpg")
+    assert len(found["0002.jpg"][1]) == 1
+    xlabel.unpack(f"{second.pack}@2", tmp_path / "theirs")
+    (theirs,) = (tmp_path / "theirs").rglob("0002.jpg")
+    assert hashlib.sha256(theirs.read_bytes()).hexdigest() == first.digest("0002.jpg")
+
+
 def test_labels_of_an_image_that_was_relabelled_keep_their_ids(tmp_path: Path) -> None:
     def coco(work: Work, width: int) -> None:
         images = [{"id": n, "file_name": f"{n}.jpg", "width": 32, "height": 32} for n in (1, 2)]

@@ -167,6 +167,8 @@ class _Rebase:
         """Keys of images that both have changed."""
         self.restored: list[str] = []
         """Keys of images that others have removed, and that we have relabelled."""
+        self.replaced: list[str] = []
+        """Keys of images that others have put other files in the place of, and that we have relabelled."""
         self.taken_places: set[int] = set()
         """Where images lie that must not have another name: `unzip` refuses a ZIP that has two for one."""
         self._entries: dict[bytes, bytes] | None = None
@@ -222,9 +224,9 @@ class _Rebase:
             ),
         )
         self.work.commit([name, ANNOTATIONS, MANIFEST, LOG])
-        return self._note(common, theirs_log.generation, url)
+        return self._note(folder, common, theirs_log.generation, url)
 
-    def _note(self, common: int, theirs: int, url: str) -> str:
+    def _note(self, folder: Path, common: int, theirs: int, url: str) -> str:
         """What was taken in, where both have changed something, and what to do before the next update."""
         told = [
             f"others have pushed to {url} since generation {common}: their changes were taken in as "
@@ -232,6 +234,11 @@ class _Rebase:
         ]
         if both := sorted({*self.conflicts} - {*self.restored}):
             told.append(f"changed by both, and ours count: {counted(len(both), 'images')}, {named(both)}")
+        if keys := sorted(self.replaced):
+            told.append(
+                f"replaced by others, and the files that we relabelled stay, with our labels: "
+                f"{counted(len(keys), 'images')}, {named(keys)} (theirs: xlabel unpack {folder}@{theirs})"
+            )
         if renamed := self._renamed():
             told.append(
                 f"renamed, and kept under both names: {counted(len(renamed), 'images')}, {named(renamed)}"
@@ -261,10 +268,12 @@ class _Rebase:
     def _removed_there(self, changed: dict[int, Records | None]) -> list[int]:
         """Numbers of images that we have relabelled and others have removed: they are added again."""
         found = []
+        live = {frame.key for frame in self.manifest.frames if not frame.deleted}
         for frame in self.manifest.frames:
             if frame.deleted and changed.get(frame.index) is not None and frame.index in self.ours.places:
                 found.append(frame.index)
-                self.restored.append(frame.key)
+                if frame.key not in live:
+                    self.restored.append(frame.key)
         return found
 
     def _empty(self, was: dict[str, Any]) -> list[bytes]:
@@ -349,6 +358,8 @@ class _Rebase:
             if removed or again is not None:
                 if not removed and frame.key not in self.conflicts:
                     self.conflicts.append(frame.key)
+                if again in self.base.places:
+                    self.replaced.append(frame.key)
                 batch.frames.append(replace(frame, deleted=True))
                 changes.add("removed", now_there, None)
                 continue
