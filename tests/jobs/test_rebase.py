@@ -258,7 +258,7 @@ def test_an_image_that_others_replaced_and_we_relabelled_is_told_as_changed_by_b
     second.update()
     notes = " ".join(push(second.pack, url).notes)
     assert "changed by both, and ours count: 2 images, 0002.jpg, 0003.jpg" in notes
-    assert "the files that we relabelled stay, with our labels: 1 image, 0002.jpg (theirs: xlabel unpack " in notes
+    assert "that we relabelled stay, with our labels: 1 image, 0002.jpg (theirs: xlabel unpack " in notes
     assert "removed by others" not in notes
     found = shared(url, first, second)
     assert found["0002.jpg"][0] == second.digest("0002.jpg") != first.digest("0002.jpg")
