@@ -268,6 +268,29 @@ def test_an_image_that_others_replaced_and_we_relabelled_is_told_as_changed_by_b
     assert hashlib.sha256(theirs.read_bytes()).hexdigest() == first.digest("0002.jpg")
 
 
+def test_the_messages_of_the_updates_are_told_of_what_they_have_become(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+
+    def done(work: Work, name: str, message: str) -> None:
+        work.draw(name, len(message))
+        update(work.images, work.labels, work.pack, message=message)
+
+    def told() -> list[str]:
+        pull(url, tmp_path / "c")
+        return [one.message for one in xlabel.log(tmp_path / "c").log]
+
+    done(first, "one.jpg", "more boats")
+    push(first.pack, url)
+    for name, message in (("two.jpg", "trees"), ("three.jpg", ""), ("four.jpg", "cars")):
+        done(second, name, message)
+    push(second.pack, url)
+    assert told() == ["trees; cars", "more boats"]
+    done(first, "five.jpg", "")
+    push(first.pack, url)
+    assert told() == ["put upon what others have pushed", "trees; cars", "more boats"]
+
+
 def test_labels_of_an_image_that_was_relabelled_keep_their_ids(tmp_path: Path) -> None:
     def coco(work: Work, width: int) -> None:
         images = [{"id": n, "file_name": f"{n}.jpg", "width": 32, "height": 32} for n in (1, 2)]

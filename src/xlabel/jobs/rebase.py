@@ -41,6 +41,7 @@ from xlabel.jobs.generations import (
     records_at,
     spans,
     theirs,
+    told,
     travelling,
 )
 from xlabel.jobs.notes import named
@@ -57,6 +58,8 @@ from xlabel.stores.snapshot import Kept
 from xlabel.stores.transaction import Transaction
 from xlabel.stores.transport import Transport
 
+_REBASED = "put upon what others have pushed"
+"""The message of updates that had none."""
 _ASK = Ask(frames=1, size=0, image_ids=0, annotation_ids=0, categories=[], contents=[])
 
 
@@ -216,7 +219,7 @@ class _Rebase:
             Generation(
                 generation=generation,
                 time=now(),
-                message="put upon what others have pushed",
+                message=_message(told(folder / LOG, mine.made), common),
                 changes=changes.counts,
                 pack_id=assembly.pack_id,
                 media_size=size,
@@ -228,31 +231,31 @@ class _Rebase:
 
     def _note(self, folder: Path, common: int, theirs: int, url: str) -> str:
         """What was taken in, where both have changed something, and what to do before the next update."""
-        told = [
+        notes = [
             f"others have pushed to {url} since generation {common}: their changes were taken in as "
             f"generation {theirs}, and ours follow"
         ]
         if both := sorted({*self.conflicts} - {*self.restored}):
-            told.append(f"changed by both, and ours count: {counted(len(both), 'images')}, {named(both)}")
+            notes.append(f"changed by both, and ours count: {counted(len(both), 'images')}, {named(both)}")
         if keys := sorted(self.replaced):
-            told.append(
+            notes.append(
                 f"replaced by others, and the files that we relabelled stay, with our labels: "
                 f"{counted(len(keys), 'images')}, {named(keys)} (theirs: xlabel unpack {folder}@{theirs})"
             )
         if renamed := self._renamed():
-            told.append(
+            notes.append(
                 f"renamed, and kept under both names: {counted(len(renamed), 'images')}, {named(renamed)}"
             )
         if keys := sorted({*self.restored} - {*self.theirs_since.before.values()}):
-            told.append(
+            notes.append(
                 f"removed by others although relabelled here, and kept with our labels: "
                 f"{counted(len(keys), 'images')}, {named(keys)}"
             )
-        told.append(
+        notes.append(
             "xlabel unpack gives the images that others have added; until then an update leaves them as they "
             "are"
         )
-        return "; ".join(told)
+        return "; ".join(notes)
 
     def _renamed(self) -> list[str]:
         """Images that both have renamed, not to the same, or that others have renamed and we relabelled."""
@@ -459,6 +462,12 @@ class _Rebase:
         )
         changes.append(log, Made(common, str(self.base.lines.top.section.get("pack_id"))), line)
         return line, log
+
+
+def _message(log: list[Generation], common: int) -> str:
+    """What our updates since the common generation say of themselves, each message once."""
+    own = dict.fromkeys(one.message for one in log if one.generation > common)
+    return "; ".join(message for message in own if message not in ("", _REBASED)) or _REBASED
 
 
 def _merged(was: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
