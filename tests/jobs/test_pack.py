@@ -316,6 +316,38 @@ def test_pycocotools_finds_the_images_annotations_and_categories(coco: COCO) -> 
         assert len(coco.getAnnIds(imgIds=[image["id"]])) == len(rows_here)
 
 
+def test_labels_of_another_format_than_was_asked_for_are_not_taken_for_none(tmp_path: Path) -> None:
+    images = write(tmp_path / "images", {"a.png": awkward.picture("PNG", size=(40, 20)), "README.md": "none"})
+    labels = write(tmp_path / "labels", {f"{name}.txt": "0 0.25 0.25 0.5 0.5\n" for name in "ab"})
+    output, empty = tmp_path / "pack", write(tmp_path / "empty", {"README.md": "none yet"})
+    xlabel.pack(images, labels, output)
+    before = tree(output)
+    said = r"labels: expected labels as voc, found 2 \.txt files .* like yolo-detect; leave --from voc out"
+    for given in (labels, None):
+        with pytest.raises(InputError, match=said):
+            xlabel.pack(images, given, output, format="voc", overwrite=True)
+        with pytest.raises(InputError, match=said):
+            xlabel.update(images, given, output, format="voc")
+        with pytest.raises(InputError, match=said):
+            xlabel.validate(images, given, format="voc")
+        with pytest.raises(InputError, match=said):
+            xlabel.embed(images, given, format="voc")
+    with pytest.raises(InputError, match=said):
+        xlabel.convert(labels, tmp_path / "coco.json", to="coco", format="voc")
+    assert tree(output) == before
+    assert xlabel.pack(images, empty, tmp_path / "none", format="voc").done["annotations"] == 0
+    write(tmp_path / "Annotations", {"a.xml": "<annotation><object><name>car</name></object></annotation>"})
+    assert xlabel.pack(images, None, tmp_path / "voc", format="voc").done["annotations"] == 1
+
+
+def test_labels_inside_the_images_are_taken_where_they_are_asked_for(tmp_path: Path) -> None:
+    images = write(tmp_path / "images", {"a.png": awkward.picture("PNG", size=(40, 20))})
+    labels = write(tmp_path / "labels", {"a.txt": "0 0.25 0.25 0.5 0.5\n"})
+    xlabel.embed(images, labels)
+    write(labels, {"a.txt": ""})
+    assert xlabel.pack(images, None, tmp_path / "pack", format="embedded").done["annotations"] == 1
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_pycocotools_reads_a_mask_out_of_each_polygon(tmp_path: Path) -> None:
     images = write(tmp_path / "images", {"a.png": awkward.picture("PNG", size=(40, 20))})

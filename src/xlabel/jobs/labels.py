@@ -3,6 +3,7 @@
 import base64
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +74,28 @@ def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
     hold some.
     """
     root = Path(images.root)
+    without: list[tuple[Labels, Folder]] = []  # opened as the format asked for, of which there is no file
     if labels is not None:
         opened, tree = given(labels, name)
         inside = _also_inside(images, labels)
         return Found(opened, tree.root, layout(root, Path(tree.root)), str(labels), inside)
+    if name == embedded.NAME:
+        return Found(EmbeddedLabels(Folder(root)), images.root, Layout(), images.root)
     if images.others:
         tree = Folder(root, _is_no_pack)
         found = formats.open_labels(tree, name)
-        if found is not None:
+        if found is not None and not _some(found):
+            without.append((found, tree))
+        elif found is not None:
             inside = None if isinstance(found, EmbeddedLabels) else _embedded(images)
             return Found(found, images.root, Layout(), images.root, inside)
         images.problems += refused(tree)
     beside = {}
     for place, tree in _beside(root):
         found = formats.open_labels(tree, name)
+        if found is not None and not _some(found):
+            without.append((found, tree))
+            continue
         closed = refused(tree) if found is None else []
         images.problems += closed
         if found is None and not closed and place.is_dir() and len(tree.files):
@@ -103,6 +112,8 @@ def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
     if beside:
         (one,) = beside.values()
         return msgspec.structs.replace(one, inside=_embedded(images))
+    for found, tree in without:
+        _refuse_others(found, tree)
     return None if name else Found(EmbeddedLabels(Folder(root)), images.root, Layout(), images.root)
 
 
@@ -120,6 +131,7 @@ def given(labels: Path, name: str | None) -> tuple[Labels, Folder]:
             else f"{labels}: expected labels, found no file of a known format "
             f"({', '.join(formats.table())}); say which with --from"
         )
+    _refuse_others(opened, tree)
     opened.problems += tree.problems
     return opened, tree
 
@@ -324,6 +336,25 @@ def _where(labels: Labels, ref: Ref) -> str:
         return labels.where(str(ref))
     image = labels.image(ref)
     return f"{getattr(labels, 'where', '')}: {image.key if image else ref}"
+
+
+def _some(labels: Labels) -> bool:
+    """Whether labels that are a file an image have any file."""
+    return not isinstance(labels, FileLabels) or next(iter(labels.refs()), None) is not None
+
+
+def _refuse_others(labels: Labels, tree: Folder) -> None:
+    """InputError where a tree has label files, and none of them is of the format that it was opened as."""
+    looks = None if _some(labels) else formats.detect(tree)
+    if looks is None or looks in formats.INSIDE:
+        return
+    what, asked = formats.get(looks).sniff(tree), labels.origin.format
+    with suppress(InputError):  # what leaves two readings is still of that format
+        looks = formats.get(looks).read(tree).origin.format
+    raise InputError(
+        f"{tree.root}: expected labels as {asked}, found {what}, which look like {looks}; "
+        f"leave --from {asked} out, or give the folder of the {asked} files"
+    )
 
 
 def _is_no_pack(path: str) -> bool:
