@@ -193,6 +193,15 @@ def test_bad_input_ends_with_2_says_why_and_makes_nothing(
             "expected --from and its value. Did you mean --from instead of --form? See xlabel repair --help.",
         ),
         ("extract no/*.jpg out --to csv", "no: expected a folder of images, found nothing there"),
+        ("pack no", "no: expected a folder, found nothing there; check the path"),
+        (
+            "log no",
+            "no: expected the folder of a pack or its media file, found nothing there; xlabel pack makes one",
+        ),
+        (
+            "diff images no",
+            "images: expected one media bundle (.mp4, .tar or .zip), found none; xlabel pack makes one",
+        ),
         ("show no/a.jpg", "no/a.jpg: expected an image, a folder of images or a glob, found nothing there"),
         (
             "validate images --html no/page.html",

@@ -147,9 +147,11 @@ def _no_url(path: str | os.PathLike[str]) -> Path:
 
 
 def _advice(place: Path) -> str:
-    """What to say besides of a place that is not there, if it looks like a generation."""
+    """What to do about a place that is not there."""
     folder, at, _ = place.name.rpartition("@")
-    return f"; a generation is said as a number, such as {folder}@1, see xlabel log {folder}" if at else ""
+    if not at:
+        return "; xlabel pack makes one"
+    return f"; a generation is said as a number, such as {folder}@1, see xlabel log {folder}"
 
 
 def _as_of(folder: str, number: int) -> Bundle:
@@ -302,5 +304,7 @@ def _only_media(folder: Path) -> Path:
     found = sorted(p for p in folder.iterdir() if p.suffix[1:].lower() in bundles.KINDS and p.is_file())
     if len(found) == 1:
         return found[0]
-    what = f"found {', '.join(p.name for p in found)}" if found else "found none"
+    what = "found none; xlabel pack makes one"
+    if found:
+        what = f"found {', '.join(p.name for p in found)}; give the one that is meant"
     raise InputError(f"{folder}: expected one media bundle (.mp4, .tar or .zip), {what}")

@@ -249,6 +249,10 @@ def _walk(folder: bytes, problems: list[Problem]) -> Iterator[bytes]:
         top = os.stat(folder)
         if not stat.S_ISDIR(top.st_mode):
             raise InputError(f"{os.fsdecode(folder)}: expected a folder, found a file")
+    except FileNotFoundError:
+        raise InputError(
+            f"{os.fsdecode(folder)}: expected a folder, found nothing there; check the path"
+        ) from None
     except OSError as error:
         raise InputError(f"{os.fsdecode(folder)}: expected a folder: {error.strerror}") from None
     todo: list[_Place] = [(b"", (*_above(folder), (top.st_dev, top.st_ino)))]
