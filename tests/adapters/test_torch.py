@@ -337,6 +337,12 @@ def test_a_state_that_cannot_be_known_is_refused(pack: Path) -> None:
         stream.state_dict()
 
 
+@pytest.mark.parametrize("kind", [BundleDataset, BundleStream])
+def test_an_item_that_is_no_function_is_refused_at_once(pack: Path, kind: Any) -> None:
+    with pytest.raises(InputError, match=r"functions detection, boxes, plain and picture .* got 'detect'"):
+        kind(pack, item="detect")
+
+
 def test_a_loader_of_another_batch_size_is_refused(pack: Path) -> None:
     stream = BundleStream(pack, item=position, batch_size=2)
     with pytest.raises(InputError, match="batch_size 2, got 3"):

@@ -145,6 +145,8 @@ def test_a_bundle_without_labels_gives_its_bytes(packs: dict[str, Path], tmp_pat
         ({"seed": "a"}, "whole number for seed, got 'a'"),
         ({"window": 0}, "window of 1 byte or more, got 0"),
         ({"window": 1.5}, "whole number for window"),
+        ({"cache_size": "1G"}, "whole number for cache_size in bytes, got '1G'"),
+        ({"world_size": 25}, "no more ranks than the 24 samples, got a world size of 25.*repeat"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -44,6 +44,7 @@ class BundleDataset(Dataset[Any]):
         cache_size: int = 10 << 30,
         check: bool = False,
     ) -> None:
+        _refuse_item(item)
         self._stream = stream(place, cache=cache, cache_size=cache_size, check=check)
         self._stream.prepare()
         self._item, self._transforms = item, transforms
@@ -93,6 +94,7 @@ class BundleStream(IterableDataset[Any]):
     ) -> None:
         if batch_size < 1:
             raise InputError(f"expected a batch size of 1 or more, got {batch_size}")
+        _refuse_item(item)
         mine, all_of_them = _ranks()
         self._stream = stream(
             place, shuffle=shuffle, seed=seed, uneven=uneven, window=window, check=check,
@@ -227,6 +229,15 @@ class BundleStream(IterableDataset[Any]):
                 f"expected a DataLoader with the stream's batch_size {self.batch_size}, got {size}; give "
                 "both the same (1 where the DataLoader has None)"
             )
+
+
+def _refuse_item(item: object) -> None:
+    """InputError where an item is no function, before a worker is the one that finds it."""
+    if not callable(item):
+        raise InputError(
+            "expected for item one of the functions detection, boxes, plain and picture of "
+            f"xlabel.adapters.torch, or one of your own, got {item!r}"
+        )
 
 
 def _transformed(made: Any, transforms: Callable[..., Any] | None, sample: Streamed | None = None) -> Any:

@@ -262,8 +262,17 @@ def stream(
         raise InputError(f"expected a seed of 0 or more, got {seed}")
     if window < 1:
         raise InputError(f"expected a window of 1 byte or more, got {window}")
+    cache_size = _whole("cache_size in bytes", cache_size)
     if cache_size < 1:
         raise InputError(f"expected a cache of 1 byte or more, got {cache_size}")
     kept = None if cache is None else Cache(Path(cache), cache_size)
     share = Share(rank, world_size, uneven=uneven)
-    return Stream(open_source(place, kept), share, shuffle=shuffle, seed=seed, window=window, check=check)
+    source = open_source(place, kept)
+    count = len(source.offsets)
+    if count and not share.of_rank(count):
+        source.close()
+        raise InputError(
+            f"{source.where}: expected no more ranks than the {count} samples, got a world size of "
+            f'{world_size}, of which none would get any; say uneven="repeat", or train with fewer processes'
+        )
+    return Stream(source, share, shuffle=shuffle, seed=seed, window=window, check=check)
