@@ -135,6 +135,46 @@ def test_of_damaged_media_nothing_stays(work: Work, url: str, tmp_path: Path, cu
     assert not (tmp_path / "new").exists()
 
 
+def in_the_index(media: bytes) -> int:
+    return media.rindex(b"esds") + 20
+
+
+def in_a_header(media: bytes) -> int:
+    return media.rindex(b"PK\3\4") + 14
+
+
+def in_the_directory(media: bytes) -> int:
+    return media.rindex(b"PK\1\2") + 16
+
+
+def in_the_last_line(media: bytes) -> int:
+    return len(media) - 3
+
+
+@pytest.mark.parametrize("place", [in_the_index, in_a_header, in_the_directory, in_the_last_line])
+def test_media_that_is_damaged_around_its_images_is_not_pulled(
+    work: Work, url: str, tmp_path: Path, place: Callable[[bytes], int]
+) -> None:
+    other = Work.pulled(url, work, tmp_path / "b")
+    work.change(1)
+    push(work.pack, url)
+    before = other.files
+    path = tmp_path / "there" / MEDIA
+    data = path.read_bytes()
+    at = place(data)
+    path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    for pack in (other.pack, tmp_path / "new" / "b"):
+        with pytest.raises(CorruptError, match=r"nothing was changed here; .*push to another place"):
+            pull(url, pack)
+    assert not (tmp_path / "new").exists()
+    assert other.files == before
+    assert not list(other.pack.glob(".xlabel-*"))
+    assert xlabel.verify(url, full=True).problems
+    path.write_bytes(data)
+    pull(url, other.pack)
+    assert other.files == work.files
+
+
 def forge(there: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Have another manifest at a URL, which the head names."""
     head = json.loads((there / "xlabel_head.json").read_bytes())

@@ -20,6 +20,7 @@ from xlabel.bundles.preview import stored
 from xlabel.errors import CorruptError, InputError
 from xlabel.jobs.around import around, holders, written_names
 from xlabel.jobs.assembly import FPS, frame_rate, pack_hash
+from xlabel.jobs.batch import zip_records
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.seals import is_sealed_annotations, is_sealed_manifest
 from xlabel.model import Problem, Report
@@ -86,6 +87,45 @@ def check(
         report.problems += bundle.unified.problems
         report.done["annotations"] = bundle.unified.dataset.counts()["annotations"]
     report.notes.append(f"pack {bundle.pack_id}")
+
+
+def check_fetched(bundle: Bundle, start: int, crcs: array[int], before: Bundle | None) -> list[Problem]:
+    """What is wrong, from byte `start` on, with all that a bundle with a manifest has around its images.
+
+    `crcs` are CRC-32s of the images that begin there, by frame number; the images themselves are known to be
+    whole. Those of the others, which are not read, are taken from what the bundle was before it grew.
+    """
+    manifest = bundle.manifest
+    rate = _rate(bundle, manifest)
+    report = Report(job="verify")
+    if manifest is None or rate is None:
+        return report.problems
+    face, first = bundle.has_face, holders(manifest.frames)
+    crcs, known = array("I", crcs), bytearray(len(crcs))
+    if before is not None and before.has_face:
+        for number, (_, crc, _) in zip(before.numbers.tolist(), zip_records(before), strict=False):
+            crcs[number], known[number] = crc, 1
+    for frame in manifest.frames:
+        holder = first[frame.offset]
+        if frame.offset >= start:
+            found = Content(frame.sha256, crcs[frame.index], frame.size)
+            _check_frame(bundle, frame, holder, face, found, report)
+        elif not known[frame.index] and not frame.deleted:  # it was renamed since
+            crcs[frame.index] = _crc_before(bundle, holder, face)
+    _check_preview(bundle, report)
+    if not report.problems:
+        _check_rest(bundle, manifest.frames, crcs, face, rate, report, start)
+    return report.problems
+
+
+def _crc_before(bundle: Bundle, holder: Frame, face: bool) -> int:
+    """The CRC-32 in the header before an image; 0 where headers have none."""
+    kind = bundles.kind(bundle.kind)
+    place = kind.crc_at(face)
+    if place is None:
+        return 0
+    prefix = len(kind.prefix(holder.raw_name, holder.size, face))
+    return int.from_bytes(bundle.read(holder.offset - prefix + place, 4), "little")
 
 
 def _expected(bundle: Bundle, folder: Path, named: Path, report: Report) -> list[Frame]:
@@ -262,11 +302,17 @@ def _check_rest(
     face: bool,
     rate: Fraction,
     report: Report,
+    start: int = 0,
 ) -> None:
-    """Compare all that is no image with what its writer makes of the frames, so that no byte is left out."""
+    """Compare all that is no image with what its writer makes of the frames, so that no byte is left out.
+
+    What stands before `start` is left alone.
+    """
     where = str(bundle.media)
     try:
         for offset, data in around(bundle, frames, crcs, face, rate):
+            if offset < start:
+                continue
             found = bundle.read(offset, len(data))
             hidden = data[:4] + mp4.HIDDEN + data[8:] if data[4:8] == b"moov" else data
             if found != data and not (found == hidden and bundle.newest_is_later):

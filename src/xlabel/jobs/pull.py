@@ -4,18 +4,22 @@ import hashlib
 import os
 import shutil
 import time
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from xlabel import bundles
 from xlabel.bundles import mp4
+from xlabel.bundles.zip import crc32
 from xlabel.errors import CorruptError, ExistsError, StoreError, XlabelError
 from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs import twin
+from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.generations import LOG, Changes, Generation, Made, begin, spans, theirs, travelling
+from xlabel.jobs.integrity import check_fetched
 from xlabel.jobs.opening import at_url, open_bundle, output_folder, read_lines
 from xlabel.jobs.putting import now
 from xlabel.jobs.remote import Folded, damaged, is_prefix, json_files, need_head, refuse_folder
@@ -24,6 +28,7 @@ from xlabel.model import Report
 from xlabel.model.head import Head, Pushed
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, frames_in
 from xlabel.model.report import Progress, size_text, visible
+from xlabel.stores.snapshot import Kept
 from xlabel.stores.transaction import Hidden, Transaction
 from xlabel.stores.transport import Transport, open_store
 
@@ -138,12 +143,14 @@ class _Pull:
         self.report, self.progress = report, progress
         self.new = lines(files.annotations, f"{store.url}/{ANNOTATIONS}")
         self.got = 0
+        self.crcs = array("I")
+        """CRC-32s of the images that were fetched, by frame number."""
 
     def whole(self) -> None:
         """Fetch all."""
         name = self.head.bundle
-        self._arrived(0).rename(self.work.staged(name))
         self._write_json()
+        self._arrived(0).rename(self.work.staged(name))
         names, stale = [name, ANNOTATIONS, MANIFEST], [PROBLEMS]
         there, absent = travelling(self.files.log, 0), self._new_to(self.folder)
         if there or absent:
@@ -191,6 +198,8 @@ class _Pull:
                 _append(bundle.media, partial, size)
                 partial.unlink()
             self._write_json()
+            if head.media.size > size:
+                self._check_around(bundle.media, size, bundle)
             self._log(old, bundle.made, leaving)
             hide = Hidden(head.bundle, index) if head.media.size > size else None
             work.commit([ANNOTATIONS, MANIFEST], [PROBLEMS], hide)
@@ -203,6 +212,8 @@ class _Pull:
         try:
             self._fetch(partial, start)
             self._check(partial, start)
+            if not start:
+                self._check_around(partial, start, None)
         except CorruptError:
             for name in (partial.name, partial.name + DONE):
                 partial.with_name(name).unlink(missing_ok=True)
@@ -230,12 +241,14 @@ class _Pull:
     def _check(self, partial: Path, start: int) -> None:
         """Compare the images that were fetched with their hashes."""
         frames = frames_in(self.files.manifest, f"{self.store.url}/{MANIFEST}")
+        self.crcs = array("I", bytes(4 * len(frames)))
         with open(partial, "rb") as file:
             for frame in frames:
                 if frame.offset < start:
                     continue
                 inside = 0 <= frame.size <= self.head.media.size - frame.offset
                 data = os.pread(file.fileno(), frame.size, frame.offset - start) if inside else b""
+                self.crcs[frame.index] = crc32(data)
                 if hashlib.sha256(data).hexdigest() != frame.sha256:
                     found = f"{self.store.url}: {frame.key}: its bytes are not those that were pushed"
                     raise damaged(self.store, f"{found}; nothing was changed here")
@@ -243,6 +256,26 @@ class _Pull:
             # Where media is there that no head names yet, its index has taken the place of this one.
             with open(partial, "r+b") as file:
                 os.pwrite(file.fileno(), mp4.SHOWN, self.head.media.index - start + 4)
+
+    def _check_around(self, media: Path, start: int, before: Bundle | None) -> None:
+        """Compare what a media file has around its images from `start` on, the index above all, with them.
+
+        `before` is the bundle that has grown.
+        """
+        url = self.store.url
+        with ExitStack() as leaving:
+            files = Kept(media), Kept(self.work.staged(MANIFEST))
+            for file in files:
+                leaving.callback(file.close)
+            try:
+                bundle = Bundle(files[0], None, files[1], self.head.media.size, self.head.generation)
+                problems = check_fetched(bundle, start, self.crcs, before)
+            except CorruptError as error:
+                found = str(error).replace(str(media), f"{url}: its media")
+                raise damaged(self.store, f"{found}; nothing was changed here") from None
+        if problems:
+            found = f"{url}: what its media has around the images is not what they make of it"
+            raise damaged(self.store, f"{found}; nothing was changed here")
 
     def _write_json(self) -> None:
         self.work.staged(ANNOTATIONS).write_bytes(self.files.annotations)
