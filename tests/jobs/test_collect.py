@@ -18,7 +18,7 @@ from xlabel.jobs.remote import HeadAt
 from xlabel.model import Report
 from xlabel.model.head import Head
 from xlabel.stores.metered import Metered
-from xlabel.stores.transport import Transport, open_store
+from xlabel.stores.transport import PROBE, Transport, open_store
 
 LATER = "media_bundle.mp4.000007-0123456789abcdef"
 """An object of a generation to come."""
@@ -53,6 +53,24 @@ def test_uploads_that_others_were_killed_in_are_taken_away_whatever_their_object
     store.abort("notes.txt", theirs)
     store.close()
     assert at_url(url, tmp_path / "c") == work.files
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_what_others_who_asked_the_server_were_killed_at_is_taken_away(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Work(tmp_path / "a", 3)
+    push(work.pack, url)
+    store = open_store(url)
+    store.put(f"{PROBE}other", b"0123456789")
+    store.create(f"{PROBE}other")
+    assert push(work.pack, url, gc=True).done["objects"] == 0
+    assert len(store.unfinished()) == 1
+    monkeypatch.setattr(collect, "DAY", 0.0)
+    done = push(work.pack, url, gc=True).done
+    assert (done["uploads"], done["objects"]) == (1, 1)
+    assert not store.unfinished() and not store.names(PROBE)
+    store.close()
 
 
 @pytest.mark.parametrize("place", ["file", "s3", "moto", "azure", "sftp"], indirect=True)

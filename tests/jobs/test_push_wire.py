@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,7 @@ from tests.stores.servers import Place
 
 import xlabel
 from xlabel.jobs.push import push
+from xlabel.stores import s3_abilities
 
 COUNT, SIZE = 5000, 20_000
 FAR = ["s3", "azure", "sftp", "moto"]
@@ -96,6 +98,29 @@ def test_a_dry_run_tells_the_bytes_on_the_wire_within_a_hundredth(
         told = push(work.pack, far, dry_run=True).bytes
         assert objects(place, far) == there
         assert sent(network, lambda: push(work.pack, far)) == pytest.approx(told, rel=0.01)
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_the_server_is_asked_what_it_can_do_only_for_what_is_written_and_that_is_counted(
+    network: Proxy, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(s3_abilities, "_KNOWN", {})
+    work = Work(tmp_path / "work", 10, 50_000)
+    first: list[int] = []
+    took = sent(network, lambda: first.append(push(work.pack, url).bytes))
+    assert took == pytest.approx(first[0], rel=0.01)
+    for dry_run in (False, True):
+        (tmp_path / "cache").rename(tmp_path / f"old{dry_run}")
+        s3_abilities._KNOWN.clear()
+        assert sent(network, partial(push, work.pack, url, dry_run=dry_run)) < 5_000
+        assert push(work.pack, url, dry_run=True).done == {"requests": 2}
+        assert not s3_abilities._KNOWN
+        work.draw(f"new{dry_run}.jpg", 7 + dry_run, 200_000)
+        work.update()
+        told = push(work.pack, url, dry_run=True).bytes
+        s3_abilities._KNOWN.clear()
+        assert sent(network, lambda: push(work.pack, url)) == pytest.approx(told, rel=0.01)
 
 
 @pytest.mark.parametrize("place", ["s3"], indirect=True)

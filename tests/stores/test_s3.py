@@ -1,10 +1,12 @@
 """S3: what a bad network, a busy server and a wrong account do to it; on SeaweedFS."""
 
 import hashlib
+import os
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -12,13 +14,14 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from tests.stores import proxy
 from tests.stores.proxy import Proxy
 from tests.stores.servers import Start
 
 from xlabel.errors import ConflictError, MissingError, StoreError
-from xlabel.stores import buckets, crc64, s3
-from xlabel.stores.transport import Transport, open_store
+from xlabel.stores import buckets, crc64, s3, s3_abilities
+from xlabel.stores.transport import PROBE, Transport, open_store
 
 PART = 5 << 20
 
@@ -328,3 +331,81 @@ def test_a_server_is_asked_what_it_can_do(
     assert (store.conditional, store.copies_ranges, store.parts_max) == can
     assert store.names() == []
     store.close()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a user keeps what servers can do; nothing is known yet, in this process neither."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(s3_abilities, "_KNOWN", {})
+    return tmp_path / "cache" / "xlabel" / "s3"
+
+
+def asked_anew(network: Proxy, store: Transport) -> bool:
+    """Whether another process would ask the server what it can do."""
+    s3_abilities._KNOWN.clear()
+    before, probed = network.sent, store.probed
+    assert store.conditional and store.copies_ranges
+    assert (network.sent > before) == (store.probed > probed)
+    return network.sent > before
+
+
+def test_what_a_server_can_do_is_known_for_a_day_and_of_that_server(
+    network: Proxy, store: Transport, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.head("media")
+    assert asked_anew(network, store) and not asked_anew(network, store)
+    (note,) = cache.iterdir()
+    os.utime(note, (time.time() - 90_000,) * 2)
+    assert asked_anew(network, store) and not asked_anew(network, store)
+    note.write_bytes(b"[tru")
+    assert asked_anew(network, store) and not asked_anew(network, store)
+    monkeypatch.setattr(store, "_program", "another server at the same address")
+    assert asked_anew(network, store)
+    cache.parent.rename(cache.parent.with_name("gone"))
+    cache.parent.write_text("no folder")
+    assert asked_anew(network, store) and asked_anew(network, store)
+    assert store.names() == []
+
+
+def test_a_server_that_refuses_what_it_could_is_asked_again(
+    network: Proxy, store: Transport, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asked_anew(network, store)
+
+    def refuse(**_: object) -> None:
+        answer = {"Error": {"Code": "NotImplemented"}, "ResponseMetadata": {"HTTPStatusCode": 501}}
+        raise ClientError(answer, "PutObject")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="this server cannot do it"):
+        patch.setattr(store._client, "put_object", refuse)  # type: ignore[attr-defined]
+        store.put("media", b"data", absent=True)
+    assert asked_anew(network, store)
+
+
+def test_who_asks_takes_away_what_one_that_was_killed_has_left(
+    network: Proxy, store: Transport, cache: Path
+) -> None:
+    child = os.fork()
+    if not child:
+        for name in ("abort", "delete"):
+            setattr(s3.Bucket, name, lambda *_: None)
+        s3.Bucket.copy_part = lambda *_: os.kill(os.getpid(), 9)  # type: ignore[method-assign,assignment]
+        store.conditional  # noqa: B018
+    os.waitpid(child, 0)
+    (name,) = store.names()
+    assert name.startswith(PROBE) and [upload.name for upload in store.unfinished()] == [name]
+    assert asked_anew(network, store)
+    assert store.names() == [] and store.unfinished() == []
+
+
+def test_who_asks_while_another_does_takes_nothing_away(
+    network: Proxy, store: Transport, cache: Path
+) -> None:
+    with s3_abilities._name(store, "server") as one:
+        store.put(one, b"0123456789")
+        with s3_abilities._name(store, "server") as other:
+            assert one != other
+            assert store.names() == [one]
+    with s3_abilities._name(store, "server"):
+        assert store.names() == [one], "which was asked by to the end"

@@ -19,7 +19,7 @@ from xlabel.model import Report
 from xlabel.model.head import HEAD, HEADS, Gone, Head, head_serial
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST
 from xlabel.model.report import counted
-from xlabel.stores.transport import Transport
+from xlabel.stores.transport import PROBE, Transport
 
 DAY = 86_400.0
 """Seconds that what a head let go of stays for who reads it; what is older and unfinished a kill has left."""
@@ -45,6 +45,7 @@ def collect(store: Transport, folder: Path, report: Report, dry_run: bool) -> No
     ]
     names = [name for name in store.names() if name not in needed]
     unneeded = [name for name in names if _is_past(name, found.head, found.name)]
+    unneeded += [name for name in names if name.startswith(PROBE) and _age(store, name) > DAY]
     read = {one.name for one in found.head.gone if time.time() - one.at < DAY}
     if found.head.bundle in read:
         read |= {ANNOTATIONS, MANIFEST}  # which say what is where in it
@@ -123,7 +124,8 @@ def _age(store: Transport, name: str) -> float:
 
 def _is_of(name: str, head: Head) -> bool:
     """Whether a push of the head's pack may have written an object."""
-    return name in (head.bundle, ANNOTATIONS, MANIFEST) or _OURS.search(name) is not None
+    known = name in (head.bundle, ANNOTATIONS, MANIFEST) or name.startswith(PROBE)
+    return known or _OURS.search(name) is not None
 
 
 def _is_later(name: str, head: Head) -> bool:

@@ -119,11 +119,16 @@ class _Push:
         self.total = self.done = 0
         self.acted = False
         """Whether there was anything to send."""
+        self.found: HeadAt | None = None
+
+    @property
+    def beside(self) -> bool:
+        """Whether heads stand beside each other there. Only who writes needs it: the server may be asked."""
+        return is_beside(self.store, self.found)
 
     def run(self, upon: HeadAt | None = None) -> None:
         """Bring the URL up to date. `upon` is the head that the pack here was just rebased upon."""
-        found = read_head(self.store)
-        self.beside = is_beside(self.store, found)
+        found = self.found = read_head(self.store)
         with ExitStack() as leaving:
             gone = frozenset(one.name for one in found.head.gone) if found else frozenset()
             mine = open_outgoing(self.folder, gone, leaving)

@@ -112,6 +112,7 @@ class Container:
     conditional = True
     copies_ranges = True
     keeps_crc64nvme = False
+    probed = 0
     part_min = 1
     part_max = 4000 << 20
     parts_max = 50_000

@@ -82,6 +82,7 @@ class Folder:
 
     copies_ranges = True
     keeps_crc64nvme = False
+    probed = 0
     part_min = 1
     part_max = 1 << 40
     parts_max = 1_000_000

@@ -46,6 +46,7 @@ class Bucket:
     conditional = True
     copies_ranges = False
     keeps_crc64nvme = False
+    probed = 0
     part_min = 1
     part_max = 5 << 40
     parts_max = 10_000

@@ -58,6 +58,7 @@ class Repository:
     conditional = True
     copies_ranges = False
     keeps_crc64nvme = False
+    probed = 0
     part_min = Folder.part_min
     part_max = Folder.part_max
     parts_max = Folder.parts_max

@@ -39,6 +39,7 @@ class Metered:
         self._of, self._rehearsed = of, rehearsed
         self._cost = COSTS.get(of.url.partition("://")[0], COSTS["s3"])
         self._lock = Lock()
+        self._probed = of.probed
         self.requests = 0
         self.bytes = self._cost.connection
         """Of all requests and answers so far."""
@@ -49,11 +50,19 @@ class Metered:
 
     @property
     def conditional(self) -> bool:
-        return self._of.conditional
+        found = self._of.conditional
+        self._count_probes()
+        return found
 
     @property
     def copies_ranges(self) -> bool:
-        return self._of.copies_ranges
+        found = self._of.copies_ranges
+        self._count_probes()
+        return found
+
+    @property
+    def probed(self) -> int:
+        return self._of.probed
 
     @property
     def keeps_crc64nvme(self) -> bool:
@@ -69,7 +78,9 @@ class Metered:
 
     @property
     def parts_max(self) -> int:
-        return self._of.parts_max
+        found = self._of.parts_max
+        self._count_probes()
+        return found
 
     def head(self, name: str) -> Stat | None:
         self._count()
@@ -154,6 +165,13 @@ class Metered:
 
     def close(self) -> None:
         self._of.close()
+
+    def _count_probes(self) -> None:
+        """What a rehearsal has asked the server is none of the push's, which finds the answer kept."""
+        with self._lock:
+            new, self._probed = self._of.probed - self._probed, self._of.probed
+        if not self._rehearsed:
+            self._count(requests=new)
 
     def _count(self, carried: int = 0, requests: int = 1) -> None:
         with self._lock:

@@ -10,16 +10,16 @@ import hashlib
 import io
 import re
 import time
-import uuid
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
-from threading import Lock
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from xlabel.errors import ConflictError, MissingError, StoreError, extra
+from xlabel.errors import MissingError, StoreError, extra
 from xlabel.images import Buffer
 from xlabel.stores import buckets, crc64
+from xlabel.stores.metered import Metered
+from xlabel.stores.s3_abilities import Abilities, abilities, forget
 from xlabel.stores.s3_answers import (
     BeyondError,
     BusyError,
@@ -39,12 +39,6 @@ ATTEMPTS = 8
 """Of each request, with waiting times that double up to 20 s."""
 TIMEOUT = 60
 """Seconds without a byte after which a connection is given up; a Complete that takes minutes sends spaces."""
-PROBE = ".xlabel-probe-"
-"""Beginning of the names of our own objects by which a server is asked what it can do."""
-
-_ABILITIES: dict[tuple[str, str], tuple[bool, bool]] = {}
-"""Endpoint and bucket -> whether conditions are honoured, and ranges copied; once for a process."""
-_ASKING = Lock()
 
 
 def connect(url: str) -> "Bucket":
@@ -83,19 +77,23 @@ class Bucket:
     part_min = 5 << 20
     part_max = 5 << 30
 
+    probed = 0
+
     def __init__(self, client: Any, place: buckets.Place) -> None:
         self.url, self._bucket, self._prefix = place
         self._client = client
         self._bucket_is_there = False
         self._signed_urls = SignedUrls(client)
+        self._program = ""
+        client.meta.events.register("after-call.s3.HeadObject", self._note_program)
 
     @property
     def conditional(self) -> bool:
-        return self._abilities()[0]
+        return self._abilities().conditional
 
     @property
     def copies_ranges(self) -> bool:
-        return self._abilities()[1]
+        return self._abilities().copies_ranges
 
     @property
     def parts_max(self) -> int:
@@ -319,68 +317,35 @@ class Bucket:
                 answer = self._client.get_object(**self._at(name), Range=span, **condition)
             return answer
 
-    def _abilities(self) -> tuple[bool, bool]:
-        endpoint = str(self._client.meta.endpoint_url)
-        if re.search(r"\.amazonaws\.com(\.cn)?$", urlsplit(endpoint).netloc):
-            return True, True
-        with _ASKING:
-            key = (endpoint, self._bucket)
-            if key not in _ABILITIES:
-                _ABILITIES[key] = self._asked()
-            return _ABILITIES[key]
+    def _abilities(self) -> Abilities:
+        if re.search(r"\.amazonaws\.com(\.cn)?$", urlsplit(self._endpoint).netloc):
+            return Abilities(conditional=True, copies_ranges=True)
+        counting = Metered(self)
+        found = abilities(counting, self._server)
+        self.probed += counting.requests
+        return found
 
-    def _asked(self) -> tuple[bool, bool]:
-        """What the server does with small objects of ours, which are taken away again."""
-        name = PROBE + uuid.uuid4().hex
-        try:
-            tag = self.put(name, b"0123456789").tag
-            copies = self._asked_copying(name, tag)
-            return self._asked_conditions(name, tag), copies
-        finally:
-            self.delete(name)
+    @property
+    def _endpoint(self) -> str:
+        return str(self._client.meta.endpoint_url)
 
-    def _asked_conditions(self, name: str, tag: str) -> bool:
-        other = '"' + "0" * 32 + '"'
-        upload = self.create(name)
-        try:
-            part = self.put_part(name, upload, 1, b"0123456789")
-            return (
-                self._refuses(lambda: self.put(name, b"", absent=True))
-                and self._refuses(lambda: self.put(name, b"", if_match=other))
-                and self._refuses(lambda: self.complete(name, upload, [part], if_match=other))
-                and self._takes(lambda: self.put(name, b"0123456789", if_match=tag))
-            )
-        finally:
-            self.abort(name, upload)
+    @property
+    def _server(self) -> str:
+        """What answers: another one, or another version, at the same address may not do the same."""
+        return f"{self._endpoint} {self._bucket} {self._program}"
 
-    def _asked_copying(self, name: str, tag: str) -> bool:
-        upload = self.create(name)
-        try:
-            if not self._takes(lambda: self.copy_part(name, upload, 1, name, 2, 4, tag)):
-                return False
-            return [part.size for part in self.parts(name, upload)] == [4]
-        finally:
-            self.abort(name, upload)
+    def _note_program(self, parsed: dict[str, Any], **_: object) -> None:
+        headers = parsed.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        self._program = self._program or headers.get("server", "")
 
-    def _refuses(self, write: Callable[[], object]) -> bool:
-        """Whether a condition that does not hold is found out; some servers write all the same, or say so."""
+    @contextmanager
+    def _told(self, name: str, asked: str) -> Iterator[None]:
         try:
-            write()
-        except ConflictError:
-            return True
+            with told(where(self, name), asked, ATTEMPTS):
+                yield
         except LackingError:
-            return False
-        return False
-
-    def _takes(self, write: Callable[[], object]) -> bool:
-        try:
-            write()
-        except (LackingError, ConflictError):
-            return False
-        return True
-
-    def _told(self, name: str, asked: str) -> AbstractContextManager[None]:
-        return told(where(self, name), asked, ATTEMPTS)
+            forget(self._server)
+            raise
 
 
 def _stat(answer: dict[str, Any], size: int) -> Stat:

@@ -27,6 +27,9 @@ STORES = {
 }
 """Schemes of URLs, and the modules that open them by a function `connect(url) -> Transport`."""
 
+PROBE = ".xlabel-probe-"
+"""Beginning of the names of objects by which a server is asked what it can do; they are taken away again."""
+
 
 class Stat(msgspec.Struct, frozen=True, kw_only=True):
     """An object as it is now."""
@@ -75,6 +78,10 @@ class Transport(Protocol):
     @property
     def copies_ranges(self) -> bool:
         """Whether there is a `copy_part`. May ask the server, as `conditional` does."""
+
+    @property
+    def probed(self) -> int:
+        """Requests that the server was asked by, so far, to learn what it can do."""
 
     @property
     def keeps_crc64nvme(self) -> bool:
