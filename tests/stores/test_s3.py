@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.stores import proxy
 from tests.stores.proxy import Proxy
-from tests.stores.servers import Start
+from tests.stores.servers import Start, program
 
 from xlabel.errors import ConflictError, MissingError, StoreError
 from xlabel.stores import buckets, crc64, s3, s3_abilities
@@ -131,7 +131,7 @@ def test_a_certificate_that_is_not_trusted_is_told_as_one(
 ) -> None:
     key, made = (str(tmp_path / name) for name in ("key.pem", "made.pem"))
     asked = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=lab", "-keyout", key, "-out", made]
-    subprocess.run(["openssl", "req", "-x509", *asked], check=True, capture_output=True)
+    subprocess.run([program("openssl", "s3"), "req", "-x509", *asked], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made, key)
     server = HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
@@ -292,8 +292,7 @@ def test_memory_does_not_grow_with_what_is_sent_and_read(network: Proxy) -> None
     """480 MB each way, by twelve threads with parts of 8 MiB; the process needs 60 MB before it begins."""
     program = """if True:
         from concurrent.futures import ThreadPoolExecutor
-        from http.server import HTTPServer, SimpleHTTPRequestHandler
-from pathlib import Path
+        from pathlib import Path
         from xlabel.stores.transport import open_store
         store = open_store("s3://lab/memory")
         begun = store.create("media")
