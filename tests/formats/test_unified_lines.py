@@ -1,10 +1,12 @@
 """An annotation file by its lines: the same as when it is read at once."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.formats.test_unified import ODD, dataset, packed
 from tests.strategies import datasets
 
@@ -40,6 +42,49 @@ def test_a_file_that_another_tool_has_written_again_says_the_same(indent: int | 
     whole = unified_reading.read(again, "x.json").dataset.samples
     found = lines(again, "x.json")
     assert [found.sample(n).sample for n in range(len(found))] == whole
+
+
+def places(text: str) -> list[int]:
+    """Where blanks may stand in a JSON text: before its signs and before its texts."""
+    strings = [match.span() for match in re.finditer(r'"(?:[^"\\]|\\.)*"', text)]
+    inside = {at for start, end in strings for at in range(start + 1, end)}
+    return [at for at, sign in enumerate(text) if sign in '{}[],:"' and at not in inside]
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data(), blank=st.sampled_from([" ", "\n", "\r\n", "\t"]))
+def test_a_blank_or_a_line_end_anywhere_changes_nothing(data: st.DataObject, blank: str) -> None:
+    text = packed(dataset({"a.json": json.dumps(ODD).encode()})).decode()
+    at = data.draw(st.sampled_from(places(text)))
+    edited = text[:at] + blank + text[at:]
+    assert json.loads(edited) == json.loads(text)
+    assert_alike(edited, text)
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_records_that_are_joined_on_a_line_are_told_apart(blank: str) -> None:
+    text = packed(dataset({"a.json": json.dumps(ODD).encode()})).decode()
+    ends = [match.start() for match in re.finditer("\n", text)]
+    for end in ends:
+        assert_alike(text[:end] + blank + text[end + 1 :], text)
+    assert_alike(text.replace("\n", blank), text)
+
+
+def test_objects_in_one_record_are_not_taken_for_records() -> None:
+    odd = json.loads(json.dumps(ODD))
+    odd["images"][0]["parts"] = [{"a": 1}, {"b": 2}]
+    data = packed(dataset({"a.json": json.dumps(odd).encode()}))
+    assert b'{"a":1},{"b":2}' in data
+    assert_same(data)
+    assert lines(data, "x.json").image(0) == data.split(b"\n")[1].removesuffix(b",")
+
+
+def assert_alike(edited: str, text: str) -> None:
+    found, wanted = lines(edited.encode(), "x.json"), lines(text.encode(), "x.json")
+    assert [found.sample(n) for n in range(len(found))] == [wanted.sample(n) for n in range(len(wanted))]
+    assert [found.ids(n) for n in range(len(found))] == [wanted.ids(n) for n in range(len(wanted))]
+    assert found.positions() == wanted.positions()
+    assert (found.top, found.next_ids()) == (wanted.top, wanted.next_ids())
 
 
 def test_an_image_is_found_by_its_frame_number() -> None:

@@ -1,6 +1,7 @@
 """Updates of a pack whose annotation file or manifest somebody has edited: told of and kept, or refused."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,34 @@ def test_labels_that_were_edited_by_hand_are_told_of_and_stay_a_generation(
     (document,) = (tmp_path / "edited").glob("*.json")
     assert [0, 0, 1, 1] in [one["bbox"] for one in described(document).anns.values()]
     assert xlabel.update(source.images, source.labels, output).problems == []
+
+
+COMMANDS: dict[str, Callable[[Path], object]] = {
+    "push": lambda output: xlabel.push(output, f"file://{output}-set"),
+    "compact": xlabel.compact,
+    "a generation": lambda output: xlabel.unpack(f"{output}@1", f"{output}-1"),
+}
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_blank_in_a_line_is_an_edit_like_any_other(
+    source: Folder, output: Path, tmp_path: Path, broken: bool
+) -> None:
+    path = output / "unified_annotation.json"
+    shutil.copytree(output, tmp_path / "as_packed")
+    text = path.read_text()
+    start = text.index('{"id":', text.index("\n", 12))
+    path.write_text(f"{text[:start]}{{ {'x' if broken else ''}{text[start + 1 :]}")
+    for refused in COMMANDS.values():
+        with pytest.raises(InputError, match=r"unified_annotation\.json"):
+            refused(output)
+    if broken:
+        with pytest.raises(InputError, match=r"unified_annotation\.json"):
+            xlabel.diff(tmp_path / "as_packed", output)
+        return
+    assert xlabel.diff(tmp_path / "as_packed", output).changes == {}
+    assert xlabel.update(source.images, source.labels, output).exit_code == 1
+    assert held(output) == source.expected()
 
 
 def test_a_file_that_was_only_indented_is_written_as_it_was(source: Folder, output: Path) -> None:

@@ -13,18 +13,27 @@ import msgspec
 
 from xlabel.errors import InputError
 from xlabel.formats import unified_writing
-from xlabel.formats.coco_json import parse, records, value_of
+from xlabel.formats.coco_json import BAD, parse, records, value_of
 from xlabel.formats.unified_reading import Described, Top, described, read_top
 from xlabel.images import Buffer
 from xlabel.model.manifest import Seen
 
 _ID = rb'(-?\d+|"(?:[^"\\]|\\.)*+")'
-_IMAGE = re.compile(rb'^\{"id":%b,"file_name":[^\n]*+\n' % _ID, re.MULTILINE)
-_ANNOTATION = re.compile(rb'^\{"id":%b,"image_id":%b,[^\n]*+\n' % (_ID, _ID), re.MULTILINE)
+_REST = rb"[^\n]*+(?:(?<=\},)\n(?!\])|(?<=\})\n(?=\]))"
+"""A line to its end, which the last of a list has only before the bracket that follows it."""
+_JOINED = re.compile(rb"\}[ \t\r]*,[ \t\r]*\{")
+_IMAGE = re.compile(rb'^\{"id":%b,"file_name":%b' % (_ID, _REST), re.MULTILINE)
+_ANNOTATION = re.compile(rb'^\{"id":%b,"image_id":%b,%b' % (_ID, _ID, _REST), re.MULTILINE)
 _encode = msgspec.json.Encoder().encode
 _HEAD = unified_writing.head()
 _BETWEEN = unified_writing.between()
-_FRAME = re.compile(rb'"frame_index":(\d+),')
+
+
+class _Placed(msgspec.Struct):
+    frame_index: int
+
+
+_placed = msgspec.json.Decoder(_Placed).decode
 
 
 class Lines:
@@ -88,7 +97,7 @@ class Lines:
         image = _IMAGE.match(self._data, self._images[position])
         start, end = self._firsts[position], self._firsts[position + 1]
         assert image is not None
-        found = _ANNOTATION.finditer(self._data, start, end)
+        found = _ANNOTATION.finditer(self._data, start, end + 1)
         return _id(image[1]), [_id(match[1]) for match in found]
 
     def next_ids(self) -> tuple[int, int]:
@@ -99,19 +108,21 @@ class Lines:
             (1, _ANNOTATION, self._firsts[0], self._firsts[-1]),
         ):
             numbers = (
-                int(match[1]) for match in pattern.finditer(self._data, start, end) if match[1][:1] != b'"'
+                int(match[1])
+                for match in pattern.finditer(self._data, start, end + 1)
+                if match[1][:1] != b'"'
             )
             top[place] = max(numbers, default=0)
         return top[0] + 1, top[1] + 1
 
     def seen(self, position: int) -> Seen | None:
         """How the file of an image differs from its frame, where it does."""
-        return self.sample(position).seen if b'"file":{' in self.image(position) else None
+        return self.sample(position).seen if b'"file"' in self.image(position) else None
 
     def prints(self, position: int) -> dict[str, str]:
         """The fingerprints of an image, by their names."""
         image = self.image(position)
-        some = any(b'"%b":"' % name in image for name in (b"stream", b"pixels", b"perceptual"))
+        some = any(b'"%b"' % name in image for name in (b"stream", b"pixels", b"perceptual"))
         return self.sample(position).prints if some else {}
 
     def close(self) -> None:
@@ -131,10 +142,10 @@ class Lines:
 
     def frame_index(self, position: int) -> int:
         """The frame number of an image; KeyError where its record has none."""
-        found = _FRAME.search(self._data, self._images[position], self._images[position + 1])
-        if found is None:
-            raise KeyError(position)
-        return int(found[1])
+        try:
+            return _placed(self.image(position)).frame_index
+        except BAD:
+            raise KeyError(position) from None
 
 
 def lines(data: Buffer, where: str) -> Lines:
@@ -159,19 +170,20 @@ def _as_written(data: Buffer, where: str) -> Lines | None:
     if bytes(memoryview(data)[:at]) != _HEAD:
         return None
     images, ids = array("Q", [at]), []
+    doubtful = _JOINED.search(data) is not None  # a line may hold two records, or two objects in one
     for match in _IMAGE.finditer(data, at):
-        if match.start() != at:
+        if match.start() != at or (doubtful and not _is_one(match[0])):
             break
         at = match.end()
         images.append(at)
         ids.append(match[1])
     at = _skipped(data, at, _BETWEEN, bool(ids))
-    firsts = array("Q", [at])
     if at < 0:
         return None
+    firsts = array("Q", [at])
     position, current = 0, ids[0] if ids else None
     for match in _ANNOTATION.finditer(data, at):
-        if match.start() != at:
+        if match.start() != at or (doubtful and not _is_one(match[0])):
             break
         while match[2] != current:
             position += 1
@@ -182,7 +194,18 @@ def _as_written(data: Buffer, where: str) -> Lines | None:
         at = match.end()
     firsts.extend([at] * (len(ids) + 1 - len(firsts)))
     tail = _skipped(data, at, b"\n]", at > firsts[0])
-    return Lines(data, where, images, firsts, tail) if tail >= 0 else None
+    if tail < 0 or bytes(memoryview(data)[tail : tail + 2]) not in (b",\n", b""):
+        return None
+    return Lines(data, where, images, firsts, tail)
+
+
+def _is_one(line: bytes) -> bool:
+    """Whether a line holds one record, and not several that were joined."""
+    try:
+        msgspec.json.decode(line.removesuffix(b"\n").removesuffix(b","), type=msgspec.Raw)
+    except BAD:
+        return False
+    return True
 
 
 def _skipped(data: Buffer, at: int, mark: bytes, some: bool) -> int:
@@ -200,17 +223,17 @@ def _rewritten(data: bytes, where: str) -> bytes:
     top = parse(data, where)
     if not isinstance(top, dict) or "xlabel" not in top or "images" not in top:
         raise InputError(f'{where}: expected an annotation file of xlabel, with "images" and "xlabel"')
-    images = _listed(top.get("images"), ("id", "file_name"))
-    annotations = _listed(top.get("annotations"), ("id", "image_id"))
+    images = _listed("images", top.get("images"), ("id", "file_name"), where)
+    annotations = _listed("annotations", top.get("annotations"), ("id", "image_id"), where)
     if all(isinstance(record.get("frame_index"), int) for record in images):
         images.sort(key=lambda record: record["frame_index"])
     places = {_encode(record["id"]): place for place, record in enumerate(images)}
     kept = [record for record in annotations if _encode(record["image_id"]) in places]
     kept.sort(key=lambda record: places[_encode(record["image_id"])])
     tail = [
-        b'"categories":[\n%b\n]' % b",\n".join(_encode(one) for one in _listed(top["categories"], ()))
+        b'"categories":[\n%b\n]' % b",\n".join(_encode(one) for one in _listed(key, raw, (), where))
         if key == "categories"
-        else _encode(key) + b":" + _encode(msgspec.json.decode(raw))
+        else _encode(key) + b":" + _encode(_said(key, raw, where))
         for key, raw in sorted(top.items(), key=lambda item: (item[0] == "xlabel", item[0] != "categories"))
         if key not in ("images", "annotations")
     ]
@@ -218,11 +241,19 @@ def _rewritten(data: bytes, where: str) -> bytes:
     return b"".join((_HEAD, next(lists), _BETWEEN, next(lists), b"\n],\n", b",\n".join(tail), b"}\n"))
 
 
-def _listed(raw: msgspec.Raw | None, first: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The records of a list that have these fields, with them at the beginning."""
+def _said(key: str, raw: msgspec.Raw, where: str) -> Any:
+    """What a field of the whole says; InputError where it is no JSON."""
+    found, wrong = value_of(raw)
+    if found is msgspec.UNSET:
+        raise InputError(f"{where}: {key}: {wrong}; or pack again")
+    return found
+
+
+def _listed(key: str, raw: msgspec.Raw | None, first: tuple[str, ...], where: str) -> list[dict[str, Any]]:
+    """The records of a list that have these fields, with them first; errors as those of `_said`."""
     found = []
-    for one in records(raw) or [] if raw is not None else []:
-        record, _ = value_of(one)
+    for at, one in enumerate(records(raw) or [] if raw is not None else []):
+        record = _said(f"{key}[{at}]", one, where)
         if isinstance(record, dict) and all(type(record.get(key)) in (int, str) for key in first):
             found.append({key: record[key] for key in first} | record)
     return found

@@ -1,8 +1,11 @@
 """What has changed between two states of a data set, image by image."""
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
+from xlabel.errors import CorruptError
+from xlabel.formats.coco_json import BAD, beginning
 from xlabel.formats.unified_lines import Lines
 from xlabel.model import Annotation
 
@@ -65,6 +68,9 @@ class _Image(msgspec.Struct):
     sha256: str | None = None
 
 
+_image = msgspec.json.Decoder(_Image).decode
+
+
 def _by_key(lines: Lines) -> dict[str, tuple[int, str | None]]:
     """Position and hash of each image by its key."""
     found = {}
@@ -76,7 +82,12 @@ def _by_key(lines: Lines) -> dict[str, tuple[int, str | None]]:
 
 def _known(lines: Lines, at: int) -> tuple[str, str | None]:
     """Key and hash of an image."""
-    image = msgspec.json.decode(lines.image(at), type=_Image)
+    record = lines.image(at)
+    try:
+        image = _image(record)
+    except BAD as error:
+        got = f"found {beginning(Raw(record))} ({error}); pack again"
+        raise CorruptError(f"{lines.where}: expected the record of an image, {got}") from None
     seen = lines.seen(at)
     return image.file_name, seen.sha256 if seen else image.sha256
 
