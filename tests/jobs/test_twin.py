@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,33 @@ def test_verify_finds_one_of_another_generation_and_convert_mends_it(packed: Pat
     xlabel.convert(packed, packed / TWIN, to="parquet", overwrite=True)
     assert codes(packed) == []
     assert codes(packed) == [problem.code for problem in xlabel.verify(f"{packed}@1").problems]
+
+
+@pytest.mark.parametrize("made", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_in_its_place_is_left_and_told_of_once_the_pack_is_done(
+    made: Callable[[Path], None], tmp_path: Path
+) -> None:
+    images, packed = tmp_path / "images", tmp_path / "packed"
+    shutil.copytree(IMAGES / "harbour", images)
+    xlabel.pack(images, None, packed)
+    made(packed / TWIN)
+    shutil.copy(IMAGES / "yard" / "001.jpg", images / "new.jpg")
+    jobs: list[Callable[[], xlabel.Report]] = [
+        lambda: xlabel.update(images, None, packed),
+        lambda: xlabel.compact(packed),
+        lambda: xlabel.push(packed, (tmp_path / "far").as_uri()),
+        lambda: xlabel.pack(images, None, packed, overwrite=True, parquet=True),
+        lambda: xlabel.verify(packed),
+    ]
+    for job in jobs:
+        report = job()
+        assert [(one.code, one.where) for one in report.problems] == [("old-twin", str(packed / TWIN))]
+        assert "found something else; take it away" in report.problems[0].message
+        assert report.exit_code == 1
+    assert not (packed / TWIN).is_file()
+    assert not packed.joinpath(TWIN, "labels.parquet").exists()
+    with xlabel.open_bundle(packed) as bundle:
+        assert "new.jpg" in [sample.image.key for sample in bundle]
 
 
 def test_push_leaves_it_here_and_pull_keeps_the_one_there_current(packed: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from xlabel.errors import XlabelError
+from xlabel.errors import InputError, XlabelError, why
 from xlabel.formats import parquet
 from xlabel.formats.category_ids import Categories
 from xlabel.formats.unified_lines import Lines
@@ -57,31 +57,35 @@ def renew(folder: Path, report: Report, *, wanted: bool = False) -> None:
 
     The pack is published then: where this fails, it is a problem.
     """
-    if not old(folder) and not (wanted and not (folder / TWIN).exists()):
-        return
-    made = Report(job=report.job)
+    made, twin = Report(job=report.job), folder / TWIN
+    problems: list[Problem] = []
     try:
-        write(folder / ANNOTATIONS, folder / TWIN, made, overwrite=True)
+        found = old(folder)
+        if twin.exists() and not twin.is_file():
+            problems = found
+        elif found or (wanted and not twin.exists()):
+            write(folder / ANNOTATIONS, twin, made, overwrite=True)
     except XlabelError as error:
         message = f"could not be written: {error}; {_ADVICE}"
-        report.problems = sorted([*report.problems, Problem(str(folder / TWIN), "old-twin", message)])
+        problems = [Problem(str(twin), "old-twin", message)]
+    report.problems = sorted([*report.problems, *problems])
     report.files |= made.files
 
 
 def old(folder: Path) -> list[Problem]:
-    """A problem where the twin in a folder was made of another annotation file than the one beside it."""
+    """A problem where the twin in a folder is not of the annotation file beside it, or is no file at all."""
     twin = Kept(folder / TWIN)
     with ExitStack() as closing:
         closing.callback(twin.close)
         if not twin.there:
             return []
         tail = parquet.metadata(_opened(folder / ANNOTATIONS, closing).tail)
-        size = twin.size
-        end = twin.read(max(0, size - 8), 8)
-        footer = int.from_bytes(end[:4], "little")
-        if end[4:] == parquet.MAGIC and tail in twin.read(max(0, size - 8 - footer), footer):
-            return []
-    message = f"is not of the annotation file beside it; {_ADVICE}"
+        try:
+            if tail in _footer(twin):
+                return []
+            message = f"is not of the annotation file beside it; {_ADVICE}"
+        except InputError as error:
+            message = f"{why(error, str(twin.path))}; take it away, and {_ADVICE}"
     return [Problem(str(folder / TWIN), "old-twin", message)]
 
 
@@ -97,6 +101,14 @@ def _described(read: Lines, counts: dict[str, int], report: Report) -> Iterator[
         counts["annotations"] += len(one.sample.annotations)
         report.problems += one.problems
         yield one
+
+
+def _footer(twin: Kept) -> bytes:
+    """What stands at the end of a Parquet file, with its metadata; empty where it is none."""
+    size = twin.size
+    end = twin.read(max(0, size - 8), 8)
+    length = int.from_bytes(end[:4], "little")
+    return twin.read(max(0, size - 8 - length), length) if end[4:] == parquet.MAGIC else b""
 
 
 def _opened(path: Path, closing: ExitStack) -> Lines:
