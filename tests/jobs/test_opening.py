@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from tests.changing import Folder
+from tests.tools import tree
 from tests.tools import xlabel as command
 
 import xlabel
 from xlabel.errors import InputError, MissingError
+from xlabel.model.manifest import ANNOTATIONS
 
 
 def packed(folder: Folder, output: Path) -> None:
@@ -138,3 +140,63 @@ def test_a_place_that_was_pushed_to_opens_as_a_folder_only_while_its_files_are_c
     assert xlabel.verify(url).problems == []
     (here / "xlabel_head.json").unlink()
     assert xlabel.log(here).generation == 2, "the files by themselves are those of then"
+
+
+@pytest.fixture
+def place(grown: Folder) -> Path:
+    """A folder that was pushed to twice, whose own annotation file is that of the first time."""
+    here = Path.cwd() / "place"
+    xlabel.push("output", here.as_uri())
+    grown.label("b.png", 8)
+    updated(grown, Path("output"))
+    xlabel.push("output", here.as_uri())
+    return here
+
+
+LABEL_READERS: dict[str, Callable[[Path], object]] = {
+    "convert": lambda place: xlabel.convert(place, "made.json", to="coco"),
+    "convert its file": lambda place: xlabel.convert(place / ANNOTATIONS, "made.json", to="coco"),
+    "convert to Parquet": lambda place: xlabel.convert(place, "made.parquet", to="parquet"),
+    "read": xlabel.read,
+    "pack": lambda place: xlabel.pack("source/images", place, "made"),
+    "pack its file": lambda place: xlabel.pack("source/images", place / ANNOTATIONS, "made"),
+    "embed": lambda place: xlabel.embed("source/images", place, output="made"),
+    "validate": lambda place: xlabel.validate("source/images", place),
+    "update": lambda place: xlabel.update("source/images", place, "output"),
+}
+
+
+@pytest.mark.parametrize("reader", LABEL_READERS)
+def test_labels_of_a_place_that_was_pushed_to_are_refused_where_they_are_old(
+    place: Path, reader: str
+) -> None:
+    old = rf"^{place}: .* generation 3, .* show generation 2; fetch it first: xlabel pull {place.as_uri()} "
+    with pytest.raises(InputError, match=old):
+        LABEL_READERS[reader](place)
+    assert not list(Path().glob("made*"))
+    xlabel.push("output", place.as_uri(), fold=True)
+    LABEL_READERS[reader](place)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "update": lambda place: xlabel.update("source/images", "source/labels", place),
+    "pack": lambda place: xlabel.pack("source/images", "source/labels", place, overwrite=True),
+    "compact": xlabel.compact,
+    "pull": lambda place: xlabel.pull(f"{place.as_uri()}-of-others", place, overwrite=True),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_place_that_was_pushed_to_is_not_written_but_by_a_push(
+    place: Path, writer: str, grown: Folder
+) -> None:
+    xlabel.push("output", f"{place.as_uri()}-of-others")
+    grown.label("a.jpg", 9)
+    before = tree(place)
+    refused = (
+        rf"^{place}: .* with xlabel_head.json; write the pack elsewhere, .* push it to {place.as_uri()};"
+    )
+    with pytest.raises(InputError, match=refused):
+        WRITERS[writer](place)
+    assert tree(place) == before
+    assert xlabel.verify(place.as_uri()).problems == []

@@ -15,7 +15,7 @@ from xlabel.jobs.batch import Batch
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.frames import Making
 from xlabel.jobs.generations import LOG, Changes, Generation, Records, spans, theirs
-from xlabel.jobs.opening import open_bundle, pack_folder, read_lines
+from xlabel.jobs.opening import open_bundle, pack_folder, read_lines, refuse_pushed
 from xlabel.jobs.placing import placed
 from xlabel.jobs.putting import now
 from xlabel.jobs.records import AnnotationFile
@@ -45,6 +45,7 @@ def compact(
     """
     began = time.perf_counter()
     place = pack_folder(folder)
+    refuse_pushed(place)
     with ExitStack() as leaving, told(place):
         work = leaving.enter_context(Transaction(place))
         bundle = leaving.enter_context(open_bundle(place))

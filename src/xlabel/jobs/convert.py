@@ -15,6 +15,7 @@ from xlabel.formats.labels import FileLabels, Labels
 from xlabel.images import image_of
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import twin
+from xlabel.jobs.opening import refuse_old_labels
 from xlabel.jobs.writing import write_labels
 from xlabel.model import Dataset, Problem, Report, Sample
 from xlabel.model.manifest import ANNOTATIONS
@@ -50,6 +51,7 @@ def convert(
         _annotations(Path(source)) if formats.split_name(to)[0] == parquet.NAME and format is None else None
     )
     if pack is not None and twin.is_of_pack(pack):
+        refuse_old_labels(pack)
         twin.write(pack, Path(dest), report, overwrite=overwrite)
         report.seconds = time.perf_counter() - began
         return report

@@ -17,6 +17,7 @@ from xlabel.formats.labels import DocumentLabels, FileLabels, Labels, Ref
 from xlabel.formats.names import spread
 from xlabel.formats.pairing import LABEL_FOLDERS, has_ending
 from xlabel.images import Buffer
+from xlabel.jobs.opening import refuse_old_labels
 from xlabel.model import Annotation, Image, Number, Problem, Report, Sample
 from xlabel.model.geometry import bbox_of
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, TWIN
@@ -119,6 +120,7 @@ def find(images: Images, labels: Path | None, name: str | None) -> Found | None:
 
 def given(labels: Path, name: str | None) -> tuple[Labels, Folder]:
     """The labels in a file or folder, and the tree that they were read from; see `find`."""
+    refuse_old_labels(labels)
     tree = _tree(labels)
     opened = formats.open_labels(tree, name)
     if opened is None:

@@ -18,7 +18,7 @@ from xlabel.formats.unified_lines import Lines, lines
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.generations import as_of
 from xlabel.jobs.seals import is_edited
-from xlabel.model.head import HEAD, Head, parse
+from xlabel.model.head import HEAD, HEADS, Head, parse
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, MEDIA
 from xlabel.stores.snapshot import Kept, are_of_one_moment
 from xlabel.stores.transaction import recover
@@ -71,7 +71,7 @@ def open_bundle(path: str | os.PathLike[str], annotations: str | os.PathLike[str
         with ExitStack() as closing:
             files = _files(place, given, closing)
             if given is None:
-                _refuse_behind(folder, files[1])
+                _refuse_behind(folder, files[1], whole=True)
             if are_of_one_moment(folder, files):
                 bundle = _bundle(*files, alone=place.is_file() and given is None)
                 closing.pop_all()
@@ -122,6 +122,29 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
             "give another name"
         )
     return place
+
+
+def refuse_pushed(folder: Path) -> None:
+    """InputError where a folder was pushed to: written, it would be damaged for who reads the URL."""
+    named = next((name for name in (HEAD, HEADS) if (folder / name).exists()), None)
+    if named is not None:
+        url = f"file://{folder.resolve()}"
+        raise InputError(
+            f"{folder}: expected a folder that is nobody's URL, found one that was pushed to, with {named}; "
+            f"write the pack elsewhere, such as what xlabel pull {url} DIR gives, and push it to {url}; if "
+            f"nobody reads that any more, take {named} away first"
+        )
+
+
+def refuse_old_labels(labels: Path) -> None:
+    """InputError where labels are of a pack that was pushed to a folder, and older than what is current."""
+    folder = labels if labels.is_dir() else labels.parent
+    if labels.is_dir() or labels.name == ANNOTATIONS:
+        file = Kept(folder / ANNOTATIONS)
+        try:
+            _refuse_behind(folder, file, whole=False)
+        finally:
+            file.close()
 
 
 def url_of(path: str | os.PathLike[str]) -> str | None:
@@ -198,20 +221,23 @@ def file_lines(file: Kept, closing: ExitStack) -> Lines:
     return found
 
 
-def _refuse_behind(folder: Path, annotations: Kept) -> None:
-    """InputError where a folder was pushed to as a URL, and its files alone are not what is current."""
+def _refuse_behind(folder: Path, annotations: Kept, *, whole: bool) -> None:
+    """InputError where a folder was pushed to as a URL, and its files alone are not what is current.
+
+    Of the labels alone, or of the `whole` with its media.
+    """
     head = _head(folder)
     named = _named(annotations) if head else None
     if head is None or (named and named.generation > head.generation):
         return
-    moved = [part.name for part in head.media.segments] != [head.bundle]
+    moved = whole and [part.name for part in head.media.segments] != [head.bundle]
     if named is None or named.generation < head.generation or moved:
         url = f"file://{folder.resolve()}"
         there = f"generation {named.generation}" if named else "no annotation file"
         raise InputError(
             f"{folder}: expected a pack at its current state, found one that was pushed here up to "
-            f"generation {head.generation}, of which the files by themselves show {there}; read it as {url}, "
-            f"or fetch it first: xlabel pull {url} DIR"
+            f"generation {head.generation}, of which the files by themselves show {there}; "
+            f"{f'read it as {url}, or ' if whole else ''}fetch it first: xlabel pull {url} DIR"
         )
 
 

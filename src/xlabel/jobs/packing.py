@@ -18,6 +18,7 @@ from xlabel.jobs import frames, notes, workers
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.assembly import FPS, Assembly, fps_number, frame_rate, manifest_file
 from xlabel.jobs.labels import Found
+from xlabel.jobs.opening import refuse_pushed
 from xlabel.jobs.records import AnnotationFile
 from xlabel.model import Problem, Report
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, PROBLEMS, VERSION, empty_fields
@@ -87,6 +88,8 @@ def write(
         _refuse_existing(files)
     with ExitStack() as leaving, told(files.media.parent):
         folders = dict.fromkeys(path.parent for path in files.wanted)
+        for folder in folders:
+            refuse_pushed(folder)
         works = {folder: leaving.enter_context(Transaction(folder)) for folder in folders}
         made = stage(images, found, files, how, works, leaving, progress)
         publish(works, made.report, files)

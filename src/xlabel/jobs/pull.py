@@ -20,7 +20,7 @@ from xlabel.jobs.comparing import compared
 from xlabel.jobs.fetch import fetch
 from xlabel.jobs.generations import LOG, Changes, Generation, Made, begin, spans, theirs, travelling
 from xlabel.jobs.integrity import check_fetched
-from xlabel.jobs.opening import at_url, open_bundle, output_folder, read_lines
+from xlabel.jobs.opening import at_url, open_bundle, output_folder, read_lines, refuse_pushed
 from xlabel.jobs.putting import now
 from xlabel.jobs.remote import Folded, damaged, is_prefix, json_files, need_head, refuse_folder
 from xlabel.jobs.seals import is_sealed_annotations
@@ -60,6 +60,7 @@ def pull(
     began = time.perf_counter()
     place = output_folder(folder)
     refuse_folder(url, "to pull from", place)
+    refuse_pushed(place)
     report = Report(job="pull")
     with ExitStack() as leaving, _told(place), at_url(url):
         store = open_store(url)

@@ -25,7 +25,7 @@ from xlabel.jobs.frames import Ask, Described, Making, Packer, name_problem
 from xlabel.jobs.generations import LOG, Changes, Generation, Records, spans, theirs
 from xlabel.jobs.labels import Found
 from xlabel.jobs.notes import named
-from xlabel.jobs.opening import open_bundle, read_lines
+from xlabel.jobs.opening import open_bundle, read_lines, refuse_pushed
 from xlabel.jobs.packing import How, below, bound, in_folder, publish, reported, run_packer
 from xlabel.jobs.planning import Plan, plan
 from xlabel.jobs.putting import now
@@ -103,6 +103,7 @@ def update(
     )
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a pack to update, found nothing there; pack first")
+    refuse_pushed(folder)
     with ExitStack() as leaving, told(folder):
         work = leaving.enter_context(Transaction(folder))  # before the pack is read: nobody changes it now
         bundle = leaving.enter_context(open_bundle(folder))
