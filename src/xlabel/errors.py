@@ -12,7 +12,7 @@ class XlabelError(Exception):
 
 
 class InputError(XlabelError):
-    """What was given cannot be used: a missing folder, an unreadable file, a contradiction."""
+    """What was given cannot be used: a missing folder, a contradiction; or the output has no room."""
 
 
 class ExistsError(InputError):
@@ -35,7 +35,7 @@ class LossError(XlabelError):
 
 
 class StoreError(XlabelError):
-    """A place failed: a full disk, a refused write, a lost connection."""
+    """A place failed on the way, and what is done stays: a refused write, a lost connection, a full disk."""
 
     exit_code = 4
 
