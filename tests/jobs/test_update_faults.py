@@ -1,5 +1,6 @@
 """Updates that are killed, cut off, or run out of room: a pack is of the old generation or the new, whole."""
 
+import errno
 import os
 import random
 import resource
@@ -19,6 +20,8 @@ from tests.tools import bound, put, tree
 
 import xlabel
 from xlabel.errors import InputError
+from xlabel.jobs.generations import LOG
+from xlabel.stores.transaction import Transaction
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +157,7 @@ def test_on_a_full_disk_the_old_generation_stays(two: Two, disk: Path) -> None:
             two.update(output)
         except InputError as error:
             assert "No space left on device; nothing was changed" in str(error)
+            assert tree(output) == two.before
         (disk / "filler").unlink()
         ends.append(two.is_whole(output))
     assert ends == sorted(ends) and set(ends) == {0, 1}
@@ -170,7 +174,33 @@ def test_a_limit_on_file_sizes_leaves_the_old_generation(two: Two, output: Path)
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert "File too large; nothing was changed" in done.stderr
-    assert two.is_whole(output) == 0
+    assert two.is_whole(output) == 0 and tree(output) == two.before
+
+
+@pytest.mark.parametrize("log", ["none", "its own", "another's"])
+@pytest.mark.parametrize("job", ["update", "compact"])
+def test_a_disk_that_is_full_at_the_last_moment_leaves_the_log_as_it_was(
+    two: Two, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str, job: str
+) -> None:
+    if log != "none":
+        two.update(output)
+        (tmp_path / "none").mkdir()
+        xlabel.update(two.folder.images, tmp_path / "none", output, format="voc")
+    if log == "another's":
+        (output / LOG).write_bytes(b'{"generation":2}\n')
+    before = tree(output)
+    with monkeypatch.context() as patch:
+        patch.setattr(Transaction, "commit", full)
+        with pytest.raises(InputError, match="No space left on device; nothing was changed"):
+            two.update(output) if job == "update" else xlabel.compact(output)
+    assert tree(output) == before
+    two.update(output)
+    assert two.is_whole(output) == 1 and (output / LOG).exists()
+
+
+def full(*_: object, **__: object) -> None:
+    """What a step comes to that needs room on a full disk."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_folder_that_nobody_may_write_to_is_refused(two: Two, output: Path) -> None:

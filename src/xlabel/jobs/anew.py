@@ -60,6 +60,7 @@ def anew(
             return report
         changes = Changes(work.staged("spool-log"), old.tail)
         leaving.callback(changes.close)
+        work.unless_committed(changes.undo)
         line = Generation(
             generation=before + 1,
             time=now(),

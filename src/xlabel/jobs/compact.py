@@ -68,6 +68,7 @@ def compact(
         report = Report(job="compact", bytes=assembly.counted.bytes)
         changes = Changes(work.staged("spool-log"), lines.tail)
         leaving.callback(changes.close)
+        work.unless_committed(changes.undo)
         absent = theirs(place / LOG, bundle.made)
         line = Generation(
             generation=generation,

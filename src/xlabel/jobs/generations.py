@@ -73,6 +73,10 @@ class Changes:
         self._file = open(spool, "w+b")  # noqa: SIM115
         self._file.write(b'{"was":' + on_one_line(whole) + b"}\n")
         self.counts: dict[str, int] = {}
+        self._end: tuple[Path, int] | None = None
+        """The log that was written to, and where it ended."""
+        self._aside: tuple[Path, Path] | None = None
+        """What the log that was there is called now, and was called."""
 
     def add(self, kind: str, was: Records | None, now: Records | None) -> None:
         """Note a change: `kind` is added, changed, removed, renamed or relabelled."""
@@ -103,8 +107,9 @@ class Changes:
         self._file.flush()
         line = msgspec.structs.replace(line, before=before.number, size=self._file.tell())
         end = ended(log, before, before.number)
-        told = _set_aside(log, before) if not end and before.number > 1 else None
+        told = self._set_aside(log, before) if not end and before.number > 1 else None
         with open(os.open(log, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+b") as out:
+            self._end = log, end
             out.truncate(end)
             out.seek(end)
             out.write(_json.encode(line) + b"\n")
@@ -115,10 +120,33 @@ class Changes:
             os.fsync(out.fileno())
         return told
 
+    def undo(self) -> None:
+        """Have the log be again what it was before `append`, as far as the system lets it."""
+        with suppress(OSError):
+            if self._end is not None and self._end[1]:
+                os.truncate(*self._end)
+            elif self._end is not None:
+                self._end[0].unlink()
+            if self._aside is not None:
+                self._aside[0].rename(self._aside[1])
+        self._end = self._aside = None
+
     def close(self) -> None:
         """Let go of the file. What it could not write has been told already."""
         with suppress(OSError):
             self._file.close()
+
+    def _set_aside(self, log: Path, before: Made) -> str:
+        """Give a log that does not lead to a generation another name; tells of it."""
+        lost = f"generations below {before.number} cannot be read here"
+        if not os.path.lexists(log) or not os.lstat(log).st_size:
+            return f"{log.name} begins anew: {lost}"
+        names = (log.with_name(f"{log.stem}.old{number}{log.suffix}") for number in range(1, 10_000))
+        other = next(name for name in names if not os.path.lexists(name))
+        log.rename(other)
+        self._aside = other, log
+        known = f"{log.name} does not lead to generation {before.number} of this pack"
+        return f"{known}: {lost}; it is kept as {other.name}"
 
 
 def begin(log: Path, line: Generation) -> None:
@@ -193,18 +221,6 @@ def ended(log: Path, current: Made, generation: int) -> int:
     """Bytes of a log up to the end of a generation that led to the current one; 0 where it has none."""
     there = entries(log, current)
     return max((at + line.size for line, at in there if line.generation <= generation), default=0)
-
-
-def _set_aside(log: Path, before: Made) -> str:
-    """Give a log that does not lead to a generation another name; tells of it."""
-    lost = f"generations below {before.number} cannot be read here"
-    if not os.path.lexists(log) or not os.lstat(log).st_size:
-        return f"{log.name} begins anew: {lost}"
-    names = (log.with_name(f"{log.stem}.old{number}{log.suffix}") for number in range(1, 10_000))
-    other = next(name for name in names if not os.path.lexists(name))
-    log.rename(other)
-    known = f"{log.name} does not lead to generation {before.number} of this pack"
-    return f"{known}: {lost}; it is kept as {other.name}"
 
 
 def as_of(lines: Lines, folder: Path, current: Made, wanted: int) -> Iterator[bytes]:

@@ -200,6 +200,7 @@ class _Update:
         self.making = Making(bundles.kind(bundle.kind), bundle.has_face, noted=True, pixels=how.pixels)
         self.changes = Changes(work.staged("spool-log"), self.lines.tail)
         leaving.callback(self.changes.close)
+        work.unless_committed(self.changes.undo)
         self.crcs: dict[int, int] = {}
         """CRC-32 of the frames that are deleted, where the ZIP face has them."""
 

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +40,7 @@ class Transaction:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._made: list[Path] = []
+        self._undo: list[Callable[[], None]] = []
         try:
             self._make()
             self._lock = locked(folder, wait=False)
@@ -74,6 +75,10 @@ class Transaction:
         draft.replace(self.folder / STAGING / GROWING)
         _cut_off(self.folder)
 
+    def unless_committed(self, undo: Callable[[], None]) -> None:
+        """Have `undo` called on leaving without `commit`."""
+        self._undo.append(undo)
+
     def commit(self, names: list[str], stale: list[str] | None = None, hide: "Hidden | None" = None) -> None:
         """Publish the staged files of these names at once, remove the `stale` ones, and hide a box."""
         for name in (*names, *(stale or [])):
@@ -85,7 +90,7 @@ class Transaction:
         draft = self.folder / STAGING / (JOURNAL + ".new")
         draft.write_bytes(msgspec.json.encode(_Journal(names, stale or [], hide)))
         draft.replace(journal)
-        self._made = []
+        self._made, self._undo = [], []
         _finish(self.folder)
 
     def __enter__(self) -> "Transaction":
@@ -96,6 +101,8 @@ class Transaction:
     ) -> None:
         try:
             if not (self.folder / STAGING / JOURNAL).exists():
+                for undo in self._undo:
+                    undo()
                 _clear(self.folder)
                 self._unmake()
         finally:
