@@ -463,6 +463,39 @@ def test_images_that_others_have_added_stay_until_the_folder_has_had_them(tmp_pa
     assert "theirs0.jpg" not in state(second.pack)
 
 
+def test_an_update_says_which_images_it_adds_again_that_others_have_removed(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    first, second = two(url, tmp_path)
+    first.remove("0001.jpg")
+    first.update()
+    push(first.pack, url)
+    second.draw("new.jpg", 50)
+    second.update()
+    push(second.pack, url)  # takes in that it was removed
+    assert "0001.jpg" not in state(second.pack)
+
+    def told(work: Work) -> list[str]:
+        notes = update(work.images, work.labels, work.pack).notes
+        return [note for note in notes if "others have removed" in note]
+
+    (note,) = told(second)
+    assert f"1 image that others have removed or renamed are added again, since {second.images}" in note
+    assert "still has them: 0001.jpg; remove them there, too" in note
+    assert "0001.jpg" in state(second.pack) and told(second) == []
+    second.remove("0001.jpg")
+    assert told(second) == []
+    second.draw("0001.jpg", 1)
+    assert told(second) == [], "it was not others who removed it last"
+    push(second.pack, url)
+    pull(url, first.pack)
+    second.remove("0002.jpg")
+    second.update()
+    push(second.pack, url)
+    pull(url, first.pack)
+    (note,) = told(first)
+    assert ": 0002.jpg; " in note
+
+
 def test_images_of_others_stay_whatever_was_compacted_moved_or_cleaned_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

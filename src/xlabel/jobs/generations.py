@@ -206,6 +206,20 @@ def theirs(log: Path, current: Made) -> set[int]:
     return {number for first, last in spans for number in range(first, last + 1)}
 
 
+def removed_by_others(log: Path, current: Made) -> set[int]:
+    """Numbers of the frames that others have removed, or renamed, and that a pull or a push took out here.
+
+    Those from before the media was written anew are of other frames, and left out.
+    """
+    numbers: set[int] = set()
+    for line, at in entries(log, current):
+        if line.anew or any(one.anew for one in line.pulled):
+            numbers.clear()
+        elif line.pulled:
+            numbers.update(_removed(log, line, at))
+    return numbers
+
+
 def spans(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
     """First and last of each run of numbers, for `Generation.theirs`."""
     found: list[tuple[int, int]] = []
@@ -326,6 +340,17 @@ class _Change(msgspec.Struct):
 
 class _Placed(msgspec.Struct):
     frame_index: int
+
+
+def _removed(log: Path, line: Generation, at: int) -> Iterator[int]:
+    """Numbers of the frames that an update has taken out, up to where its changes cannot be read."""
+    with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError), open(log, "rb") as file:
+        file.seek(at)
+        file.readline()
+        while file.tell() < at + line.size:
+            change = msgspec.json.decode(file.readline(), type=_Change)
+            if change.was is not None and change.is_ is None:
+                yield msgspec.json.decode(change.was.image, type=_Placed).frame_index
 
 
 def _undone(log: Path, line: Generation, at: int) -> tuple[bytes, dict[int, Records | None]]:

@@ -22,7 +22,15 @@ from xlabel.jobs.assembly import FPS, Assembly, Base, frame_rate, manifest_file,
 from xlabel.jobs.batch import Batch, zip_records
 from xlabel.jobs.bundle import Bundle
 from xlabel.jobs.frames import Ask, Described, Making, Packer, name_problem
-from xlabel.jobs.generations import LOG, Changes, Generation, Records, spans, theirs
+from xlabel.jobs.generations import (
+    LOG,
+    Changes,
+    Generation,
+    Records,
+    removed_by_others,
+    spans,
+    theirs,
+)
 from xlabel.jobs.labels import Found
 from xlabel.jobs.notes import named
 from xlabel.jobs.opening import open_bundle, read_lines, refuse_pushed
@@ -235,6 +243,12 @@ class _Update:
                 f"never had them: {named(keys)}; xlabel unpack {self.folder} gives them, --overwrite takes "
                 "them out"
             )
+        if keys := self._back(made):
+            report.notes.append(
+                f"{counted(len(keys), 'images')} that others have removed or renamed are added again, since "
+                f"{self.images.root} still has them: {named(keys)}; remove them there, too, if "
+                "they are to stay away"
+            )
         same = msgspec.to_builtins(below(report.problems, self.images, self.found)) == self.old.problems
         same = same and says_the_same(self.lines.top, self.relabel.categories.all, extra, whole)
         if self.edited:
@@ -365,6 +379,14 @@ class _Update:
         assembly.counted.turned += self.relabel.turned
         assembly.problems += self.relabel.problems
         return assembly.counted.bytes - before
+
+    def _back(self, made: Plan) -> list[str]:
+        """Keys of the images that others have taken out, and that are added again."""
+        fresh = [self.names[position] for position in (*made.added, *made.renamed)]
+        keys = {key_of(name) for name in fresh if name not in made.gone}
+        last = {frame.key: frame.index for frame in self.old.frames if frame.deleted and frame.key in keys}
+        removed = removed_by_others(self.folder / LOG, self.bundle.made) if last else set()
+        return sorted(key for key, number in last.items() if number in removed)
 
     def _remove(self, made: Plan) -> None:
         """Note the images that are no longer there."""
