@@ -133,6 +133,35 @@ def test_damaged_media_is_found(
     assert {one.partition("-damaged")[0] for one in found(url, full)} >= {code.partition("-damaged")[0]}
 
 
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_the_index_of_an_earlier_generation_is_compared_by_the_checksum_of_what_was_pushed(
+    place: Place, url: str, tmp_path: Path
+) -> None:
+    work = Work(tmp_path, 9, 1000)
+    push(work.pack, url)
+    size = len(work.files["media_bundle.mp4"])
+    work.change(1)
+    push(work.pack, url)
+    name = media_name(place, url)
+    media = objects(place, url)[name]
+    assert found(url, full=True) == set()
+    replace(place, url, name, flipped(media, media.rindex(b"esds", 0, size) + 20))
+    assert found(url, full=True) == {"hash-mismatch"}
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_media_that_is_hidden_by_a_push_under_way_has_the_checksum_that_it_was_pushed_with(
+    place: Place, url: str, tmp_path: Path
+) -> None:
+    work = Work(tmp_path, 9, 1000)
+    push(work.pack, url)
+    head = objects(place, url)["xlabel_head.json"]
+    work.change(1)
+    push(work.pack, url)
+    replace(place, url, "xlabel_head.json", head)
+    assert found(url, full=True) == set()
+
+
 @pytest.mark.parametrize("place", SOME, indirect=True)
 def test_a_stale_base_is_found(place: Place, url: str, tmp_path: Path) -> None:
     work = Work(tmp_path, 9, 1000)

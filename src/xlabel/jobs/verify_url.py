@@ -12,7 +12,7 @@ import msgspec
 
 from xlabel.bundles import mp4
 from xlabel.bundles.zip import crc32
-from xlabel.errors import CorruptError, StoreError
+from xlabel.errors import CorruptError, MissingExtraError, StoreError
 from xlabel.jobs.integrity import Content, check
 from xlabel.jobs.opening import open_bundle
 from xlabel.jobs.remote import (
@@ -27,9 +27,10 @@ from xlabel.jobs.remote import (
     read_whole,
 )
 from xlabel.model import Problem, Report
-from xlabel.model.head import Head, Named
+from xlabel.model.head import DAMAGED, Head, Named
 from xlabel.model.manifest import ANNOTATIONS, MANIFEST, Frame, frames_in
 from xlabel.model.report import Progress, size_text
+from xlabel.stores import crc64
 from xlabel.stores.local import write_at
 from xlabel.stores.transport import Stat, Transport, open_store, where
 
@@ -146,8 +147,10 @@ def _read(store: Transport, head: Head, files: Folded, report: Report, progress:
         with open(media, "wb") as file:
             os.ftruncate(file.fileno(), head.media.size)
             sorting = _Sorting(frames, found, file.fileno())
+            crc = 0 if head.media.crc64nvme and _knows_crc64() else None
             for offset, piece in _pieces(store, head):
                 sorting.add(offset, piece)
+                crc = None if crc is None else crc64.checksum(_shown(head, offset, piece), crc)
                 if progress:
                     progress(offset + len(piece), head.media.size)
             if head.kind == mp4.NAME:  # hidden, where media of a later push has come behind it
@@ -157,8 +160,34 @@ def _read(store: Transport, head: Head, files: Folded, report: Report, progress:
                 check(bundle, folder, report, lambda frame: found.get((frame.offset, frame.size), NONE))
         except CorruptError as error:
             report.problems.append(Problem(str(media), "index-damaged", str(error)))
+        if not report.problems and crc is not None and crc64.text(crc) != head.media.crc64nvme:
+            message = (
+                f"its checksum is {crc64.text(crc)}, of what was pushed {head.media.crc64nvme}; the images "
+            )
+            message += (
+                f"and their index are whole, what an earlier generation has around them is not; {DAMAGED}"
+            )
+            report.problems.append(Problem(str(media), "hash-mismatch", message))
         report.bytes = head.media.size
         report.problems = [_at(problem, temporary, store.url) for problem in report.problems]
+
+
+def _knows_crc64() -> bool:
+    """Whether there is what CRC-64s are reckoned with: a head may have come from S3 to a folder by a copy."""
+    try:
+        return crc64.checksum(b"") == 0
+    except MissingExtraError:
+        return False
+
+
+def _shown(head: Head, offset: int, piece: bytes) -> bytes:
+    """A piece of the media with its index as it was pushed; media of a later push hides it."""
+    at = head.media.index + 4 - offset
+    if head.kind != mp4.NAME or not -len(mp4.SHOWN) < at < len(piece):
+        return piece
+    shown = mp4.SHOWN[max(0, -at) : len(piece) - at]
+    at = max(0, at)
+    return piece[:at] + shown + piece[at + len(shown) :]
 
 
 def _frames(store: Transport, manifest: bytes) -> list[Frame]:
