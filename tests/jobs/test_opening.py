@@ -139,7 +139,7 @@ def test_a_place_that_was_pushed_to_opens_as_a_folder_only_while_its_files_are_c
     xlabel.push("output", url, fold=True)
     assert xlabel.verify(url).problems == []
     (here / "xlabel_head.json").unlink()
-    assert xlabel.log(here).generation == 2, "the files by themselves are those of then"
+    assert xlabel.log(here).generation == 3, "a fold puts its files under the names that these have"
 
 
 @pytest.fixture
