@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ import msgspec
 from xlabel.errors import CorruptError, InputError
 from xlabel.model.manifest import MANIFEST, PROBLEMS
 
+PATIENCE = 0.5
+"""Seconds after which whoever has the lock of a folder is taken for another writer."""
 STAGING = ".xlabel-pack"
 REMOVABLE = frozenset({PROBLEMS, MANIFEST})
 """What a journal may remove, so that a folder from elsewhere cannot have more removed by being opened."""
@@ -43,7 +46,7 @@ class Transaction:
         self._undo: list[Callable[[], None]] = []
         try:
             self._make()
-            self._lock = locked(folder, wait=False)
+            self._lock = _locked_soon(folder)
         except OSError as error:
             self._unmake()
             raise InputError(f"{folder}: cannot be written to: {error.strerror}") from None
@@ -274,6 +277,18 @@ def _index_of(fd: int, size: int) -> int | None:
 def _is_name(name: str) -> bool:
     """Whether it names a file in a folder, and nothing outside or besides."""
     return name == os.path.basename(name) and name not in ("", ".", "..", STAGING) and "\0" not in name
+
+
+def _locked_soon(folder: Path) -> int:
+    """The lock of a folder for a writer, who waits for a reader that finishes what a killed one has left."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return locked(folder, wait=False)
+        except InputError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def locked(folder: Path, wait: bool) -> int:
