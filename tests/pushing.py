@@ -14,6 +14,7 @@ from tests.awkward import picture
 from tests.small import FILES
 from tests.stores.servers import Place
 from xlabel.jobs.pull import pull
+from xlabel.jobs.push import push
 from xlabel.jobs.update import update
 
 State = dict[str, tuple[str, tuple[object, ...]]]
@@ -106,6 +107,13 @@ class Work:
         os.utime(path, (self._clock, self._clock))
 
 
+def two_works(url: str, folder: Path, count: int = 6) -> tuple[Work, Work]:
+    """Two people with the same data set: one has pushed it, the other pulled it."""
+    first = Work(folder / "a", count)
+    push(first.pack, url)
+    return first, Work.pulled(url, first, folder / "b")
+
+
 def files(pack: Path) -> dict[str, bytes]:
     """The three files of a pack."""
     return {name: (pack / name).read_bytes() for name in FILES}
@@ -121,6 +129,15 @@ def state(pack: Path) -> State:
             )
             for at in range(len(bundle))
         }
+
+
+def shared(url: str, *works: Work) -> State:
+    """What all of them have after a pull; it is whole by all rules."""
+    for work in works:
+        pull(url, work.pack)
+        assert xlabel.verify(work.pack).problems == []
+    (found,) = {str(state(work.pack)): state(work.pack) for work in works}.values()
+    return found
 
 
 def at_url(url: str, folder: Path) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.pushing import Work, at_url, objects, unfinished
+from tests.pushing import Work, at_url, objects, two_works, unfinished
 from tests.small import FILES
 from tests.stores.servers import Place
 
@@ -22,6 +22,14 @@ from xlabel.stores.transport import PROBE, Transport, open_store
 
 LATER = "media_bundle.mp4.000007-0123456789abcdef"
 """An object of a generation to come."""
+
+
+def relabelled(url: str, folder: Path) -> tuple[Work, Work]:
+    """Two with one data set, of whom the first has labels that are not pushed yet."""
+    work, other = two_works(url, folder)
+    work.label("0001.jpg", 5)
+    work.update()
+    return work, other
 
 
 def leaves(work: Work, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,11 +85,7 @@ def test_what_others_who_asked_the_server_were_killed_at_is_taken_away(
 def test_objects_that_a_killed_push_left_go_after_a_day(
     place: Place, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = Work(tmp_path / "a", 6)
-    push(work.pack, url)
-    other = Work.pulled(url, work, tmp_path / "b")
-    work.label("0001.jpg", 5)
-    work.update()
+    work, other = relabelled(url, tmp_path)
     before = set(objects(place, url))
     leaves(work, url, monkeypatch)
     (left,) = set(objects(place, url)) - before
@@ -121,11 +125,7 @@ def test_the_age_of_an_object_is_what_its_store_says(tmp_path: Path, monkeypatch
 def test_who_pushes_while_others_clear_up_loses_nothing(
     place: Place, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    work = Work(tmp_path / "a", 6)
-    push(work.pack, url)
-    other = Work.pulled(url, work, tmp_path / "b")
-    work.label("0001.jpg", 5)
-    work.update()
+    work, other = relabelled(url, tmp_path)
     monkeypatch.setattr(collect, "DAY", 0.0)
     let_go_of = collect._let_go_of
 
@@ -155,11 +155,7 @@ def test_who_clears_up_while_others_push_leaves_what_they_have_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = (tmp_path / "there").as_uri()
-    work = Work(tmp_path / "a", 6)
-    push(work.pack, url)
-    other = Work.pulled(url, work, tmp_path / "b")
-    work.label("0001.jpg", 5)
-    work.update()
+    work, other = relabelled(url, tmp_path)
     leaves(work, url, monkeypatch)
     monkeypatch.setattr(collect, "DAY", 0.0)
     let_go_of = collect._let_go_of

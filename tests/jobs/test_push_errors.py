@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.kills import ended, started
-from tests.pushing import Work, at_url, files, replace, unfinished
+from tests.pushing import Work, at_url, files, replace, two_works, unfinished
 from tests.small import FILES
 from tests.stores.proxy import Proxy
 from tests.stores.servers import Place
@@ -222,14 +222,18 @@ def test_a_pack_is_not_pushed_onto_itself(tmp_path: Path) -> None:
     assert tree(work.pack) == before
 
 
-def test_a_dry_run_when_others_have_pushed_says_that_bytes_cannot_be_told(tmp_path: Path) -> None:
-    url = (tmp_path / "there").as_uri()
-    first = Work(tmp_path / "a", 6)
-    push(first.pack, url)
-    second = Work.pulled(url, first, tmp_path / "b")
+def overtaken(url: str, folder: Path) -> Work:
+    """A data set with changes of its own; somebody else's have been pushed since it was pulled."""
+    first, second = two_works(url, folder)
     for seed, work in enumerate((first, second)):
         work.change(seed)
     push(first.pack, url)
+    return second
+
+
+def test_a_dry_run_when_others_have_pushed_says_that_bytes_cannot_be_told(tmp_path: Path) -> None:
+    url = (tmp_path / "there").as_uri()
+    second = overtaken(url, tmp_path)
     before = second.files
     report = push(second.pack, url, dry_run=True)
     assert "others have pushed to " in report.notes[0]
@@ -301,12 +305,7 @@ def test_a_push_rebases_once_upon_a_head_and_then_says_what_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = (tmp_path / "there").as_uri()
-    first = Work(tmp_path / "a", 6)
-    push(first.pack, url)
-    second = Work.pulled(url, first, tmp_path / "b")
-    for seed, work in enumerate((first, second)):
-        work.change(seed)
-    push(first.pack, url)
+    second = overtaken(url, tmp_path)
     made = []
 
     def rebase(*asked: object) -> str:

@@ -32,13 +32,18 @@ def cold(tmp_path: Path) -> Path:
     return path
 
 
+def comes_into_memory(path: Path) -> bool:
+    """Whether all of a file is in memory soon."""
+    end = time.monotonic() + 20
+    while in_memory(path) < SIZE and time.monotonic() < end:
+        time.sleep(0.01)
+    return in_memory(path) == SIZE
+
+
 def test_what_is_expected_is_read_ahead(cold: Path) -> None:
     file = Kept(cold)
     file.expect(0, SIZE)
-    end = time.monotonic() + 20
-    while in_memory(cold) < SIZE and time.monotonic() < end:
-        time.sleep(0.01)
-    assert in_memory(cold) == SIZE
+    assert comes_into_memory(cold)
     file.close()
 
 
@@ -48,10 +53,7 @@ def test_an_end_that_is_in_memory_does_not_stand_for_the_rest(cold: Path) -> Non
     file.read(0, 1)
     assert in_memory(cold) < SIZE // 2
     file.expect(0, SIZE)
-    end = time.monotonic() + 20
-    while in_memory(cold) < SIZE and time.monotonic() < end:
-        time.sleep(0.01)
-    assert in_memory(cold) == SIZE
+    assert comes_into_memory(cold)
     file.close()
 
 
