@@ -352,6 +352,45 @@ def embed(
     )
 
 
+@app.command(usage="Usage: xlabel review [OPTIONS] IMAGES [LABELS]")
+def review(
+    images: Path,
+    labels: Path | None = None,
+    /,
+    *,
+    choice: Choice = Choice(),
+    author: str | None = None,
+    port: int = 0,
+    no_open: Annotated[bool, Flag] = False,
+) -> Any:
+    """Open a page in the browser to look through images and to draw, correct and accept labels.
+
+    Parameters
+    ----------
+    images
+        Folder of images, one image, or a glob in quotes.
+    labels
+        Folder or file of labels. If not given: those inside or beside IMAGES.
+    author
+        Who you are: stands with each label that you change. Your login name if not given.
+    port
+        Port of this machine to serve at. A free one if not given.
+    no_open
+        Print the address, and open no browser.
+    """
+    from xlabel.jobs.review import review as job
+
+    return job(
+        images,
+        labels,
+        format=choice.from_,
+        pattern=choice.pattern,
+        author=author,
+        port=port,
+        browse=not no_open,
+    )
+
+
 @app.command(usage="Usage: xlabel extract [OPTIONS] IMAGES DEST --to FORMAT")
 def extract(
     images: Path,
