@@ -16,7 +16,7 @@ from xlabel.model import Annotation, Category
 from xlabel.model.changes import Change, Clash, FieldChange, category_named, field_of
 from xlabel.pictures import drawing
 from xlabel.stores.local import Scan
-from xlabel.web.app import Batch, Bulk, File, Propagation, Prompt, Query, Refusal, Save
+from xlabel.web.app import Batch, Bulk, File, Prompt, Propagation, Query, Refusal, Save
 
 SHOWN_BY_BROWSERS = frozenset("image/jpeg image/png image/webp image/gif image/avif image/bmp".split())
 DRAWN = 200

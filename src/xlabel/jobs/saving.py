@@ -1,4 +1,4 @@
-"""One image's labels while a person works on them: read from wherever they are, and written into the image."""
+"""One image's labels while a person works on them: read from wherever they are, written into the image."""
 
 import os
 import threading

@@ -1,7 +1,7 @@
 """Changes of single labels, made upon whatever the labels are by now.
 
-A change says what a label was and what it shall be. So two people who work on one image lose nothing, a change
-that is sent twice is made once, and what truly clashes is told.
+A change says what a label was and what it shall be. So two people who work on one image lose nothing, a
+change that is sent twice is made once, and what truly clashes is told.
 """
 
 import hashlib
