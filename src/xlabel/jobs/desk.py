@@ -86,7 +86,7 @@ class Review:
             raise Refusal(404, "unknown", f"expected {key!r} as image {save.number}, got {save.key!r}")
         changes = [self._change(change) for change in save.changes]
         try:
-            held, clashes = self._labelled.save(key, changes, save.author or self._author)
+            held, clashes = self._labelled.save(self._name(save.number), changes, save.author or self._author)
         except StoreError as error:
             raise Refusal(507, "disk-full", str(error)) from None
         except OSError as error:
@@ -134,13 +134,16 @@ class Review:
             raise Refusal(404, "unknown", f"expected an image from 0 to {len(self._selected.keys) - 1}")
         return self._selected.keys[number]
 
+    def _name(self, number: int) -> bytes:
+        return self._selected.keys.raw(number, number + 1)[0]
+
     def _path(self, number: int) -> str:
         return os.path.join(self._selected.root, self._key(number))
 
     def _held(self, number: int) -> Held:
         key = self._key(number)
         try:
-            return self._labelled.load(key)
+            return self._labelled.load(self._name(number))
         except FileNotFoundError:
             raise Refusal(410, "gone", f"{key}: is no longer there") from None
         except OSError as error:

@@ -17,6 +17,7 @@ from xlabel.model import Problem, Sample
 from xlabel.model.changes import Change, Clash, FieldChange, Stamp, applied, with_ids
 from xlabel.stores import rewrite
 from xlabel.stores.local import Folder
+from xlabel.stores.paths import key_of
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -38,33 +39,33 @@ class Labelled:
 
     def __init__(self, root: str, found: Found | None) -> None:
         """`found` are label files, whose labels count until an image has some inside."""
-        self.root = root
+        self._root = os.fsencode(root) + b"/"
         self._inside = EmbeddedLabels(Folder(root))
         self._found = None if found is None or isinstance(found.labels, EmbeddedLabels) else found
         self._reading = threading.Lock()
-        self._writing: dict[str, threading.Lock] = {}
+        self._writing: dict[bytes, threading.Lock] = {}
 
-    def load(self, key: str) -> Held:
-        """What an image's labels are. OSError where the file cannot be read."""
-        with rewrite.opened(self._path(key)) as (data, seen):
-            return self._held(key, data, seen)
+    def load(self, name: bytes) -> Held:
+        """What the labels are of an image, by its name below the root. OSError where it cannot be read."""
+        with rewrite.opened(self._root + name) as (data, seen):
+            return self._held(key_of(name), data, seen)
 
     def save(
-        self, key: str, changes: Iterable[Change | FieldChange], author: str | None
+        self, name: bytes, changes: Iterable[Change | FieldChange], author: str | None
     ) -> tuple[Held, list[Clash]]:
         """Make changes and write them into the image; gives what is there then, and what clashed.
 
         ForeignError and ValueError where the image cannot hold them, OSError and StoreError where it cannot
         be written; it is then as it was.
         """
-        with self._alone(key):
-            with rewrite.opened(self._path(key)) as (data, seen):
-                held = self._held(key, data, seen)
+        with self._alone(name):
+            with rewrite.opened(self._root + name) as (data, seen):
+                held = self._held(key_of(name), data, seen)
                 sample, clashes = applied(held.sample, changes, Stamp(author, now()))
                 change = embedded(data, sample)
                 if change is not None:
                     rewrite.replace(seen, change.pieces)
-            return self.load(key), clashes
+            return self.load(name), clashes
 
     def _held(self, key: str, data: images.Buffer, seen: rewrite.Seen) -> Held:
         problems: list[Problem] = []
@@ -93,25 +94,22 @@ class Labelled:
             mime=header.mime if header else None,
             bytes=info.st_size,
             time=info.st_mtime_ns,
-            version=version_of(info),
+            version=version_of(info.st_mtime_ns, info.st_size, info.st_ino),
             place=place,
             problems=problems,
         )
 
-    def _path(self, key: str) -> bytes:
-        return os.fsencode(self.root) + b"/" + os.fsencode(key)
-
     @contextmanager
-    def _alone(self, key: str) -> Iterator[None]:
+    def _alone(self, name: bytes) -> Iterator[None]:
         with self._reading:
-            lock = self._writing.setdefault(key, threading.Lock())
+            lock = self._writing.setdefault(name, threading.Lock())
         with lock:
             yield
 
 
-def version_of(info: os.stat_result) -> str:
-    """A text that changes when a file does."""
-    return f"{info.st_mtime_ns:x}-{info.st_size:x}-{info.st_ino:x}"
+def version_of(time: int, size: int, inode: int) -> str:
+    """A text that changes when a file does; `time` is that of its last change in nanoseconds."""
+    return f"{time:x}-{size:x}-{inode:x}"
 
 
 def why_readonly(held: Held, data: images.Buffer) -> str | None:

@@ -5,6 +5,7 @@ change that is sent twice is made once, and what truly clashes is told.
 """
 
 import hashlib
+import secrets
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -67,6 +68,14 @@ def with_ids(sample: Sample) -> Sample:
         seen.add(number)
         annotations.append(annotation)
     return msgspec.structs.replace(sample, annotations=tuple(annotations))
+
+
+def new_id(sample: Sample) -> int:
+    """An id that no annotation of an image has, nor, by all chance, one that somebody else adds meanwhile."""
+    taken = {annotation.id for annotation in sample.annotations}
+    while (number := secrets.randbelow(IDS - 1) + 1) in taken:
+        pass
+    return number
 
 
 def applied(
