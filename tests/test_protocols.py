@@ -11,6 +11,8 @@ import pytest
 
 from xlabel import bundles, formats, images
 from xlabel.bundles import Kind, mp4, tar, zip
+from xlabel.detectors import layouts
+from xlabel.detectors.layouts import Layout, yolo8
 from xlabel.formats import Format, coco, csv, embedded, labelme, native, parquet, voc, yolo
 from xlabel.images import Carrying, Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
 from xlabel.stores import azure, file, gcs, hf, s3, sftp, transport
@@ -30,6 +32,10 @@ def as_carrying(module: Carrying) -> str:
 
 
 def as_kind(module: Kind) -> str:
+    return cast(ModuleType, module).__name__
+
+
+def as_layout(module: Layout) -> str:
     return cast(ModuleType, module).__name__
 
 
@@ -70,6 +76,7 @@ NAMES = {
         as_carrying(jp2),
     ],
     "kinds of bundles": [as_kind(mp4), as_kind(tar), as_kind(zip)],
+    "layouts of detectors": [as_layout(yolo8)],
     "stores": [as_store(file), as_store(s3), as_store(azure), as_store(gcs), as_store(sftp), as_store(hf)],
 }
 CONTAINERS = [f"xlabel.images.{name}" for name in images.SIGNATURES]
@@ -78,6 +85,7 @@ TABLES = {
     "containers": CONTAINERS,
     "containers that take labels": [name for name in CONTAINERS if hasattr(import_module(name), "edits")],
     "kinds of bundles": list(bundles.KINDS.values()),
+    "layouts of detectors": list(layouts.LAYOUTS.values()),
     "stores": list(transport.STORES.values()),
 }
 

@@ -1,0 +1,81 @@
+"""Which of many overlapping boxes are kept: the best of each heap, within its category.
+
+Greedy, as torchvision.ops.nms and cv2.dnn.NMSBoxesBatched: by falling score, a box goes where it overlaps one
+that is kept by more than a share of their union. Oriented boxes are compared as Gaussians (Llerena et al.,
+"Gaussian Bounding Boxes and Probabilistic Intersection-over-Union", 2021), as ultralytics does it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Overlap = Callable[[Array, Array], Array]
+"""Of one box with many."""
+
+MOST = 30_000
+"""Boxes above the least score that are looked at in one picture, the best of them."""
+_TINY = 1e-7
+
+
+def kept(boxes: Array, scores: Array, classes: Array, iou: float) -> NDArray[np.intp]:
+    """Numbers of the boxes (left, top, right, bottom) that are kept, by falling score."""
+    return _kept(boxes, scores, classes, iou, overlaps)
+
+
+def kept_oriented(boxes: Array, scores: Array, classes: Array, iou: float) -> NDArray[np.intp]:
+    """The same of oriented boxes: centre x and y, width, height, radians."""
+    return _kept(boxes, scores, classes, iou, oriented_overlaps)
+
+
+def overlaps(box: Array, others: Array) -> Array:
+    """Intersection over union of a box with others; with an empty one 0."""
+    across = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
+    down = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
+    common = across.clip(0) * down.clip(0)
+    union = _area(box[None]) + _area(others) - common
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
+
+
+def oriented_overlaps(box: Array, others: Array) -> Array:
+    """The probabilistic intersection over union of an oriented box with others, 0 to 1."""
+    a, b, c = _covariance(box[None])
+    d, e, f = _covariance(others)
+    x, y = others[:, 0] - box[0], others[:, 1] - box[1]
+    divisor = (a + d) * (b + e) - (c + f) ** 2 + _TINY
+    first = ((a + d) * y**2 + (b + e) * x**2) / divisor * 0.25
+    second = (c + f) * -x * y / divisor * 0.5
+    roots = 4 * np.sqrt((a * b - c**2).clip(0) * (d * e - f**2).clip(0)) + _TINY
+    third = np.log(((a + d) * (b + e) - (c + f) ** 2) / roots + _TINY) * 0.5
+    distance = (first + second + third).clip(_TINY, 100)
+    return np.asarray(1 - np.sqrt(1 - np.exp(-distance) + _TINY))
+
+
+def _kept(boxes: Array, scores: Array, classes: Array, iou: float, overlap: Overlap) -> NDArray[np.intp]:
+    order = np.argsort(-scores, kind="stable")[:MOST]
+    boxes = boxes.astype(np.float64)
+    found = []
+    for number in np.unique(classes[order]):
+        left = order[classes[order] == number]
+        while left.size:
+            best, left = left[0], left[1:]
+            found.append(best)
+            left = left[overlap(boxes[best], boxes[left]) <= iou]
+    chosen = np.array(found, np.intp)
+    return chosen[np.argsort(-scores[chosen], kind="stable")]
+
+
+def _area(boxes: Array) -> Array:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]).clip(0) * (boxes[:, 3] - boxes[:, 1]).clip(0))
+
+
+def _covariance(boxes: Array) -> tuple[Array, Array, Array]:
+    across, down, angle = boxes[:, 2] ** 2 / 12, boxes[:, 3] ** 2 / 12, boxes[:, 4]
+    cos, sin = np.cos(angle), np.sin(angle)
+    return (
+        across * cos**2 + down * sin**2,
+        across * sin**2 + down * cos**2,
+        (across - down) * cos * sin,
+    )

