@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests import small
 
 import xlabel
-from tests import small
 from xlabel.errors import InputError
 from xlabel.jobs import gallery as galleries
 from xlabel.jobs.gallery import Gallery, Listing, by_date
@@ -26,6 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Images with labels inside: the first has a dog, the second a suggested cat, the others none."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(galleries, "AGAIN", 0.0)
+    monkeypatch.setattr(galleries, "PAUSE", 0)
     images, _ = small.build(tmp_path / "set", count=5)
     pictures = sorted(path for path in images.rglob("*") if path.is_file())
     xlabel.embed(pictures[0], [Annotation(category=DOG, bbox=(1, 1, 3, 3))])
@@ -109,7 +110,7 @@ def test_what_was_looked_at_is_known_at_the_next_start(folder: Path) -> None:
 
 def test_an_image_that_was_changed_meanwhile_is_looked_at_again(folder: Path) -> None:
     opened(folder).stop()
-    picture = next(path for path in folder.rglob("*.jpg"))
+    picture = min(folder.rglob("*.jpg"))
     xlabel.embed(picture, [Annotation(category=CAT, bbox=(0, 0, 2, 2))])
     again = Counting(folder)
     known = opened(folder, again)

@@ -1,7 +1,8 @@
 """What the review server is asked: images, their labels, and what is to become of them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,107 +11,118 @@ import msgspec
 
 from xlabel import __version__, images
 from xlabel.errors import StoreError
+from xlabel.formats.embedded import EmbeddedLabels
+from xlabel.jobs import actions, thumbs
+from xlabel.jobs.examine import in_sample
+from xlabel.jobs.gallery import Gallery, by_date
 from xlabel.jobs.labels import Found
-from xlabel.jobs.saving import Held, Labelled
-from xlabel.model import Annotation, Category
-from xlabel.model.changes import Change, Clash, FieldChange, category_named, field_of
-from xlabel.pictures import drawing
+from xlabel.jobs.saving import Held, Labelled, version_of
+from xlabel.model import Annotation
+from xlabel.model.changes import Change, Clash, FieldChange, field_of
+from xlabel.model.expression import ExpressionError
+from xlabel.model.geometry import bbox_of
+from xlabel.model.report import counted
+from xlabel.pictures import drawing, viewing
+from xlabel.stores import rewrite
 from xlabel.stores.local import Scan
 from xlabel.web.app import Batch, Bulk, File, Prompt, Propagation, Query, Refusal, Save
 
-SHOWN_BY_BROWSERS = frozenset("image/jpeg image/png image/webp image/gif image/avif image/bmp".split())
 DRAWN = 200
 """Labels of an image that the grid draws at most."""
-STATES = ("todo", "labelled", "reviewed", "rejected")
+AT_ONCE = 200
+"""Images that one request may be about."""
+ORDERS = {"name": None, "date": by_date}
+
+Asking = Callable[[int], list[Change | FieldChange]]
 
 
 class Review:
     """The desk behind `xlabel review`: a folder of images at which people work."""
 
-    def __init__(self, selected: Scan, found: Found | None, author: str) -> None:
-        self._selected = selected
+    def __init__(
+        self, selected: Scan, found: Found | None, author: str, where: str = "", order: str = "name"
+    ) -> None:
         self._labelled = Labelled(selected.root, found)
         self._author = author
-        self._categories: dict[str, Category] = {}
+        self._asked = Query(where, order)
+        source = found.place if found and not isinstance(found.labels, EmbeddedLabels) else ""
+        known = found.labels.categories if found else []
+        self._gallery = Gallery(selected, source, known, self._labelled.load)
+        self._thumbs = thumbs.Thumbs(selected.root)
+
+    def start(self) -> None:
+        """Begin to look at the images in the background."""
+        self._gallery.start()
+
+    def stop(self) -> None:
+        """Keep what is known of them for the next time."""
+        self._gallery.stop()
 
     def session(self) -> Any:
+        root = self._gallery.root
         return {
-            "name": Path(self._selected.root).resolve().name,
-            "root": self._selected.root,
-            "total": len(self._selected.keys),
+            "name": Path(root).resolve().name,
+            "root": str(Path(root).resolve()),
+            "total": len(self._gallery.keys),
             "author": self._author,
-            "categories": [
-                {"name": name, "colour": "#ff5252", "key": None, "attributes": []}
-                for name in self._categories
-            ],
+            "categories": list(self._described()),
             "keys": {},
-            "where": "",
-            "order": "name",
-            "first": None,
+            "where": self._asked.where,
+            "order": self._asked.order,
+            "first": 0 if len(self._gallery.keys) == 1 else None,
             "readonly": None,
             "segment": False,
             "version": __version__,
         }
 
     def query(self, query: Query) -> Any:
-        return {
-            "numbers": list(range(len(self._selected.keys))),
-            "total": len(self._selected.keys),
-            "looked": 0,
-            "states": dict.fromkeys(STATES, 0),
-            "categories": {},
-            "problems": {},
-            "splits": {},
-        }
+        if query.order not in ORDERS:
+            raise Refusal(400, "bad-request", f"order: expected {', '.join(ORDERS)}, got {query.order!r}")
+        try:
+            listing = self._gallery.listing(query.where, ORDERS[query.order])
+        except ExpressionError as error:
+            raise Refusal(422, "bad-expression", str(error), at=error.place) from None
+        if query.reverse:
+            listing.numbers.reverse()
+        return listing
+
+    def status(self, since: str) -> Any:
+        return self._gallery.status(since)
 
     def cards(self, numbers: Sequence[int]) -> Any:
-        found = []
-        for number in numbers:
-            picture = self.picture(number)
-            labels = picture["labels"]
-            found.append(
-                {
-                    name: picture[name]
-                    for name in "number key width height version state split readonly".split()
-                }
-                | {"labels": labels[:DRAWN], "more": max(0, len(labels) - DRAWN), "tags": [], "error": None}
-            )
-        return found
+        _few(numbers)
+        return [self._card(number) for number in numbers]
 
     def picture(self, number: int) -> Any:
         return self._picture(number, self._held(number))
 
     def save(self, save: Save) -> tuple[int, Any]:
-        key = self._key(save.number)
-        if key != save.key:
-            raise Refusal(404, "unknown", f"expected {key!r} as image {save.number}, got {save.key!r}")
-        changes = [self._change(change) for change in save.changes]
-        try:
-            held, clashes = self._labelled.save(self._name(save.number), changes, save.author or self._author)
-        except StoreError as error:
-            raise Refusal(507, "disk-full", str(error)) from None
-        except OSError as error:
-            raise Refusal(500, "not-written", f"{key}: {error.strerror}; it is as it was") from None
-        except ValueError as error:
-            raise Refusal(403, "read-only", f"{key}: {error}") from None
+        held, clashes = self._saved(save, [self._change(change) for change in save.changes], save.author)
         body = {"picture": self._picture(save.number, held), "clashes": [_clash(clash) for clash in clashes]}
         return 409 if clashes else 200, body
 
     def bulk(self, bulk: Bulk) -> Any:
-        raise Refusal(400, "bad-request", "not yet")
+        _few(bulk.numbers)
+        try:
+            action = msgspec.convert(bulk.action, actions.Action)
+        except msgspec.ValidationError as error:
+            raise Refusal(400, "bad-request", f"action: {error}") from None
+        name = getattr(action, "to", getattr(action, "name", None))
+        category = self._gallery.category(name) if name and not isinstance(action, actions.Split) else None
+
+        def changes(number: int) -> list[Change | FieldChange]:
+            return list(actions.changes(action, self._held(number).sample, category))
+
+        asked = [(number, self._key(number), changes) for number in bulk.numbers]
+        return self._many(asked, bulk.author)
 
     def changes(self, batch: Batch) -> Any:
-        done, failed = [], []
-        for item in batch.items:
-            try:
-                self.save(msgspec.structs.replace(item, author=batch.author))
-                done.append({"number": item.number, "key": item.key, "changes": item.changes})
-            except Refusal as error:
-                failed.append({"number": item.number, "key": item.key, "message": str(error)})
-        return {"done": done, "failed": failed}
+        _few(batch.items)
 
-    def status(self, since: str) -> Any:
-        return {"looked": 0, "total": len(self._selected.keys), "changed": [], "since": since}
+        def changes(item: Save) -> Asking:
+            return lambda _: [self._change(change) for change in item.changes]
+
+        return self._many([(item.number, item.key, changes(item)) for item in batch.items], batch.author)
 
     def segment(self, prompt: Prompt) -> Any:
         raise Refusal(400, "bad-request", "no model for cutting out; start xlabel review with --sam DIR")
@@ -119,44 +131,126 @@ class Review:
         raise Refusal(400, "bad-request", "no model for cutting out; start xlabel review with --sam DIR")
 
     def image(self, number: int) -> File:
-        path = self._path(number)
-        data = Path(path).read_bytes()
-        header = images.header(data)
-        if header and header.mime in SHOWN_BY_BROWSERS:
-            return File(header.mime, path=path)
-        return File("image/png", data=_encoded(data, "PNG", None))
+        with self._reading(number), rewrite.opened(self._path(number)) as (data, _):
+            try:
+                header = images.header(data)
+                if header is None:
+                    raise ValueError("it is no image of a kind that xlabel knows")
+                shown = viewing.viewable(data, header)
+            except ValueError as error:
+                raise Refusal(422, "undecodable", f"{self._key(number)}: {error}") from None
+            mime, sent = shown or (header.mime, bytes(data))
+            return File(mime, data=sent)
 
     def thumb(self, number: int) -> File:
-        return File("image/webp", data=_encoded(Path(self._path(number)).read_bytes(), "WEBP", 320))
+        key, path = self._key(number), self._path(number)
+        with self._reading(number):
+            info = os.stat(path)
+            version = version_of(info.st_mtime_ns, info.st_size, info.st_ino)
+            small = self._thumbs.kept(key, version)
+            if small is None:
+                with rewrite.opened(path) as (data, _):
+                    try:
+                        small = self._thumbs.made(data, key, version)
+                    except ValueError as error:
+                        raise Refusal(422, "undecodable", f"{key}: {error}") from None
+        return File("image/webp", data=small)
 
-    def _key(self, number: int) -> str:
-        if not 0 <= number < len(self._selected.keys):
-            raise Refusal(404, "unknown", f"expected an image from 0 to {len(self._selected.keys) - 1}")
-        return self._selected.keys[number]
+    def _many(self, asked: Sequence[tuple[int, str, Asking]], author: str | None) -> Any:
+        """Change several images; gives what was changed, so that it can be undone, and where it failed."""
+        done: list[Any] = []
+        failed: list[Any] = []
+        for number, key, changes in asked:
+            try:
+                wanted = changes(number)
+                if not wanted:
+                    continue
+                _, clashes = self._saved(Save(number, key, []), wanted, author)
+            except Refusal as error:
+                failed.append({"number": number, "key": key, "message": str(error)})
+                continue
+            clashed = [clash.change for clash in clashes]
+            if clashed:
+                message = f"{key}: {counted(len(clashed), 'labels')} were changed by somebody else meanwhile"
+                failed.append({"number": number, "key": key, "message": message})
+            made = [_told(change) for change in wanted if change not in clashed]
+            if made:
+                done.append({"number": number, "key": key, "changes": made})
+        return {"done": done, "failed": failed}
 
-    def _name(self, number: int) -> bytes:
-        return self._selected.keys.raw(number, number + 1)[0]
-
-    def _path(self, number: int) -> str:
-        return os.path.join(self._selected.root, self._key(number))
+    def _saved(
+        self, save: Save, changes: list[Change | FieldChange], author: str | None
+    ) -> tuple[Held, list[Clash]]:
+        key = self._key(save.number)
+        if key != save.key:
+            raise Refusal(
+                404, "unknown", f"image {save.number} is {key!r}, not {save.key!r}; load the page again"
+            )
+        with self._reading(save.number):
+            try:
+                held, clashes = self._labelled.save(
+                    self._gallery.names[save.number], changes, author or self._author
+                )
+            except StoreError as error:
+                raise Refusal(507, "disk-full", str(error)) from None
+            except PermissionError as error:
+                raise Refusal(403, "read-only", f"{key}: {error.strerror}") from None
+            except ValueError as error:
+                raise Refusal(403, "read-only", f"{key}: {error}") from None
+        self._gallery.note(save.number, held)
+        return held, clashes
 
     def _held(self, number: int) -> Held:
+        with self._reading(number):
+            held = self._labelled.load(self._gallery.names[number])
+        self._gallery.note(number, held)
+        return held
+
+    @contextmanager
+    def _reading(self, number: int) -> Iterator[None]:
+        """What the system refuses, as an answer."""
         key = self._key(number)
         try:
-            return self._labelled.load(self._name(number))
+            yield
         except FileNotFoundError:
-            raise Refusal(410, "gone", f"{key}: is no longer there") from None
+            self._gallery.lost(number)
+            raise Refusal(410, "gone", f"{key}: it is no longer there") from None
         except OSError as error:
-            raise Refusal(403, "read-only", f"{key}: cannot be read: {error.strerror}") from None
+            raise Refusal(500, "failed", f"{key}: {error.strerror}; it is as it was") from None
+
+    def _card(self, number: int) -> Any:
+        try:
+            held = self._held(number)
+        except Refusal as error:
+            return _no_card(number, self._key(number), str(error))
+        record = self._gallery.record(number)
+        sample = held.sample
+        drawn = [label for label in sample.annotations if label.status != "rejected"]
+        return {
+            "number": number,
+            "key": sample.image.key,
+            "width": sample.image.width,
+            "height": sample.image.height,
+            "version": held.version,
+            "state": record.state if record else "todo",
+            "labels": [_slim(label) for label in drawn[:DRAWN]],
+            "more": max(0, len(drawn) - DRAWN),
+            "split": sample.split,
+            "tags": list(record.tags) if record else [],
+            "readonly": None,
+            "error": None,
+        }
 
     def _picture(self, number: int, held: Held) -> Any:
         sample = held.sample
-        for annotation in sample.annotations:
-            if annotation.category:
-                self._categories.setdefault(annotation.category.name, annotation.category)
-        review = field_of(sample, "review")
-        undecided = any(annotation.status == "suggestion" for annotation in sample.annotations)
-        state = "todo" if undecided or not sample.annotations else "labelled"
+        record = self._gallery.record(number)
+        problems: list[dict[str, Any]] = [
+            {"code": problem.code, "message": problem.message} for problem in held.problems
+        ]
+        problems += [
+            {"code": found.code, "message": found.message, "id": found.id}
+            for found in in_sample(sample, sample.image.key)
+        ]
         return {
             "number": number,
             "key": sample.image.key,
@@ -169,12 +263,26 @@ class Review:
             "version": held.version,
             "labels": [_label(annotation) for annotation in sample.annotations],
             "split": sample.split,
-            "review": review,
-            "state": review["state"] if review else state,
+            "review": field_of(sample, "review"),
+            "state": record.state if record else "todo",
             "from": held.place,
             "readonly": None,
-            "problems": [{"code": problem.code, "message": problem.message} for problem in held.problems],
+            "problems": problems,
         }
+
+    def _described(self) -> Iterator[dict[str, Any]]:
+        """The categories, those of the settings first, then those that were met."""
+        for category in list(self._gallery.categories.values()):
+            colour = "#" + bytes(drawing.colour_of(Annotation(category=category))).hex()
+            yield {
+                "name": category.name,
+                "colour": colour,
+                "key": None,
+                "supercategory": category.supercategory,
+                "keypoints": category.keypoints,
+                "skeleton": category.skeleton,
+                "attributes": [],
+            }
 
     def _change(self, change: dict[str, Any]) -> Change | FieldChange:
         try:
@@ -186,29 +294,54 @@ class Review:
                 after=self._annotation(change["after"]),
             )
         except KeyError as error:
-            raise Refusal(422, "bad-label", f"a change lacks {error}") from None
+            raise Refusal(422, "bad-label", f"expected {error} in a change, found none") from None
         except msgspec.ValidationError as error:
             raise Refusal(422, "bad-label", str(error)) from None
 
-    def _annotation(self, label: dict[str, Any] | None) -> Annotation | None:
+    def _annotation(self, label: Any) -> Annotation | None:
         if label is None:
             return None
-        name = label.get("category")
-        found = msgspec.convert({key: label[key] for key in label if key != "category"}, Annotation)
-        if not name:
-            return found
-        category = self._categories.get(name) or category_named(name, self._categories.values())
-        self._categories.setdefault(name, category)
-        return msgspec.structs.replace(found, category=category)
+        said = msgspec.convert(label, dict[str, Any])
+        name = msgspec.convert(said.pop("category", None), str | None)
+        found = msgspec.convert(said, Annotation)
+        return msgspec.structs.replace(found, category=self._gallery.category(name)) if name else found
+
+    def _key(self, number: int) -> str:
+        if not 0 <= number < len(self._gallery.keys):
+            raise Refusal(404, "unknown", f"expected an image from 0 to {len(self._gallery.keys) - 1}")
+        return self._gallery.keys[number]
+
+    def _path(self, number: int) -> bytes:
+        return os.fsencode(self._gallery.root) + b"/" + self._gallery.names[number]
+
+
+def _few(numbers: Sequence[object]) -> None:
+    if len(numbers) > AT_ONCE:
+        raise Refusal(400, "bad-request", f"expected at most {AT_ONCE} images at once, got {len(numbers):,}")
 
 
 def _label(annotation: Annotation) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.to_builtins(
-        msgspec.structs.replace(annotation, category=None, origin=None)
-    )
+    plain = msgspec.structs.replace(annotation, category=None, origin=None)
+    told: dict[str, Any] = msgspec.to_builtins(plain)
     if annotation.category:
         told["category"] = annotation.category.name
     return told
+
+
+def _slim(annotation: Annotation) -> dict[str, Any]:
+    """A label as far as a small picture of it shows."""
+    told = _label(msgspec.structs.replace(annotation, attributes=None, extra=None, source=None))
+    if told.get("mask") and not told.get("bbox"):
+        told["bbox"] = bbox_of(annotation)
+    told.pop("mask", None)
+    return told
+
+
+def _told(change: Change | FieldChange) -> dict[str, Any]:
+    if isinstance(change, FieldChange):
+        return {"field": change.field, "before": change.before, "after": change.after}
+    sides = {"before": change.before, "after": change.after}
+    return {"id": change.id} | {name: side and _label(side) for name, side in sides.items()}
 
 
 def _clash(clash: Clash) -> dict[str, Any]:
@@ -219,12 +352,13 @@ def _clash(clash: Clash) -> dict[str, Any]:
     return {"id": change.id} | {name: side and _label(side) for name, side in sides.items()}
 
 
-def _encoded(data: bytes, kind: str, side: int | None) -> bytes:
-    import io
-
-    picture = drawing.displayed(data)
-    if side is not None:
-        picture.thumbnail((side, side))
-    file = io.BytesIO()
-    picture.save(file, kind)
-    return file.getvalue()
+def _no_card(number: int, key: str, why: str) -> dict[str, Any]:
+    empty: dict[str, Any] = {
+        "width": None,
+        "height": None,
+        "version": "",
+        "state": "todo",
+        "labels": [],
+        "more": 0,
+    }
+    return {"number": number, "key": key, **empty, "split": None, "tags": [], "readonly": why, "error": why}

@@ -30,6 +30,7 @@ def review(
     selected = select(images, pattern)
     found = labelling.find(selected, labels, format)
     desk = Review(selected, found, author or getpass.getuser())
+    desk.start()
     place = serving.listening("127.0.0.1", port)
     port = place.getsockname()[1]
     token = new_token()
