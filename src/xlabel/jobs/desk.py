@@ -55,6 +55,7 @@ class Review:
     def query(self, query: Query) -> Any:
         return {
             "numbers": list(range(len(self._selected.keys))),
+            "marks": "?" * len(self._selected.keys),
             "total": len(self._selected.keys),
             "looked": 0,
             "states": dict.fromkeys(STATES, 0),
@@ -76,6 +77,12 @@ class Review:
                 | {"labels": labels[:DRAWN], "more": max(0, len(labels) - DRAWN), "tags": [], "error": None}
             )
         return found
+
+    def number(self, key: str) -> Any:
+        try:
+            return {"number": list(self._selected.keys).index(key)}
+        except ValueError:
+            raise Refusal(404, "unknown", f"expected the key of an image, got {key!r}") from None
 
     def picture(self, number: int) -> Any:
         return self._picture(number, self._held(number))
