@@ -84,6 +84,7 @@ class Review:
             raise Refusal(422, "bad-expression", str(error), at=error.place) from None
         if query.reverse:
             listing.numbers.reverse()
+            listing.marks = listing.marks[::-1]
         return listing
 
     def status(self, since: str) -> Any:
@@ -92,6 +93,12 @@ class Review:
     def cards(self, numbers: Sequence[int]) -> Any:
         _few(numbers)
         return [self._card(number) for number in numbers]
+
+    def number(self, key: str) -> Any:
+        number = self._gallery.number(key)
+        if number is None:
+            raise Refusal(404, "unknown", f"expected the key of an image, got {key!r}")
+        return {"number": number}
 
     def picture(self, number: int) -> Any:
         return self._picture(number, self._held(number))

@@ -21,11 +21,13 @@ from xlabel.jobs.saving import Held, version_of
 from xlabel.model import Category
 from xlabel.model.changes import category_named
 from xlabel.model.expression import predicate
-from xlabel.model.record import STATES, Record, record
+from xlabel.model.record import LABELLED, REJECTED, REVIEWED, STATES, TODO, Record, record
 from xlabel.stores import cache
 from xlabel.stores.local import Scan, scan
 from xlabel.stores.paths import key_of
 
+MARKS = {TODO: "t", LABELLED: "l", REVIEWED: "r", REJECTED: "x"}
+"""A letter for each state; `?` for an image that was not looked at yet."""
 KEPT = "review-1"
 """Where records are kept; the number is that of their form."""
 SAVED = 5000
@@ -56,6 +58,8 @@ class Listing(msgspec.Struct):
     """Which images fit, in order, and what is among them."""
 
     numbers: list[int]
+    marks: str
+    """A letter for each of them, see MARKS."""
     total: int
     looked: int
     states: dict[str, int]
@@ -302,6 +306,7 @@ def _listing(numbers: list[int], looked: Sequence[Looked | None], count: int) ->
     }
     return Listing(
         numbers,
+        "".join(MARKS[one.record.state] if (one := looked[number]) else "?" for number in numbers),
         len(looked),
         count,
         states,

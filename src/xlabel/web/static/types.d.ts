@@ -85,6 +85,7 @@ export interface Session {
 
 export interface Listing {
   numbers: number[];
+  marks: string; // a letter for each of them: t, l, r or x for its state (x: rejected), ? where it has not been looked at
   total: number; // images in the folder
   looked: number; // of them, those whose labels have been looked at
   states: Record<State, number>; // of those that fit
@@ -154,7 +155,7 @@ export interface Bulk {
   failed: { number: number; key: string; message: string }[];
 }
 
-export interface Status {
+export interface Progress {
   looked: number;
   total: number;
   changed: number[];
