@@ -10,7 +10,18 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from xlabel import __version__
 from xlabel.errors import InputError, XlabelError
-from xlabel.options import DEFAULT_MEDIA, Choice, Flag, Making, OnLoss, Putting, Updating, bytes_of
+from xlabel.options import (
+    DEFAULT_MEDIA,
+    Choice,
+    Flag,
+    Making,
+    OnLoss,
+    Putting,
+    Reviewing,
+    Serving,
+    Updating,
+    bytes_of,
+)
 from xlabel.terminal import failed, misread, printed, with_progress
 
 app = App(
@@ -358,10 +369,8 @@ def review(
     labels: Path | None = None,
     /,
     *,
-    choice: Choice = Choice(),
-    author: str | None = None,
-    port: int = 0,
-    no_open: Annotated[bool, Flag] = False,
+    reviewing: Reviewing = Reviewing(),
+    serving: Serving = Serving(),
 ) -> Any:
     """Open a page in the browser to look through images and to draw, correct and accept labels.
 
@@ -371,23 +380,19 @@ def review(
         Folder of images, one image, or a glob in quotes.
     labels
         Folder or file of labels. If not given: those inside or beside IMAGES.
-    author
-        Who you are: stands with each label that you change. Your login name if not given.
-    port
-        Port of this machine to serve at. A free one if not given.
-    no_open
-        Print the address, and open no browser.
     """
-    from xlabel.jobs.review import review as job
+    from xlabel.jobs.review import serve as job
 
     return job(
         images,
         labels,
-        format=choice.from_,
-        pattern=choice.pattern,
-        author=author,
-        port=port,
-        browse=not no_open,
+        format=reviewing.from_,
+        pattern=reviewing.pattern,
+        author=reviewing.author,
+        host=serving.host,
+        port=serving.port,
+        expose=serving.expose,
+        browse=not serving.no_open,
     )
 
 

@@ -88,3 +88,31 @@ class Putting:
     """Keep the files' times."""
     workers: int | None = None
     """Processes to use. If not given: one a core, up to 8, and one for few images."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Reviewing:
+    """What is reviewed, and by whom."""
+
+    from_: Annotated[str | None, Parameter(name="--from")] = None
+    """Format of the labels: see `xlabel formats`. Found out by content if not given."""
+    pattern: str | None = None
+    """Only images whose path fits this glob, such as `*.png` or `train/**/*.jpg`."""
+    author: str | None = None
+    """Who you are, which stands with each label that you change. Your login name if not given."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Serving:
+    """How a page is served."""
+
+    port: int = 0
+    """Port to serve at. The one of last time if not given, or a free one."""
+    host: str = "127.0.0.1"
+    """With --expose: the address of this machine to serve at, 0.0.0.0 for all of its addresses."""
+    expose: Annotated[bool, Flag] = False
+    """Let others in who reach that address and know the token in it; nothing is encrypted."""
+    no_open: Annotated[bool, Flag] = False
+    """Print the address, and open no browser."""

@@ -1,13 +1,16 @@
 """The review server: each path of docs/review_api.md, and what it asks of the desk behind it."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+import json
+import os
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.resources import files
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
@@ -17,8 +20,12 @@ FOREVER = "private, max-age=31536000, immutable"
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 MOST = 64 << 20
 """Bytes of a body at most."""
+PATIENCE = 60
+"""Seconds in which a body has to be there."""
+AT_ONCE = (os.cpu_count() or 1) + 1
+"""Pictures that are made ready at a time, so that they hold up nothing else."""
 
-T = TypeVar("T")
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Refusal(XlabelError):
@@ -116,38 +123,42 @@ class Desk(Protocol):
 
 def app(desk: Desk) -> Starlette:
     """The server's application; whoever may ask is seen to by `guard`."""
+    drawing = asyncio.Semaphore(AT_ONCE)
 
-    async def answered(ask: Callable[[], Any]) -> Response:
-        try:
-            found = await run_in_threadpool(ask)
-        except XlabelError as error:
-            return _refused(error)
-        if isinstance(found, File):
-            return _file(found)
-        status, body = found if isinstance(found, tuple) else (200, found)
-        return Response(msgspec.json.encode(body), status, media_type="application/json")
-
-    def asking(name: str, read: Callable[[Request], Any] | None = None) -> Callable[[Request], Any]:
+    def asking(name: str, read: Callable[[Request], Any] | None = None) -> Handler:
         """A handler that gives the desk's function `name` what `read` takes from the address."""
 
         async def handler(request: Request) -> Response:
             method = getattr(desk, name)
-            return await answered(lambda: method(read(request)) if read else method())
+            return await _answered(lambda: method(read(request)) if read else method())
 
         return handler
 
-    def telling(name: str, kind: type[Any]) -> Callable[[Request], Any]:
+    def showing(name: str) -> Handler:
+        """The same for pictures, of which nobody waits for many once the page has gone on."""
+        ask = asking(name, _number)
+
+        async def handler(request: Request) -> Response:
+            async with drawing:
+                if await request.is_disconnected():
+                    return Response(status_code=499)
+                return await ask(request)
+
+        return handler
+
+    def telling(name: str, kind: type[Any]) -> Handler:
         """The same for what is in the body."""
 
         async def handler(request: Request) -> Response:
             try:
-                body = await _body(request)
-                asked = msgspec.json.decode(body, type=kind)
+                asked = msgspec.json.decode(await _body(request), type=kind)
             except Refusal as error:
                 return _refused(error)
+            except ClientDisconnect:
+                return Response(status_code=499)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 return _refused(Refusal(400, "bad-request", str(error)))
-            return await answered(lambda: getattr(desk, name)(asked))
+            return await _answered(lambda: getattr(desk, name)(asked))
 
         return handler
 
@@ -159,47 +170,82 @@ def app(desk: Desk) -> Starlette:
             Route("/api/query", telling("query", Query), methods=["POST"]),
             Route("/api/cards", asking("cards", _numbers)),
             Route("/api/number", asking("number", lambda request: request.query_params.get("key", ""))),
-            Route("/api/images/{number:int}", asking("picture", _number)),
+            Route("/api/images/{number}", asking("picture", _number)),
             Route("/api/save", telling("save", Save), methods=["POST"]),
             Route("/api/bulk", telling("bulk", Bulk), methods=["POST"]),
             Route("/api/changes", telling("changes", Batch), methods=["POST"]),
             Route("/api/status", asking("status", lambda request: request.query_params.get("since", ""))),
             Route("/api/segment", telling("segment", Prompt), methods=["POST"]),
             Route("/api/propagate", telling("propagate", Propagation), methods=["POST"]),
-            Route("/images/{number:int}", asking("image", _number)),
-            Route("/thumbs/{number:int}", asking("thumb", _number)),
-        ]
+            Route("/images/{number}", showing("image")),
+            Route("/thumbs/{number}", showing("thumb")),
+        ],
+        exception_handlers={Exception: _broken},
     )
 
 
+async def _answered(ask: Callable[[], Any]) -> Response:
+    try:
+        found = await run_in_threadpool(ask)
+    except XlabelError as error:
+        return _refused(error)
+    if isinstance(found, File):
+        return _file(found)
+    status, body = found if isinstance(found, tuple) else (200, found)
+    return _json(body, status)
+
+
 def _number(request: Request) -> int:
-    return int(request.path_params["number"])
+    return _whole(request.path_params["number"])
 
 
 def _numbers(request: Request) -> list[int]:
-    text = request.query_params.get("n", "")
-    try:
-        return [int(part) for part in text.split(",") if part]
-    except ValueError:
-        raise Refusal(400, "bad-request", f"n: expected numbers as 3,4,5, found {text[:80]!r}") from None
+    return [_whole(part) for part in request.query_params.get("n", "").split(",") if part]
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Refusal(400, "bad-request", f"expected the number of an image, found {text[:40]!r}")
+    return int(text)
 
 
 async def _body(request: Request) -> bytes:
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MOST:
-            raise Refusal(400, "bad-request", f"expected at most {MOST:,} bytes, found more")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MOST:
+                    raise Refusal(413, "bad-request", f"expected at most {MOST:,} bytes, found more")
+    except TimeoutError:
+        raise Refusal(408, "bad-request", f"expected all of the request in {PATIENCE} seconds") from None
     return bytes(body)
 
 
 def _refused(error: XlabelError) -> Response:
-    status, code = (error.status, error.code) if isinstance(error, Refusal) else (500, "failed")
-    if isinstance(error, InputError):
-        status, code = 422, "bad-request"
-    more = error.more if isinstance(error, Refusal) else {}
-    body = {"error": {"code": code, "message": str(error), **more}}
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
+    if isinstance(error, Refusal):
+        status, code, more = error.status, error.code, error.more
+    else:
+        status, code, more = (
+            (422, "bad-request", {}) if isinstance(error, InputError) else (500, "failed", {})
+        )
+    return _json({"error": {"code": code, "message": str(error), **more}}, status)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """What is said where we have made a mistake; the terminal says more."""
+    message = (
+        f"xlabel failed at this ({type(error).__name__}); its terminal says where, and nothing was written"
+    )
+    return _json({"error": {"code": "failed", "message": message}}, 500)
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    try:
+        text = msgspec.json.encode(body)
+    except UnicodeEncodeError:  # half a character, which only escapes can say
+        text = json.dumps(msgspec.to_builtins(body)).encode()
+    return Response(text, status, media_type="application/json")
 
 
 def _file(file: File) -> Response:
