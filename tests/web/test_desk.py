@@ -190,3 +190,30 @@ def test_numbers_that_are_none_are_no_images(client: TestClient) -> None:
     assert client.get("api/images/99999").status_code == 404
     assert client.get("api/number?key=nobody").status_code == 404
     assert client.get("thumbs/99999").status_code == 404
+
+
+def test_what_a_team_has_agreed_on_comes_first(client: TestClient, folder: Path) -> None:
+    (folder / "labels.toml").write_text(
+        """
+        attributes = [{name = "truncated", type = "boolean"}]
+        keys = {accept = "y"}
+
+        [[categories]]
+        name = "ship"
+        colour = "#123456"
+        key = "w"
+        keypoints = ["bow", "stern"]
+        skeleton = [[1, 2]]
+        attributes = [{name = "kind", choices = ["cargo", "ferry"]}]
+        """
+    )
+    session = asked(client, "api/session")
+    first, second = session["categories"][:2]
+    assert (first["name"], first["colour"], first["key"]) == ("ship", "#123456", "w")
+    assert [one["name"] for one in first["attributes"]] == ["kind", "truncated"]
+    assert second["key"] == "1"
+    assert session["keys"]["accept"] == ["y"]
+    (folder / "labels.toml").write_text("categories = 3")
+    answer = client.get("api/session")
+    assert answer.status_code == 422
+    assert "labels.toml: categories: expected" in answer.json()["error"]["message"]

@@ -10,18 +10,19 @@ from typing import Any
 import msgspec
 
 from xlabel import __version__, images
-from xlabel.errors import StoreError
+from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.jobs import actions, thumbs
 from xlabel.jobs.examine import in_sample
 from xlabel.jobs.gallery import Gallery, by_date
 from xlabel.jobs.labels import Found
 from xlabel.jobs.saving import Held, Labelled, version_of
-from xlabel.model import Annotation
+from xlabel.model import Annotation, settings
 from xlabel.model.changes import Change, Clash, FieldChange, field_of
 from xlabel.model.expression import ExpressionError
 from xlabel.model.geometry import bbox_of
 from xlabel.model.report import counted
+from xlabel.model.settings import Settings
 from xlabel.pictures import drawing, viewing
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan
@@ -46,7 +47,8 @@ class Review:
         self._author = author
         self._asked = Query(where, order)
         source = found.place if found and not isinstance(found.labels, EmbeddedLabels) else ""
-        known = found.labels.categories if found else []
+        self._settings = _settings(selected.root)
+        known = [*settings.categories(self._settings), *(found.labels.categories if found else [])]
         self._gallery = Gallery(selected, source, known, self._labelled.load)
         self._thumbs = thumbs.Thumbs(selected.root)
 
@@ -60,13 +62,16 @@ class Review:
 
     def session(self) -> Any:
         root = self._gallery.root
+        self._settings = _settings(root)
+        for category in settings.categories(self._settings):
+            self._gallery.categories.setdefault(category.name, category)
         return {
             "name": Path(root).resolve().name,
             "root": str(Path(root).resolve()),
             "total": len(self._gallery.keys),
             "author": self._author,
             "categories": list(self._described()),
-            "keys": {},
+            "keys": settings.actions(self._settings),
             "where": self._asked.where,
             "order": self._asked.order,
             "first": 0 if len(self._gallery.keys) == 1 else None,
@@ -279,16 +284,26 @@ class Review:
 
     def _described(self) -> Iterator[dict[str, Any]]:
         """The categories, those of the settings first, then those that were met."""
-        for category in list(self._gallery.categories.values()):
-            colour = "#" + bytes(drawing.colour_of(Annotation(category=category))).hex()
+        rows = {row.name: row for row in self._settings.categories}
+        known = self._gallery.categories
+        ordered = [known[name] for name in (*rows, *(name for name in list(known) if name not in rows))]
+        names = [category.name for category in ordered]
+        keys = {name: key for key, name in settings.shortcuts(self._settings, names).items()}
+        for category in ordered:
+            row = rows.get(category.name)
+            own = f"#{bytes(drawing.colour_of(Annotation(category=category))).hex()}"
             yield {
                 "name": category.name,
-                "colour": colour,
-                "key": None,
+                "colour": (row and row.colour) or own,
+                "key": keys.get(category.name),
                 "supercategory": category.supercategory,
                 "keypoints": category.keypoints,
                 "skeleton": category.skeleton,
-                "attributes": [],
+                "attributes": [
+                    {"name": one.name, "kind": one.kind, "choices": one.choices}
+                    | {"min": one.min, "max": one.max, "default": one.default}
+                    for one in settings.attributes_of(self._settings, category.name)
+                ],
             }
 
     def _change(self, change: dict[str, Any]) -> Change | FieldChange:
@@ -320,6 +335,17 @@ class Review:
 
     def _path(self, number: int) -> bytes:
         return os.fsencode(self._gallery.root) + b"/" + self._gallery.names[number]
+
+
+def _settings(root: str) -> Settings:
+    """What a labels.toml in the folder says."""
+    place = Path(root, settings.NAME)
+    try:
+        return settings.read(place.read_bytes(), str(place))
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        raise InputError(f"{place}: cannot be read: {error.strerror}; is it yours to read?") from None
 
 
 def _few(numbers: Sequence[object]) -> None:
