@@ -12,7 +12,7 @@ import msgspec
 from xlabel import __version__, images
 from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import EmbeddedLabels
-from xlabel.jobs import actions, thumbs
+from xlabel.jobs import actions, thumbs, wire
 from xlabel.jobs.examine import in_sample
 from xlabel.jobs.gallery import Gallery, by_date
 from xlabel.jobs.labels import Found
@@ -20,7 +20,6 @@ from xlabel.jobs.saving import Held, Labelled, version_of
 from xlabel.model import Annotation, settings
 from xlabel.model.changes import Change, Clash, FieldChange, field_of
 from xlabel.model.expression import ExpressionError
-from xlabel.model.geometry import bbox_of
 from xlabel.model.report import counted
 from xlabel.model.settings import Settings
 from xlabel.pictures import drawing, viewing
@@ -109,8 +108,11 @@ class Review:
         return self._picture(number, self._held(number))
 
     def save(self, save: Save) -> tuple[int, Any]:
-        held, clashes = self._saved(save, [self._change(change) for change in save.changes], save.author)
-        body = {"picture": self._picture(save.number, held), "clashes": [_clash(clash) for clash in clashes]}
+        held, clashes = self._saved(save, [self._read(change) for change in save.changes], save.author)
+        body = {
+            "picture": self._picture(save.number, held),
+            "clashes": [wire.clash(clash) for clash in clashes],
+        }
         return 409 if clashes else 200, body
 
     def bulk(self, bulk: Bulk) -> Any:
@@ -132,7 +134,7 @@ class Review:
         _few(batch.items)
 
         def changes(item: Save) -> Asking:
-            return lambda _: [self._change(change) for change in item.changes]
+            return lambda _: [self._read(change) for change in item.changes]
 
         return self._many([(item.number, item.key, changes(item)) for item in batch.items], batch.author)
 
@@ -185,7 +187,7 @@ class Review:
             if clashed:
                 message = f"{key}: {counted(len(clashed), 'labels')} were changed by somebody else meanwhile"
                 failed.append({"number": number, "key": key, "message": message})
-            made = [_told(change) for change in wanted if change not in clashed]
+            made = [wire.change(change) for change in wanted if change not in clashed]
             if made:
                 done.append({"number": number, "key": key, "changes": made})
         return {"done": done, "failed": failed}
@@ -245,7 +247,7 @@ class Review:
             "height": sample.image.height,
             "version": held.version,
             "state": record.state if record else "todo",
-            "labels": [_slim(label) for label in drawn[:DRAWN]],
+            "labels": [wire.slim(label) for label in drawn[:DRAWN]],
             "more": max(0, len(drawn) - DRAWN),
             "split": sample.split,
             "tags": list(record.tags) if record else [],
@@ -273,7 +275,7 @@ class Review:
             "bytes": held.bytes,
             "time": datetime.fromtimestamp(held.time / 1e9, UTC).isoformat(timespec="seconds"),
             "version": held.version,
-            "labels": [_label(annotation) for annotation in sample.annotations],
+            "labels": [wire.label(annotation) for annotation in sample.annotations],
             "split": sample.split,
             "review": field_of(sample, "review"),
             "state": record.state if record else "todo",
@@ -306,27 +308,11 @@ class Review:
                 ],
             }
 
-    def _change(self, change: dict[str, Any]) -> Change | FieldChange:
+    def _read(self, change: dict[str, Any]) -> Change | FieldChange:
         try:
-            if "field" in change:
-                return msgspec.convert(change, FieldChange)
-            return Change(
-                id=msgspec.convert(change["id"], int | str),
-                before=self._annotation(change["before"]),
-                after=self._annotation(change["after"]),
-            )
-        except KeyError as error:
-            raise Refusal(422, "bad-label", f"expected {error} in a change, found none") from None
-        except msgspec.ValidationError as error:
+            return wire.read(change, self._gallery.category)
+        except ValueError as error:
             raise Refusal(422, "bad-label", str(error)) from None
-
-    def _annotation(self, label: Any) -> Annotation | None:
-        if label is None:
-            return None
-        said = msgspec.convert(label, dict[str, Any])
-        name = msgspec.convert(said.pop("category", None), str | None)
-        found = msgspec.convert(said, Annotation)
-        return msgspec.structs.replace(found, category=self._gallery.category(name)) if name else found
 
     def _key(self, number: int) -> str:
         if not 0 <= number < len(self._gallery.keys):
@@ -351,38 +337,6 @@ def _settings(root: str) -> Settings:
 def _few(numbers: Sequence[object]) -> None:
     if len(numbers) > AT_ONCE:
         raise Refusal(400, "bad-request", f"expected at most {AT_ONCE} images at once, got {len(numbers):,}")
-
-
-def _label(annotation: Annotation) -> dict[str, Any]:
-    plain = msgspec.structs.replace(annotation, category=None, origin=None)
-    told: dict[str, Any] = msgspec.to_builtins(plain)
-    if annotation.category:
-        told["category"] = annotation.category.name
-    return told
-
-
-def _slim(annotation: Annotation) -> dict[str, Any]:
-    """A label as far as a small picture of it shows."""
-    told = _label(msgspec.structs.replace(annotation, attributes=None, extra=None, source=None))
-    if told.get("mask") and not told.get("bbox"):
-        told["bbox"] = bbox_of(annotation)
-    told.pop("mask", None)
-    return told
-
-
-def _told(change: Change | FieldChange) -> dict[str, Any]:
-    if isinstance(change, FieldChange):
-        return {"field": change.field, "before": change.before, "after": change.after}
-    sides = {"before": change.before, "after": change.after}
-    return {"id": change.id} | {name: side and _label(side) for name, side in sides.items()}
-
-
-def _clash(clash: Clash) -> dict[str, Any]:
-    change = clash.change
-    if isinstance(change, FieldChange):
-        return {"field": change.field, "base": change.before, "mine": change.after, "theirs": clash.theirs}
-    sides = {"base": change.before, "mine": change.after, "theirs": clash.theirs}
-    return {"id": change.id} | {name: side and _label(side) for name, side in sides.items()}
 
 
 def _no_card(number: int, key: str, why: str) -> dict[str, Any]:
