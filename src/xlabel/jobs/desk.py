@@ -20,6 +20,7 @@ from xlabel.jobs.saving import Held, Labelled, version_of
 from xlabel.model import Annotation, settings
 from xlabel.model.changes import Change, Clash, FieldChange, field_of
 from xlabel.model.expression import ExpressionError
+from xlabel.model.keys import ACTIONS
 from xlabel.model.report import counted
 from xlabel.model.settings import Settings
 from xlabel.pictures import drawing, viewing
@@ -71,6 +72,8 @@ class Review:
             "author": self._author,
             "categories": list(self._described()),
             "keys": settings.actions(self._settings),
+            "says": {name: action.says for name, action in ACTIONS.items()},
+            "orders": list(ORDERS),
             "where": self._asked.where,
             "order": self._asked.order,
             "first": 0 if len(self._gallery.keys) == 1 else None,

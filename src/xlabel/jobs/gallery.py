@@ -63,6 +63,8 @@ class Listing(msgspec.Struct):
     total: int
     looked: int
     states: dict[str, int]
+    suggested: int
+    unlabelled: int
     categories: dict[str, dict[str, int]]
     problems: dict[str, int]
     splits: dict[str, int]
@@ -285,12 +287,15 @@ def _listing(numbers: list[int], looked: Sequence[Looked | None], count: int) ->
     states = dict.fromkeys(STATES, 0)
     labels, images, suggestions = Counter[str](), Counter[str](), Counter[str]()
     problems, splits = Counter[str](), Counter[str]()
+    suggested = unlabelled = 0
     for number in numbers:
         one = looked[number]
         if one is None:
             continue
         found = one.record
         states[found.state] += 1
+        suggested += found.suggestions > 0
+        unlabelled += found.count == 0
         if found.categories:
             labels.update(found.categories)
             images.update(found.categories.keys())
@@ -310,6 +315,8 @@ def _listing(numbers: list[int], looked: Sequence[Looked | None], count: int) ->
         len(looked),
         count,
         states,
+        suggested,
+        unlabelled,
         categories,
         dict(sorted(problems.items())),
         dict(sorted(splits.items())),

@@ -14,7 +14,7 @@ const LOOKAHEAD = 48;
 export function createListing(api, cards) {
   /** @type {Listing} */
   let found = {
-    numbers: [], marks: "", total: 0, looked: 0, categories: {}, problems: {}, splits: {},
+    numbers: [], marks: "", total: 0, looked: 0, suggested: 0, unlabelled: 0, categories: {}, problems: {}, splits: {},
     states: { todo: 0, labelled: 0, reviewed: 0, rejected: 0 },
   };
   /** @type {Asked} */

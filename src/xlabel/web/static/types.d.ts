@@ -75,6 +75,8 @@ export interface Session {
   author: string;
   categories: Category[];
   keys: Record<string, string[]>; // action -> key combinations
+  says: Record<string, string>; // action -> what it does, for the help
+  orders: string[]; // in which images can be listed
   where: string; // the expression that the command gave
   order: string;
   first: number | null; // the image to open at once
@@ -89,6 +91,8 @@ export interface Listing {
   total: number; // images in the folder
   looked: number; // of them, those whose labels have been looked at
   states: Record<State, number>; // of those that fit
+  suggested: number; // images with suggestions
+  unlabelled: number; // images without label and suggestion
   categories: Record<string, { labels: number; images: number; suggestions: number }>;
   problems: Record<string, number>; // code -> images
   splits: Record<string, number>;
