@@ -111,7 +111,7 @@ class Review:
         return self._picture(number, self._held(number))
 
     def save(self, save: Save) -> tuple[int, Any]:
-        held, clashes = self._saved(save, [self._read(change) for change in save.changes], save.author)
+        held, clashes = self._saved(save, self._read(save.changes), save.author)
         body = {
             "picture": self._picture(save.number, held),
             "clashes": [wire.clash(clash) for clash in clashes],
@@ -137,7 +137,7 @@ class Review:
         _few(batch.items)
 
         def changes(item: Save) -> Asking:
-            return lambda _: [self._read(change) for change in item.changes]
+            return lambda _: self._read(item.changes)
 
         return self._many([(item.number, item.key, changes(item)) for item in batch.items], batch.author)
 
@@ -311,10 +311,10 @@ class Review:
                 ],
             }
 
-    def _read(self, change: dict[str, Any]) -> Change | FieldChange:
+    def _read(self, changes: list[Any]) -> list[Change | FieldChange]:
         try:
-            return wire.read(change, self._gallery.category)
-        except ValueError as error:
+            return wire.read(changes, self._gallery.category)
+        except InputError as error:
             raise Refusal(422, "bad-label", str(error)) from None
 
     def _key(self, number: int) -> str:

@@ -5,6 +5,7 @@ change that is sent twice is made once, and what truly clashes is told.
 """
 
 import hashlib
+import math
 import secrets
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -13,11 +14,12 @@ import msgspec
 
 from xlabel.model.annotation import Annotation, Category, Source
 from xlabel.model.dataset import Sample
+from xlabel.model.record import MARK, mark_of
 
-REVIEW = "review"
-"""Where in an image's `extra` stands what a reviewer said: state, author, time, comment."""
 IDS = 1 << 31
 """Ids that labels get are below it."""
+COUNTED = (1 << 53) - 1
+"""The largest whole number that JavaScript tells from its neighbours."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,28 +54,27 @@ class Stamp(msgspec.Struct, frozen=True):
 
 
 def with_ids(sample: Sample) -> Sample:
-    """The sample, each of whose annotations has an id of its own.
+    """The sample, each of whose annotations has an id of its own, as text too.
 
     One without gets a number that follows from what it says, so that everybody who reads the file gives it
     the same. Of several with one id the first keeps it.
     """
-    taken = {annotation.id for annotation in sample.annotations} - {None}
-    seen: set[int | str] = set()
+    taken = {str(annotation.id) for annotation in sample.annotations if annotation.id is not None}
+    seen: set[str] = set()
     annotations = []
     for annotation in sample.annotations:
-        number = annotation.id
-        if number is None or number in seen:
+        if annotation.id is None or str(annotation.id) in seen:
             number = _number_of(annotation, taken | seen)
             annotation = msgspec.structs.replace(annotation, id=number)
-        seen.add(number)
+        seen.add(str(annotation.id))
         annotations.append(annotation)
     return msgspec.structs.replace(sample, annotations=tuple(annotations))
 
 
 def new_id(sample: Sample) -> int:
     """An id that no annotation of an image has, nor, by all chance, one that somebody else adds meanwhile."""
-    taken = {annotation.id for annotation in sample.annotations}
-    while (number := secrets.randbelow(IDS - 1) + 1) in taken:
+    taken = {str(annotation.id) for annotation in sample.annotations}
+    while str(number := secrets.randbelow(IDS - 1) + 1) in taken:
         pass
     return number
 
@@ -84,93 +85,134 @@ def applied(
     """The sample with the changes made, and those that clash. Its annotations have ids (`with_ids`).
 
     A change whose `after` stands there already is made. What changes is stamped: author, time, and as source
-    a human, unless a model has made the label.
+    a human, unless a model has made the label. A reviewer's mark is of the labels as they were: it goes where
+    one is changed, unless the changes are about the mark too.
     """
-    labels = {annotation.id: annotation for annotation in sample.annotations}
+    labels = {str(annotation.id): annotation for annotation in sample.annotations}
+    fields: dict[str, Any] = {name: field_of(sample, name) for name in FIELDS}
     clashes: list[Clash] = []
-    fields: dict[str, Any] = {}
+    told: set[str] = set()
+    set_anew: set[str] = set()
     touched = False
     for change in changes:
         if isinstance(change, FieldChange):
-            theirs = fields[change.field] if change.field in fields else field_of(sample, change.field)
-            if _same_field(change.field, theirs, change.after):
+            told.add(change.field)
+            found = fields[change.field]
+            if _same_field(change.field, found, change.after):
                 continue
-            if not _same_field(change.field, theirs, change.before):
-                clashes.append(Clash(change=change, theirs=theirs))
+            if not _same_field(change.field, found, change.before):
+                clashes.append(Clash(change=change, theirs=found))
                 continue
             fields[change.field] = change.after
+            set_anew.add(change.field)
             continue
-        found = labels.get(change.id)
-        if said(found) == said(change.after):
+        label = labels.get(str(change.id))
+        if said(label) == said(change.after):
             continue
-        if said(found) != said(change.before):
-            clashes.append(Clash(change=change, theirs=found))
+        if said(label) != said(change.before):
+            clashes.append(Clash(change=change, theirs=label))
             continue
         touched = True
         if change.after is None:
-            del labels[change.id]
+            del labels[str(change.id)]
         else:
-            labels[change.id] = _stamped(change.after, change.id, found, stamp)
-    if touched and "review" not in fields and field_of(sample, "review") is not None:
+            labels[str(change.id)] = _made(change.before, change.after, change.id, label, stamp)
+    if touched and "review" not in told and fields["review"] is not None:
         fields["review"] = None
+        set_anew.add("review")
     done = msgspec.structs.replace(sample, annotations=tuple(labels.values()))
-    for name, value in fields.items():
-        done = _with_field(done, name, value, stamp)
+    for name in sorted(set_anew):
+        done = _with_field(done, name, fields[name], stamp)
     return done, clashes
+
+
+FIELDS = ("split", "review")
+"""What is said of an image as a whole."""
 
 
 def field_of(sample: Sample, name: str) -> Any:
     """What is said of the image as a whole: its split, or what a reviewer said."""
     if name == "split":
         return sample.split
-    return (sample.image.extra or {}).get(REVIEW)
+    return (sample.image.extra or {})[MARK] if mark_of(sample.image) is not None else None
 
 
 def said(annotation: Annotation | None) -> tuple[Any, ...] | None:
-    """What a label says, apart from its id, who said it and when."""
+    """What a label says, apart from its id, who said it and when: equal for what JSON tells as the same."""
     if annotation is None:
         return None
     category = annotation.category.name if annotation.category else None
-    return (category, *(getattr(annotation, name) or None for name in _SAID))
+    score = _plain(annotation.score)
+    return (category or None, score, *(_plain(getattr(annotation, name)) or None for name in _SAID))
 
 
-_SAID = "bbox polygons mask keypoints shape crowd score status caption attributes extra".split()
+_SAID = "bbox polygons mask keypoints shape crowd status caption attributes extra".split()
 _GEOMETRY = "bbox polygons mask keypoints shape".split()
 _SET = {"author", "time"}
 """Fields of a review that are set here."""
 
 
-def _stamped(
-    annotation: Annotation, number: int | str, before: Annotation | None, stamp: Stamp
+def _plain(value: Any) -> Any:
+    """A value as JSON tells it to a page: what is no number is nothing, and large ones are rounded."""
+    match value:
+        case bool() | str() | None:
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case int():
+            return value if -COUNTED <= value <= COUNTED else float(value)
+        case list() | tuple():
+            return tuple(map(_plain, value))
+        case dict():
+            return {key: _plain(one) for key, one in value.items()}
+        case msgspec.Struct():
+            return type(value).__name__, tuple(_plain(getattr(value, n)) for n in value.__struct_fields__)
+    return value
+
+
+def _made(
+    before: Annotation | None,
+    after: Annotation,
+    number: int | str,
+    found: Annotation | None,
+    stamp: Stamp,
 ) -> Annotation:
-    source = before.source if before else annotation.source
-    if source is None or source.kind == "human":
-        source = Source(kind="human")
-    area = annotation.area
-    if before is not None and any(getattr(before, name) != getattr(annotation, name) for name in _GEOMETRY):
-        area = None
-    category = annotation.category
-    if before is not None and before.category and category and before.category.name == category.name:
-        category = before.category
+    """What a label becomes. Where the change leaves a field as it was, it keeps what is found there."""
+    if before is None or found is None:
+        source = after.source if after.source and after.source.kind == "model" else Source(kind="human")
+        return msgspec.structs.replace(after, id=number, author=stamp.author, time=stamp.time, source=source)
+    category = after.category
+    if _name(category) == _name(before.category):
+        category = found.category
+    changed = {
+        name: getattr(after, name)
+        for name in (*_SAID, "score")
+        if _plain(getattr(after, name)) != _plain(getattr(before, name))
+    }
+    moved = any(name in changed for name in _GEOMETRY)
     return msgspec.structs.replace(
-        annotation,
-        id=number,
+        found,
+        **changed,
         category=category,
-        area=area,
+        area=None if moved else found.area,
         author=stamp.author,
         time=stamp.time,
-        source=source,
+        source=found.source or Source(kind="human"),
     )
+
+
+def _name(category: Category | None) -> str | None:
+    return category.name if category else None
 
 
 def _with_field(sample: Sample, name: str, value: Any, stamp: Stamp) -> Sample:
     if name == "split":
         return msgspec.structs.replace(sample, split=value)
     extra = dict(sample.image.extra or {})
-    extra.pop(REVIEW, None)
+    extra.pop(MARK, None)
     if value is not None:
         told = {key: text for key, text in value.items() if text not in (None, "")}
-        extra[REVIEW] = told | {"author": stamp.author, "time": stamp.time}
+        extra[MARK] = told | {"author": stamp.author, "time": stamp.time}
     image = msgspec.structs.replace(sample.image, extra=extra or None)
     return msgspec.structs.replace(sample, image=image)
 
@@ -178,13 +220,13 @@ def _with_field(sample: Sample, name: str, value: Any, stamp: Stamp) -> Sample:
 def _same_field(name: str, one: Any, other: Any) -> bool:
     if name == "review":
         one, other = ({k: v for k, v in (it or {}).items() if k not in _SET and v} for it in (one, other))
-    return bool(one == other)
+    return bool((one or None) == (other or None))
 
 
-def _number_of(annotation: Annotation, taken: set[Any]) -> int:
-    text = msgspec.json.encode(said(annotation), order="deterministic")
+def _number_of(annotation: Annotation, taken: set[str]) -> int:
+    text = repr(said(annotation)).encode("utf-8", "surrogatepass")
     number = int.from_bytes(hashlib.sha256(text).digest()[:4]) % (IDS - 1) + 1
-    while number in taken:
+    while str(number) in taken:
         number = number % (IDS - 1) + 1
     return number
 

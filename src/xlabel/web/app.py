@@ -59,8 +59,10 @@ class Save(msgspec.Struct, frozen=True):
 
     number: int
     key: str
-    changes: list[dict[str, Any]]
+    changes: list[Any]
     author: str | None = None
+    fingerprint: str | None = None
+    """Of the picture that they were made on."""
 
 
 class Bulk(msgspec.Struct, frozen=True):

@@ -72,7 +72,7 @@ export interface Session {
   name: string; // of the folder
   root: string;
   total: number;
-  author: string;
+  author: string; // empty where everybody has to say a name
   categories: Category[];
   keys: Record<string, string[]>; // action -> key combinations
   says: Record<string, string>; // action -> what it does, for the help
@@ -123,13 +123,14 @@ export interface Picture {
   bytes: number;
   time: string; // of the file
   version: string;
+  fingerprint: string | null; // of the picture itself; give it back with what is saved
   labels: Label[];
   split: string | null;
   review: Review | null;
   state: State;
   from: "image" | "sidecar" | "files" | "none"; // where the labels were found
   readonly: string | null;
-  problems: { code: string; message: string }[];
+  problems: { code: string; message: string; id?: number | string | null }[]; // id: of the label
 }
 
 export interface Clash {
