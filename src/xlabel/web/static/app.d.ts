@@ -43,6 +43,7 @@ export interface Pressed {
 /** Gives false where the key is not for it: others are asked then. */
 export type KeyHandler = (event: KeyboardEvent, pressed: Pressed) => unknown;
 
+/** Of several handlers that fit, the one that came last is asked first. */
 export interface Keys {
   on(action: string, handler: KeyHandler, options?: { when?: () => boolean }): () => void;
   onKey(combo: string, handler: KeyHandler, options?: { when?: () => boolean }): () => void; // as a category's key
@@ -83,6 +84,7 @@ export interface App {
   dialogs: Dialogs;
   cards: { changed(picture: Picture): void }; // after each save
   onChanged(handler: (numbers: number[]) => void): () => void; // images that others have changed
+  help(): void; // all keys
   warn(id: string, text: string | null): void; // a banner above everything; null takes it away
 }
 

@@ -3,64 +3,29 @@
 import { h, typing } from "./dom.js";
 
 /** @import { Keys, KeyHandler } from "./app.d.ts" */
+/** @import { Session } from "./types.d.ts" */
 
-/**
- * What the actions are called, in the groups that the help shows. Which keys they have, the session says.
- *
- * @type {Record<string, Record<string, string>>}
- */
-const GROUPS = {
-  Images: {
-    next: "Next image",
-    previous: "Previous image",
-    next_todo: "Next unlabelled or undecided image",
-    grid: "Back to the grid",
-    accept_all: "Accept all suggestions, and on to the next",
-    repeat: "Repeat the labels of the image before",
-  },
-  Labels: {
-    category: "Category of the selected label, or of the next one",
-    accept: "Accept the suggestion",
-    reject: "Reject the suggestion",
-    cycle: "Select the next label",
-    deselect: "Select nothing",
-    delete: "Delete the selected label",
-    nudge: "Move the selected label by a pixel; with Shift by ten",
-    undo: "Undo",
-    redo: "Redo",
-  },
-  Tools: {
-    select: "Select and move",
-    box: "Box",
-    polygon: "Polygon",
-    keypoints: "Keypoints",
-    oriented_box: "Oriented box",
-    brush: "Brush for masks",
-    sam: "Smart select",
-  },
-  View: {
-    zoom_in: "Zoom in",
-    zoom_out: "Zoom out",
-    zoom_fit: "The whole image",
-    hide_labels: "Hide and show labels",
-    crosshair: "Crosshair",
-    help: "This list",
-  },
-};
+/** The actions in the groups that the help shows; what they do and which keys they have, the session says. */
+const GROUPS = /** @type {Record<string, string[]>} */ ({
+  Images: ["next", "previous", "next_todo", "accept_all", "repeat", "reject_image"],
+  Labels: ["category_", "accept", "reject", "cycle", "cycle_back", "deselect", "nudge_", "push_", "delete", "undo", "redo"],
+  Tools: ["select", "box", "polygon", "keypoints", "oriented_box", "brush", "sam"],
+  View: ["zoom_in", "zoom_out", "zoom_fit", "hide_labels", "crosshair", "darker", "brighter", "less_contrast", "more_contrast", "plain"],
+  Page: ["search", "help"],
+});
 
 /** Keys of the grid that are everywhere the same, as in a file manager. */
 const GRID = {
-  Arrows: "Move; with Shift select on the way",
-  Space: "Select, or no longer",
-  "Ctrl+A": "Select all that fit",
-  Enter: "Open",
-  Escape: "Select nothing",
-  "/": "Search",
+  Arrows: "go to another image; with Shift select on the way",
+  Space: "select the image, or no longer",
+  "Ctrl+A": "select all that fit",
+  Enter: "open the image",
 };
 
 const NAMED = /** @type {Record<string, string>} */ ({
-  ArrowLeft: "\u2190", ArrowRight: "\u2192", ArrowUp: "\u2191", ArrowDown: "\u2193", " ": "Space",
+  ArrowLeft: "\u2190", ArrowRight: "\u2192", ArrowUp: "\u2191", ArrowDown: "\u2193",
 });
+const MODIFIERS = ["Ctrl", "Alt", "Meta", "Shift"]; // in the order of the session's combinations
 const PRESSES = new Set(["Enter", " "]); // what presses a button that has the focus
 
 /** @typedef {{combo: string, index: number, handler: KeyHandler, when: () => boolean}} Binding */
@@ -101,25 +66,29 @@ export function createKeys(table) {
 }
 
 /**
- * All keys by group, for the help.
+ * All keys by group, for the help. A group's name that ends with _ stands for all actions that begin so.
  *
- * @param {Record<string, string[]>} table
+ * @param {Pick<Session, "keys" | "says">} session
  */
-export function keyHelp(table) {
-  const known = new Set(Object.values(GROUPS).flatMap(Object.keys));
-  const others = Object.keys(table).filter((action) => !known.has(action));
-  const groups = { ...GROUPS, Others: Object.fromEntries(others.map((action) => [action, action.replaceAll("_", " ")])) };
-  const columns = Object.entries(groups).map(([group, actions]) => section(group, Object.entries(actions)
-    .filter(([action]) => table[action]?.length)
-    .map(([action, text]) => [table[action].map(told), text])));
-  columns.push(section("Grid", Object.entries(GRID).map(([key, text]) => [[key], text])));
-  return h("div", { class: "keys" }, ...columns);
+export function keyHelp({ keys, says }) {
+  const left = new Set(Object.keys(keys));
+  /** @param {string} name */
+  const row = (name) => {
+    const actions = [...left].filter((action) => action === name || (name.endsWith("_") && action.startsWith(name)));
+    actions.forEach((action) => left.delete(action));
+    return /** @type {[string[], string]} */ ([actions.flatMap((action) => keys[action].map(told)), says[actions[0]] ?? name]);
+  };
+  const sections = Object.entries(GROUPS).map(([group, names]) => section(group, names.map(row)));
+  const others = section("Others", [...left].map(row));
+  const grid = section("Grid", Object.entries(GRID).map(([key, text]) => [[key], text]));
+  return h("div", { class: "keys" }, ...sections, others, grid);
 }
 
 /** @param {string} title @param {[string[], string][]} rows */
 function section(title, rows) {
-  if (!rows.length) return null;
-  const list = rows.flatMap(([keys, text]) => [
+  const bound = rows.filter(([keys]) => keys.length);
+  if (!bound.length) return null;
+  const list = bound.flatMap(([keys, text]) => [
     h("dt", {}, ...several(keys).map((key) => h("kbd", {}, key))), h("dd", {}, text),
   ]);
   return h("section", {}, h("h3", {}, title), h("dl", {}, ...list));
@@ -154,16 +123,21 @@ function elsewhere(event) {
  * @param {KeyboardEvent} event
  */
 function combos(event) {
-  const modifiers = [];
-  if (event.ctrlKey || event.metaKey) modifiers.push("Ctrl");
-  if (event.altKey) modifiers.push("Alt");
-  const shift = event.shiftKey ? ["Shift"] : [];
-  const found = [named([...modifiers, ...shift], event.key)];
-  const letter = /^[a-z]$/i.test(event.key);
-  if (event.key.length === 1 && !letter) found.push(named(modifiers, event.key)); // "?" is one with its Shift
-  const place = /^(?:Key([A-Z])|Digit([0-9])|Numpad([0-9]))$/.exec(event.code);
-  if (place && !letter) found.push(named([...modifiers, ...shift], place[1] ?? place[2] ?? place[3]));
-  return found;
+  const key = event.key === " " ? "Space" : event.key;
+  const letter = /^[a-z]$/i.test(key);
+  const place = letter ? null : /^(?:Key([A-Z])|Digit([0-9]))$/.exec(event.code);
+  return modifiers(event).flatMap((held) => {
+    const found = [named(held, key)];
+    if (key.length === 1) found.push(named(held.filter((name) => name !== "Shift" || letter), key)); // Shift is in "?"
+    if (place) found.push(named(held, place[1] ?? place[2]));
+    return found;
+  });
+}
+
+/** What is held besides; the key of a Mac that stands for Ctrl is told as both. @param {KeyboardEvent} event */
+function modifiers(event) {
+  const held = MODIFIERS.filter((name) => event.getModifierState(name === "Ctrl" ? "Control" : name));
+  return held.includes("Meta") ? [held, held.map((name) => (name === "Meta" ? "Ctrl" : name))] : [held];
 }
 
 /** @param {string} combo */
@@ -176,7 +150,7 @@ function normal(combo) {
 function parted(combo) {
   const parts = combo.split(/\+(?=.)/); // a last plus is the key itself
   const key = parts.pop() ?? "";
-  return { modifiers: ["Ctrl", "Alt", "Shift"].filter((name) => parts.includes(name)), key: key === "Space" ? " " : key };
+  return { modifiers: MODIFIERS.filter((name) => parts.includes(name)), key };
 }
 
 /** @param {string[]} modifiers @param {string} key */

@@ -57,6 +57,7 @@ async function start(page) {
       const [card] = await cards.all([number]);
       location.hash = imageAddress(card.key);
     },
+    help: () => void dialogs.open({ title: "Keys", body: keyHelp(session), buttons: [], wide: true }),
     grid: () => void (location.hash = grid.address()),
     cards: {
       changed(picture) {
@@ -73,7 +74,7 @@ async function start(page) {
   const gridRoot = h("section", { id: "grid-view", "aria-label": "Images", hidden: true });
   const editorRoot = h("section", { id: "editor-view", "aria-label": "Editor", hidden: true });
   page.append(gridRoot, editorRoot);
-  const grid = createGrid(gridRoot, app, { cards, listing, person });
+  const grid = createGrid(gridRoot, app, { cards, listing, person, moved });
   const editor = createEditorOf(editorRoot, app);
   /** @type {number | null} */
   let open = null;
@@ -116,6 +117,13 @@ async function start(page) {
     cards.all(around).catch(() => undefined); // so that going on needs no question
   }
 
+  /** The grid shows something else by now. @param {string} address @param {boolean} push to be gone back from */
+  function moved(address, push) {
+    if (document.body.dataset.view !== "grid" || address === here) return;
+    here = address;
+    push ? history.pushState(null, "", address) : history.replaceState(null, "", address);
+  }
+
   /** @param {"grid" | "editor"} view */
   function swap(view) {
     document.body.dataset.view = view;
@@ -123,7 +131,7 @@ async function start(page) {
     editorRoot.hidden = view !== "editor";
   }
 
-  keys.on("help", () => void dialogs.open({ title: "Keys", body: keyHelp(session.keys), buttons: [], wide: true }));
+  keys.on("help", app.help);
   watch(api, {
     changed(numbers) {
       if (!numbers.length) return;
