@@ -125,7 +125,7 @@ def truth(what: Expression, sample: Sample, size: int, time: float, problems: di
             return all(label.status == "rejected" for label in sample.annotations)
         case Some(name, argument):
             found = list(values(name, argument, sample, size, time, problems))
-            return found != [0] if QUESTIONS[name].kind == "number" else found != []
+            return found not in ([], [0]) if QUESTIONS[name].kind == "number" else found != []
         case Compare(name, argument, operator, value):
             some = values(name, argument, sample, size, time, problems)
             compared = [compare("==" if operator == "!=" else operator, one, value) for one in some]
@@ -173,6 +173,12 @@ def values(
             yield from problems
         case "score":
             yield from (label.score for label in labels if label.score is not None)
+        case "uncertainty":
+            doubts = [min(label.score, 1 - label.score) * 2 for label in open_ if label.score is not None]
+            yield from [max(doubts)] if doubts else []
+        case "disagreement":
+            ours = record(sample).disagreement  # tests/model/test_doubt.py
+            yield from [ours] if ours is not None else []
         case "category":
             yield from (label.category.name for label in labels if label.category)
         case "tag":

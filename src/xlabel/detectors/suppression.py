@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xlabel.model.geometry import overlaps
+
 Array = NDArray[Any]
 Overlap = Callable[[Array, Array], Array]
 """Of one box with many."""
@@ -28,15 +30,6 @@ def kept(boxes: Array, scores: Array, classes: Array, iou: float) -> NDArray[np.
 def kept_oriented(boxes: Array, scores: Array, classes: Array, iou: float) -> NDArray[np.intp]:
     """The same of oriented boxes: centre x and y, width, height, radians."""
     return _kept(boxes, scores, classes, iou, oriented_overlaps)
-
-
-def overlaps(box: Array, others: Array) -> Array:
-    """Intersection over union of a box with others; with an empty one 0."""
-    across = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
-    down = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
-    common = across.clip(0) * down.clip(0)
-    union = _area(box[None]) + _area(others) - common
-    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
 
 
 def oriented_overlaps(box: Array, others: Array) -> Array:
@@ -65,10 +58,6 @@ def _kept(boxes: Array, scores: Array, classes: Array, iou: float, overlap: Over
             left = left[overlap(boxes[best], boxes[left]) <= iou]
     chosen = np.array(found, np.intp)
     return chosen[np.argsort(-scores[chosen], kind="stable")]
-
-
-def _area(boxes: Array) -> Array:
-    return np.asarray((boxes[:, 2] - boxes[:, 0]).clip(0) * (boxes[:, 3] - boxes[:, 1]).clip(0))
 
 
 def _covariance(boxes: Array) -> tuple[Array, Array, Array]:

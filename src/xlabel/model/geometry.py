@@ -198,6 +198,17 @@ def shape_bounds(shape: Shape) -> Box | None:
     return bounds(shape.points)
 
 
+def overlaps(box: "NDArray[Any]", others: "NDArray[Any]") -> "NDArray[Any]":
+    """Intersection over union of a box with others, each by left, top, right, bottom; with an empty one 0."""
+    import numpy as np
+
+    across = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
+    down = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
+    common = across.clip(0) * down.clip(0)
+    union = _area(*box) + _area(*others.T) - common
+    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
+
+
 def rle_counts(rle: RLE) -> "Lengths":
     """The run lengths of a mask, zeros first.
 
@@ -282,6 +293,10 @@ def mask_bounds(rle: RLE) -> Box | None:
         return left, 0, right - left + 1, height
     top, bottom = int((starts % height).min()), int((ends % height).max())
     return left, top, right - left + 1, bottom - top + 1
+
+
+def _area(left: Any, top: Any, right: Any, bottom: Any) -> Any:
+    return (right - left).clip(0) * (bottom - top).clip(0)
 
 
 def _decompressed(text: str) -> "Lengths":

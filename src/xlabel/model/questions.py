@@ -232,6 +232,16 @@ QUESTIONS = {
     "rejections": Question("number", "how many labels were rejected", attrgetter("rejections")),
     "unlabelled": Question("flag", "it has no label and no suggestion", lambda record: not record.count),
     "score": Question("score", "the score of any label", attrgetter("scores")),
+    "uncertainty": Question(
+        "number",
+        "how doubtful the most doubtful suggestion is, 0 to 1",
+        attrgetter("uncertainty"),
+    ),
+    "disagreement": Question(
+        "number",
+        "how little the labels of two models, or of a model and people, overlap, 0 to 1",
+        attrgetter("disagreement"),
+    ),
     "tag": Question("texts", "the category of any label of the whole image", attrgetter("tags")),
     "attribute": Question(
         "texts",

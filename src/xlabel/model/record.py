@@ -9,6 +9,7 @@ import msgspec
 
 from xlabel.model.annotation import Annotation
 from xlabel.model.dataset import Image, Sample
+from xlabel.model.doubt import disagreement, uncertainty
 
 TODO, LABELLED, REVIEWED, REJECTED = STATES = ("todo", "labelled", "reviewed", "rejected")
 """How far an image is: a person has to look; it has labels; a reviewer took them; a reviewer did not."""
@@ -62,6 +63,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How often validation found each code."""
     reviewer: str | None = None
     comment: str | None = None
+    uncertainty: float | None = None
+    """Of the most doubtful suggestion, 0 to 1; `xlabel.model.doubt` says how."""
+    disagreement: float | None = None
+    """Of the two sources of labels that differ most, 0 to 1."""
 
 
 def record(
@@ -92,6 +97,8 @@ def record(
         problems=dict(problems or {}),
         reviewer=mark.author if mark else None,
         comment=mark.comment if mark else None,
+        uncertainty=uncertainty(labels),
+        disagreement=disagreement(labels),
     )
 
 
