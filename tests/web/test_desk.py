@@ -4,7 +4,8 @@ import io
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 from tests.tools import SAMPLE, tool
 
 import xlabel
+from xlabel.jobs import gallery
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.desk import AT_ONCE, Review
 from xlabel.jobs.selection import select
@@ -35,8 +37,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def client(folder: Path) -> Iterator[TestClient]:
+def client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     selected = select(folder)
+    monkeypatch.setattr(gallery, "AGAIN", 0.0)
+    monkeypatch.setattr(gallery, "PAUSE", 0)
     desk = Review(selected, labelling.find(selected, None, None), "ann")
     desk.start()
     with TestClient(app(desk)) as client:
@@ -55,6 +59,13 @@ def tags(*files: Path) -> list[Any]:
     command = [tool("exiftool"), "-j", "-b", "-UserComment", *map(str, files)]
     done = subprocess.run(command, capture_output=True, check=True)
     return [json.loads(found["UserComment"])["labels"] for found in json.loads(done.stdout)]
+
+
+def wait(done: Callable[[], Any]) -> None:
+    until = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def labelled(client: TestClient) -> list[int]:
@@ -217,3 +228,22 @@ def test_what_a_team_has_agreed_on_comes_first(client: TestClient, folder: Path)
     answer = client.get("api/session")
     assert answer.status_code == 422
     assert "labels.toml: categories: expected" in answer.json()["error"]["message"]
+
+
+def test_the_most_doubtful_images_come_first_and_the_least_alike(client: TestClient, folder: Path) -> None:
+    for score, name in ((0.9, "harbour/001.jpg"), (0.45, "street/001.jpg"), (0.7, "yard/001.jpg")):
+        label = Annotation(
+            category=Category(id=1, name="dog"), bbox=(1, 2, 30, 40), score=score, status="suggestion"
+        )
+        xlabel.embed(folder / name, [label])
+    asked(client, "api/status")
+    wait(lambda: asked(client, "api/query", {"where": "suggestions > 0"})["numbers"][2:])
+    found = asked(client, "api/query", {"where": "suggestions > 0", "order": "uncertainty"})["numbers"]
+    keys = [asked(client, f"api/images/{number}")["key"] for number in found]
+    assert keys == ["street/001.jpg", "yard/001.jpg", "harbour/001.jpg"]
+    first = asked(client, "api/query", {"order": "diversity"})
+    wait(lambda: (status := asked(client, "api/status"))["looked"] == status["total"])
+    settled = asked(client, "api/query", {"order": "diversity"})["numbers"]
+    assert sorted(settled) == sorted(first["numbers"])
+    scenes = {asked(client, f"api/images/{number}")["key"].split("/")[0] for number in settled[:3]}
+    assert len(scenes) == 3

@@ -12,9 +12,10 @@ import msgspec
 from xlabel import __version__, images
 from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import EmbeddedLabels
-from xlabel.jobs import actions, thumbs, wire
+from xlabel.jobs import actions, queue, thumbs, wire
 from xlabel.jobs.examine import in_sample
-from xlabel.jobs.gallery import Gallery, by_date
+from xlabel.jobs.gallery import Gallery, Looked, by_date
+from xlabel.jobs.glances import Glances
 from xlabel.jobs.labels import Found
 from xlabel.jobs.saving import Held, Labelled, version_of
 from xlabel.model import Annotation, settings
@@ -32,8 +33,9 @@ DRAWN = 200
 """Labels of an image that the grid draws at most."""
 AT_ONCE = 200
 """Images that one request may be about."""
-ORDERS = {"name": None, "date": by_date}
+ORDERS = ("name", "date", *queue.ORDERS)
 
+Sorting = Callable[[Sequence[int], Sequence[Looked | None]], list[int]]
 Asking = Callable[[int], list[Change | FieldChange]]
 
 
@@ -51,6 +53,7 @@ class Review:
         known = [*settings.categories(self._settings), *(found.labels.categories if found else [])]
         self._gallery = Gallery(selected, source, known, self._labelled.load)
         self._thumbs = thumbs.Thumbs(selected.root)
+        self._glances = Glances(len(selected.keys), self._thumb)
 
     def start(self) -> None:
         """Begin to look at the images in the background."""
@@ -58,6 +61,7 @@ class Review:
 
     def stop(self) -> None:
         """Keep what is known of them for the next time."""
+        self._glances.stop()
         self._gallery.stop()
 
     def session(self) -> Any:
@@ -86,7 +90,7 @@ class Review:
         if query.order not in ORDERS:
             raise Refusal(400, "bad-request", f"order: expected {', '.join(ORDERS)}, got {query.order!r}")
         try:
-            listing = self._gallery.listing(query.where, ORDERS[query.order])
+            listing = self._gallery.listing(query.where, self._sorting(query.order))
         except ExpressionError as error:
             raise Refusal(422, "bad-expression", str(error), at=error.place) from None
         if query.reverse:
@@ -94,8 +98,32 @@ class Review:
             listing.marks = listing.marks[::-1]
         return listing
 
+    def _sorting(self, order: str) -> Sorting | None:
+        """What sorts images; None for the order of their keys."""
+        if order == "name":
+            return None
+        if order == "date":
+            return by_date
+        if order == "diversity":
+            self._glances.ask()
+
+        def sorted_by(numbers: Sequence[int], looked: Sequence[Looked | None]) -> list[int]:
+            records = [one.record if (one := looked[number]) else None for number in numbers]
+            if order == "uncertainty":
+                places = queue.by_uncertainty(records)
+            elif order == "disagreement":
+                places = queue.by_disagreement(records)
+            else:
+                places = queue.by_diversity(records, lambda place: self._glances.get(numbers[place]))
+            return [numbers[place] for place in places]
+
+        return sorted_by
+
     def status(self, since: str) -> Any:
-        return self._gallery.status(since)
+        status = self._gallery.status(since)
+        if self._glances.looked is not None:
+            status["looked"] = min(status["looked"], self._glances.looked)
+        return status
 
     def cards(self, numbers: Sequence[int]) -> Any:
         _few(numbers)
@@ -160,18 +188,22 @@ class Review:
             return File(mime, data=sent)
 
     def thumb(self, number: int) -> File:
-        key, path = self._key(number), self._path(number)
+        key = self._key(number)
         with self._reading(number):
-            info = os.stat(path)
-            version = version_of(info.st_mtime_ns, info.st_size, info.st_ino)
-            small = self._thumbs.kept(key, version)
-            if small is None:
-                with rewrite.opened(path) as (data, _):
-                    try:
-                        small = self._thumbs.made(data, key, version)
-                    except ValueError as error:
-                        raise Refusal(422, "undecodable", f"{key}: {error}") from None
-        return File("image/webp", data=small)
+            try:
+                return File("image/webp", data=self._thumb(number))
+            except ValueError as error:
+                raise Refusal(422, "undecodable", f"{key}: {error}") from None
+
+    def _thumb(self, number: int) -> bytes:
+        key, path = self._key(number), self._path(number)
+        info = os.stat(path)
+        version = version_of(info.st_mtime_ns, info.st_size, info.st_ino)
+        small = self._thumbs.kept(key, version)
+        if small is None:
+            with rewrite.opened(path) as (data, _):
+                small = self._thumbs.made(data, key, version)
+        return small
 
     def _many(self, asked: Sequence[tuple[int, str, Asking]], author: str | None) -> Any:
         """Change several images; gives what was changed, so that it can be undone, and where it failed."""

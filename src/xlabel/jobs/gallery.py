@@ -11,6 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 from xxhash import xxh3_128_hexdigest
@@ -148,7 +149,7 @@ class Gallery:
                 self._gone.add(number)
                 self._changed.append(number)
 
-    def status(self, since: str) -> dict[str, object]:
+    def status(self, since: str) -> dict[str, Any]:
         """How many images were looked at, and which have changed since the answer that gave `since`."""
         self._refresh()
         with self._lock:
