@@ -13,6 +13,7 @@ from tests import small
 import xlabel
 from xlabel.errors import InputError
 from xlabel.jobs import gallery as galleries
+from xlabel.jobs.categories import Categories
 from xlabel.jobs.gallery import Gallery, Listing, by_date
 from xlabel.jobs.saving import Held, Labelled
 from xlabel.model import Annotation, Category
@@ -43,6 +44,7 @@ class Counting:
     def __init__(self, folder: Path) -> None:
         self.counts: Counter[bytes] = Counter()
         self._labelled = Labelled(str(folder), None)
+        self.categories = self._labelled.categories
 
     def __call__(self, name: bytes) -> Held:
         self.counts[name] += 1
@@ -50,7 +52,9 @@ class Counting:
 
 
 def opened(folder: Path, load: Callable[[bytes], Held] | None = None) -> Gallery:
-    gallery = Gallery(scan(folder), "", [], load or Counting(folder))
+    load = load or Counting(folder)
+    categories = load.categories if isinstance(load, Counting) else Categories()
+    gallery = Gallery(scan(folder), "", categories, load)
     gallery.start()
     wait(lambda: gallery.status("")["looked"] == gallery.status("")["total"])
     return gallery
@@ -105,7 +109,7 @@ def test_what_was_looked_at_is_known_at_the_next_start(folder: Path) -> None:
     known = opened(folder, again)
     assert again.counts.total() == 0
     assert len(chosen(known, "category: dog")) == 1
-    assert [category.name for category in known.categories.values()] == ["dog", "cat"]
+    assert [category.name for category in known.categories.met_so_far()] == ["dog", "cat"]
 
 
 def test_an_image_that_was_changed_meanwhile_is_looked_at_again(folder: Path) -> None:
@@ -129,7 +133,7 @@ def test_labels_in_files_are_read_anew_at_each_start(folder: Path) -> None:
     loads: list[Counting] = []
     for _ in range(2):
         loads.append(Counting(folder))
-        gallery = Gallery(scan(folder), "labels", [], loads[-1])
+        gallery = Gallery(scan(folder), "labels", Categories(), loads[-1])
         gallery.start()
         wait(lambda gallery=gallery: gallery.status("")["looked"] == 5)  # type: ignore[misc]
         gallery.stop()

@@ -27,7 +27,7 @@ class Kept:
         self.last: Address | None = None
         self.taken = False
         self._fd: int | None = None
-        place = cache.place("review-addresses", xxh3_128_hexdigest(os.fsencode(what)))
+        place = cache.place("addresses", xxh3_128_hexdigest(os.fsencode(what)))
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

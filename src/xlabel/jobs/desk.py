@@ -13,11 +13,10 @@ from xlabel import __version__, images
 from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.jobs import actions, queue, thumbs, wire
-from xlabel.jobs.examine import in_sample
 from xlabel.jobs.gallery import Gallery, Looked, by_date
 from xlabel.jobs.glances import Glances
 from xlabel.jobs.labels import Found
-from xlabel.jobs.saving import Held, Labelled, version_of
+from xlabel.jobs.saving import Held, Labelled, ReplacedError, version_of
 from xlabel.model import Annotation, settings
 from xlabel.model.changes import Change, Clash, FieldChange, field_of
 from xlabel.model.expression import ExpressionError
@@ -27,6 +26,7 @@ from xlabel.model.settings import Settings
 from xlabel.pictures import drawing, viewing
 from xlabel.stores import rewrite
 from xlabel.stores.local import Scan
+from xlabel.stores.rewrite import TakenError
 from xlabel.web.app import Batch, Bulk, File, Prompt, Propagation, Query, Refusal, Save
 
 DRAWN = 200
@@ -50,8 +50,9 @@ class Review:
         self._asked = Query(where, order)
         source = found.place if found and not isinstance(found.labels, EmbeddedLabels) else ""
         self._settings = _settings(selected.root)
-        known = [*settings.categories(self._settings), *(found.labels.categories if found else [])]
-        self._gallery = Gallery(selected, source, known, self._labelled.load)
+        self._categories = self._labelled.categories
+        self._categories.want(settings.categories(self._settings))
+        self._gallery = Gallery(selected, source, self._categories, self._labelled.load)
         self._thumbs = thumbs.Thumbs(selected.root)
         self._glances = Glances(len(selected.keys), self._thumb)
 
@@ -67,8 +68,7 @@ class Review:
     def session(self) -> Any:
         root = self._gallery.root
         self._settings = _settings(root)
-        for category in settings.categories(self._settings):
-            self._gallery.categories.setdefault(category.name, category)
+        self._categories.want(settings.categories(self._settings))
         return {
             "name": Path(root).resolve().name,
             "root": str(Path(root).resolve()),
@@ -136,7 +136,10 @@ class Review:
         return {"number": number}
 
     def picture(self, number: int) -> Any:
-        return self._picture(number, self._held(number))
+        with self._reading(number):
+            held = self._labelled.examined(self._gallery.names[number])
+        self._gallery.note(number, held)
+        return self._picture(number, held)
 
     def save(self, save: Save) -> tuple[int, Any]:
         held, clashes = self._saved(save, self._read(save.changes), save.author)
@@ -153,7 +156,7 @@ class Review:
         except msgspec.ValidationError as error:
             raise Refusal(400, "bad-request", f"action: {error}") from None
         name = getattr(action, "to", getattr(action, "name", None))
-        category = self._gallery.category(name) if name and not isinstance(action, actions.Split) else None
+        category = self._categories.named(name) if name and not isinstance(action, actions.Split) else None
 
         def changes(number: int) -> list[Change | FieldChange]:
             return list(actions.changes(action, self._held(number).sample, category))
@@ -235,16 +238,20 @@ class Review:
             raise Refusal(
                 404, "unknown", f"image {save.number} is {key!r}, not {save.key!r}; load the page again"
             )
+        if not (author or self._author):
+            raise Refusal(400, "bad-request", "author: expected your name with each change, found none")
         with self._reading(save.number):
             try:
                 held, clashes = self._labelled.save(
-                    self._gallery.names[save.number], changes, author or self._author
+                    self._gallery.names[save.number], changes, author or self._author, save.fingerprint
                 )
+            except ReplacedError as error:
+                raise Refusal(410, "replaced", f"{key}: {error}") from None
+            except TakenError as error:
+                raise Refusal(500, "not-written", str(error)) from None
             except StoreError as error:
                 raise Refusal(507, "disk-full", str(error)) from None
-            except PermissionError as error:
-                raise Refusal(403, "read-only", f"{key}: {error.strerror}") from None
-            except ValueError as error:
+            except InputError as error:
                 raise Refusal(403, "read-only", f"{key}: {error}") from None
         self._gallery.note(save.number, held)
         return held, clashes
@@ -265,7 +272,7 @@ class Review:
             self._gallery.lost(number)
             raise Refusal(410, "gone", f"{key}: it is no longer there") from None
         except OSError as error:
-            raise Refusal(500, "failed", f"{key}: {error.strerror}; it is as it was") from None
+            raise Refusal(500, "not-written", f"{key}: {error.strerror}; it is as it was") from None
 
     def _card(self, number: int) -> Any:
         try:
@@ -286,7 +293,7 @@ class Review:
             "more": max(0, len(drawn) - DRAWN),
             "split": sample.split,
             "tags": list(record.tags) if record else [],
-            "readonly": None,
+            "readonly": held.readonly,
             "error": None,
         }
 
@@ -297,8 +304,7 @@ class Review:
             {"code": problem.code, "message": problem.message} for problem in held.problems
         ]
         problems += [
-            {"code": found.code, "message": found.message, "id": found.id}
-            for found in in_sample(sample, sample.image.key)
+            {"code": found.code, "message": found.message, "id": found.id} for found in held.findings
         ]
         return {
             "number": number,
@@ -310,20 +316,20 @@ class Review:
             "bytes": held.bytes,
             "time": datetime.fromtimestamp(held.time / 1e9, UTC).isoformat(timespec="seconds"),
             "version": held.version,
+            "fingerprint": held.fingerprint,
             "labels": [wire.label(annotation) for annotation in sample.annotations],
             "split": sample.split,
             "review": field_of(sample, "review"),
             "state": record.state if record else "todo",
             "from": held.place,
-            "readonly": None,
+            "readonly": held.readonly,
             "problems": problems,
         }
 
     def _described(self) -> Iterator[dict[str, Any]]:
         """The categories, those of the settings first, then those that were met."""
         rows = {row.name: row for row in self._settings.categories}
-        known = self._gallery.categories
-        ordered = [known[name] for name in (*rows, *(name for name in list(known) if name not in rows))]
+        ordered = self._categories.all()
         names = [category.name for category in ordered]
         keys = {name: key for key, name in settings.shortcuts(self._settings, names).items()}
         for category in ordered:
@@ -345,7 +351,7 @@ class Review:
 
     def _read(self, changes: list[Any]) -> list[Change | FieldChange]:
         try:
-            return wire.read(changes, self._gallery.category)
+            return wire.read(changes, self._categories.named)
         except InputError as error:
             raise Refusal(422, "bad-label", str(error)) from None
 

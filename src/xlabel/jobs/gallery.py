@@ -9,7 +9,7 @@ import threading
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,10 +17,9 @@ import msgspec
 from xxhash import xxh3_128_hexdigest
 
 from xlabel.errors import InputError
-from xlabel.jobs.examine import in_sample
+from xlabel.jobs.categories import Categories
 from xlabel.jobs.saving import Held, version_of
 from xlabel.model import Category
-from xlabel.model.changes import category_named
 from xlabel.model.expression import predicate
 from xlabel.model.record import LABELLED, REJECTED, REVIEWED, STATES, TODO, Record, record
 from xlabel.stores import cache
@@ -75,14 +74,14 @@ class Gallery:
     """All images of a folder, by number. Numbers stay as they are; images that come later get new ones."""
 
     def __init__(
-        self, selected: Scan, source: str, categories: Iterable[Category], load: Callable[[bytes], Held]
+        self, selected: Scan, source: str, categories: Categories, load: Callable[[bytes], Held]
     ) -> None:
         """`load` gives an image's labels by its name; `source` says which label files there are besides.
 
-        Records that were kept of another source are not taken. `categories` are known from the beginning.
+        Records that were kept of another source are not taken. `categories` are told of those that were met
+        the last time.
         """
-        self.categories = {category.name: category for category in categories}
-        """By name, those that are known first before those that were met."""
+        self.categories = categories
         self.root = selected.root
         self.names = list(selected.keys.names())
         self.keys = [key_of(name) for name in self.names]
@@ -122,13 +121,10 @@ class Gallery:
     def note(self, number: int, held: Held) -> Record:
         """Note what an image's labels are now."""
         sample = held.sample
-        found = Counter(finding.code for finding in in_sample(sample, sample.image.key))
+        found = Counter(finding.code for finding in held.findings)
         found.update(problem.code for problem in held.problems)
         made = record(sample, bytes=held.bytes, mtime=held.time / 1e9, problems=found)
         with self._lock:
-            for annotation in sample.annotations:
-                if annotation.category is not None:
-                    self.categories.setdefault(annotation.category.name, annotation.category)
             before = self._looked[number]
             self._looked[number] = Looked(held.version, held.place, made)
             self._count += before is None
@@ -136,11 +132,6 @@ class Gallery:
                 self._changed.append(number)
             self._gone.discard(number)
         return made
-
-    def category(self, name: str) -> Category:
-        """The category of that name, which is made where there is none."""
-        with self._lock:
-            return self.categories.setdefault(name, category_named(name, self.categories.values()))
 
     def lost(self, number: int) -> None:
         """Note that an image is no longer there."""
@@ -246,7 +237,7 @@ class Gallery:
         if kept.source != self._source:
             return
         for category in kept.categories:
-            self.categories.setdefault(category.name, category)
+            self.categories.met(category)
         for number, key in enumerate(self.keys):
             looked = kept.looked.get(key)
             if looked is not None and looked.version == versions[self.names[number]]:
@@ -261,7 +252,7 @@ class Gallery:
         with self._lock:
             pairs = zip(self.keys, self._looked, strict=True)
             looked = {key: one for key, one in pairs if one is not None and self._lasting(one)}
-        data = msgspec.msgpack.encode(Kept(self._source, list(self.categories.values()), looked))
+        data = msgspec.msgpack.encode(Kept(self._source, self.categories.met_so_far(), looked))
         new = self._cache.with_name(f".{self._cache.name}.{os.getpid()}")
         with suppress(OSError):  # no cache: everything is looked at again next time
             self._cache.parent.mkdir(parents=True, exist_ok=True)

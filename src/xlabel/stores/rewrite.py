@@ -30,6 +30,10 @@ SMALL = 1 << 20
 T = TypeVar("T")
 
 
+class TakenError(InputError):
+    """Another process was faster: it is writing the file, or has changed it since it was read."""
+
+
 class Seen(NamedTuple):
     """A file as it was when it was read, to be recognised when it is written."""
 
@@ -104,19 +108,27 @@ class opened:
             os.close(self._fd)
 
 
-def replace(seen: Seen, pieces: list[Buffer], *, keep_time: bool = False) -> None:
+def replace(seen: Seen, pieces: list[Buffer], *, keep_time: bool = False, durable: bool = False) -> None:
     """Put `pieces` in a file's place: same mode, same owner where that is allowed, and its times if wanted.
 
-    Raises InputError where another process is writing it or has changed it since it was read, StoreError
-    where the disk is full, OSError where the system refuses. The file is then as it was.
+    `durable`: it is on the disk when this returns. Raises TakenError where another process is writing it or
+    has changed it since it was read, StoreError where the disk is full, OSError where the system refuses. The
+    file is then as it was.
     """
-    _write(seen.path, pieces, seen.info, keep_time, seen)
+    _write(seen.path, pieces, seen.info, keep_time, seen, durable)
 
 
-def create(path: bytes, pieces: list[Buffer], like: os.stat_result, *, keep_time: bool = False) -> None:
+def create(
+    path: bytes,
+    pieces: list[Buffer],
+    like: os.stat_result,
+    *,
+    keep_time: bool = False,
+    durable: bool = False,
+) -> None:
     """Write a new file whole, with the mode and owner of another; errors as in `replace`."""
     os.makedirs(os.path.dirname(path) or b".", exist_ok=True)
-    _write(path, pieces, like, keep_time, None)
+    _write(path, pieces, like, keep_time, None, durable)
 
 
 def temporary(path: bytes) -> bytes:
@@ -165,7 +177,12 @@ def _mapped(fd: int, size: int) -> Iterator[memoryview]:
 
 
 def _write(
-    path: bytes, pieces: list[Buffer], like: os.stat_result, keep_time: bool, seen: Seen | None
+    path: bytes,
+    pieces: list[Buffer],
+    like: os.stat_result,
+    keep_time: bool,
+    seen: Seen | None,
+    durable: bool,
 ) -> None:
     """Write a file by a temporary one of its own, which is locked; what was `seen` there has to be still."""
     draft = temporary(path)
@@ -182,10 +199,14 @@ def _write(
             os.utime(fd, ns=(like.st_atime_ns, like.st_mtime_ns))
         if seen is not None:
             if _identity(os.stat(path)) != _identity(like):
-                raise InputError(f"{os.fsdecode(path)}: changed by somebody else meanwhile; run again")
+                raise TakenError(f"{os.fsdecode(path)}: changed by somebody else meanwhile; run again")
             if not like.st_mode & 0o222:  # which the system would not ask of root
                 raise PermissionError(EACCES, "the file is read-only")
+        if durable:
+            os.fsync(fd)
         os.rename(draft, path)
+        if durable:
+            _keep_names(path)
     except BaseException as error:
         with suppress(FileNotFoundError):
             os.unlink(draft)
@@ -194,6 +215,16 @@ def _write(
         raise
     finally:
         os.close(fd)
+
+
+def _keep_names(path: bytes) -> None:
+    """Have a file's new name on the disk, where the file system has a way to it."""
+    with suppress(OSError):
+        folder = os.open(os.path.dirname(path) or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _made(draft: bytes, path: bytes) -> tuple[int, os.stat_result]:
@@ -208,7 +239,7 @@ def _made(draft: bytes, path: bytes) -> tuple[int, os.stat_result]:
         except FileExistsError:
             if sweep(draft):
                 continue
-            raise InputError(f"{os.fsdecode(path)}: another process is writing it; run again") from None
+            raise TakenError(f"{os.fsdecode(path)}: another process is writing it; run again") from None
         try:
             flock(fd, LOCK_EX)
             made = os.fstat(fd)
