@@ -48,7 +48,9 @@ class Detector(nn.Module):
     def __init__(self, categories: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(step(3, 24), step(24, 48), step(48, 64), same(64))
-        self.deeper = nn.ModuleList([nn.Sequential(step(64, 96), same(96)), nn.Sequential(step(96, 128), same(128))])
+        self.deeper = nn.ModuleList(
+            [nn.Sequential(step(64, 96), same(96)), nn.Sequential(step(96, 128), same(128))]
+        )
         self.heads = nn.ModuleList([head(width, 4 + categories) for width in (64, 96, 128)])
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -108,7 +110,9 @@ def labelled(folder: Path, names: list[str]) -> list[Example]:
         boxes = np.array([label.bbox for label in labels], np.float32).reshape(-1, 4) * scale
         boxes[:, 2:] += boxes[:, :2]
         numbers = [names.index(label.category.name) for label in labels if label.category]
-        examples.append((np.asarray(square), boxes + np.float32([left, top] * 2), np.array(numbers, np.int64)))
+        examples.append(
+            (np.asarray(square), boxes + np.float32([left, top] * 2), np.array(numbers, np.int64))
+        )
     return examples
 
 
@@ -159,7 +163,7 @@ def loss_of(found: Tensor, boxes: Tensor, scores: Tensor) -> Tensor:
     right = torch.where(scores > 0, said, 1 - said)
     things = scores.sum(2) > 0
     count = max(1, int(things.sum()))
-    loss = (-(1 - right) ** 2 * right.log() * torch.where(scores > 0, 0.75, 0.25)).sum() / count
+    loss = (-((1 - right) ** 2) * right.log() * torch.where(scores > 0, 0.75, 0.25)).sum() / count
     middle, size = found[:, :2].transpose(1, 2)[things], found[:, 2:4].transpose(1, 2)[things]
     low, high, truth = middle - size / 2, middle + size / 2, boxes[things]
     shared = (torch.minimum(high, truth[:, 2:]) - torch.maximum(low, truth[:, :2])).clamp(min=0).prod(1)
@@ -197,9 +201,15 @@ def trained(examples: list[Example], categories: int, steps: int, batch: int, se
 def exported(net: Detector, names: list[str], file: Path) -> None:
     """Write the net as ONNX, with what xlabel prelabel wants to know."""
     torch.onnx.export(
-        net, (torch.zeros(1, 3, SIDE, SIDE),), str(file), dynamo=False, opset_version=17,
-        input_names=["images"], output_names=["output0"], dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
-    )  # fmt: skip
+        net,
+        (torch.zeros(1, 3, SIDE, SIDE),),
+        str(file),
+        dynamo=False,
+        opset_version=17,
+        input_names=["images"],
+        output_names=["output0"],
+        dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
+    )
     model = onnx.load(file)
     onnx.helper.set_model_props(model, {"names": str(dict(enumerate(names))), "license": "Apache-2.0"})
     onnx.save(model, file)

@@ -15,8 +15,8 @@ import xlabel
 from tests.tools import ROOT, SAMPLE, tree
 
 FUNCTIONS = (
-    "annotate compact convert diff embed extract labels log open_bundle pack pull push read read_exif_tag "
-    "repair show stream strip unpack update validate verify write write_exif_tag"
+    "annotate compact convert diff embed extract labels log open_bundle pack prelabel pull push read "
+    "read_exif_tag repair show stream strip unpack update validate verify write write_exif_tag"
 ).split()
 LABELLED = ("extract", "labels", "show", "strip")
 """Functions whose example is about an image that holds a label."""
@@ -71,6 +71,8 @@ def test_the_example_runs_and_prints_what_it_says(name: str, here: Path) -> None
         xlabel.embed(image, [xlabel.Annotation(bbox=(10, 20, 30, 40))])
     if name == "read_exif_tag":
         xlabel.write_exif_tag(image, "Ada", "Artist")
+    if name == "prelabel":
+        Path("finder.py").write_text("def find(picture): return [{'bbox': (10, 20, 30, 40), 'score': 0.5}]\n")
     text = inspect.getdoc(examples()[name]) or ""
     names = known(name)
     test = doctest.DocTestParser().get_doctest(text, names, name, None, 0)

@@ -12,7 +12,7 @@ import pytest
 from xlabel import bundles, formats, images
 from xlabel.bundles import Kind, mp4, tar, zip
 from xlabel.detectors import layouts
-from xlabel.detectors.layouts import Layout, yolo8
+from xlabel.detectors.layouts import Layout, centerface, fastestdet, gfl, tensorflow, yolo8
 from xlabel.formats import Format, coco, csv, embedded, labelme, native, parquet, voc, yolo
 from xlabel.images import Carrying, Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
 from xlabel.stores import azure, file, gcs, hf, s3, sftp, transport
@@ -76,7 +76,13 @@ NAMES = {
         as_carrying(jp2),
     ],
     "kinds of bundles": [as_kind(mp4), as_kind(tar), as_kind(zip)],
-    "layouts of detectors": [as_layout(yolo8)],
+    "layouts of detectors": [
+        as_layout(yolo8),
+        as_layout(tensorflow),
+        as_layout(centerface),
+        as_layout(gfl),
+        as_layout(fastestdet),
+    ],
     "stores": [as_store(file), as_store(s3), as_store(azure), as_store(gcs), as_store(sftp), as_store(hf)],
 }
 CONTAINERS = [f"xlabel.images.{name}" for name in images.SIGNATURES]

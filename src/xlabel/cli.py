@@ -13,6 +13,7 @@ from xlabel.errors import InputError, XlabelError
 from xlabel.options import (
     DEFAULT_MEDIA,
     Choice,
+    Finding,
     Flag,
     Making,
     OnLoss,
@@ -493,6 +494,53 @@ def strip(
     from xlabel.jobs.strip import strip as job
 
     return with_progress(job, images, pattern=pattern, keep_time=keep_time, dry_run=dry_run, workers=workers)
+
+
+@app.command(usage="Usage: xlabel prelabel [OPTIONS] IMAGES --model MODEL")
+def prelabel(
+    images: Path,
+    /,
+    *,
+    model: str,
+    finding: Finding = Finding(),
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    pattern: str | None = None,
+    sidecar: Annotated[bool, Flag] = False,
+    dry_run: Annotated[bool, Flag] = False,
+) -> Any:
+    """Let a model look at images, and put what it finds into them as suggestions.
+
+    Parameters
+    ----------
+    images
+        Folder of images, one image, or a glob in quotes.
+    model
+        A file NAME.onnx, or package.module:function, which is given a picture and gives annotations.
+    from_
+        Format of label files in or beside IMAGES: see `xlabel formats`. Found out by content if not given.
+    pattern
+        Only images whose path fits this glob.
+    sidecar
+        Labels of an image that cannot hold them go into a file NAME.xlabel beside it.
+    dry_run
+        Run the model and say what it would suggest, and write nothing.
+    """
+    from xlabel.jobs.prelabel import prelabel as job
+
+    return with_progress(
+        job,
+        images,
+        model=model,
+        categories=finding.categories,
+        map=finding.map,
+        min_score=finding.min_score,
+        iou=finding.iou,
+        batch=finding.batch,
+        format=from_,
+        pattern=pattern,
+        sidecar=sidecar,
+        dry_run=dry_run,
+    )
 
 
 @app.command(usage="Usage: xlabel repair [OPTIONS] IMAGES --from PATH")

@@ -116,3 +116,20 @@ class Serving:
     """Let others in who reach that address and know the token in it; nothing is encrypted."""
     no_open: Annotated[bool, Flag] = False
     """Print the address, and open no browser."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Finding:
+    """What a model suggests."""
+
+    categories: str | None = None
+    """Names of the model's categories, if it states none or others are wanted: a,b,c, or a file of them."""
+    map: str | None = None
+    """Other names for categories: old=new,... or a file with one a line. An empty name leaves them out."""
+    min_score: float = 0.25
+    """The least score of a suggestion."""
+    iou: float = 0.6
+    """Of things of one category that overlap by more than this, the best is suggested."""
+    batch: int | None = None
+    """Images that the model is given at a time: 8 if not given, or as many as it takes."""

@@ -12,6 +12,7 @@ from xxhash import xxh3_128_digest
 from xlabel.checks import twins
 from xlabel.checks.twins import Contents
 from xlabel.model import Annotation, Category, Image, Points, Sample
+from xlabel.model.geometry import iou
 
 CAR, DOG = Category(id=1, name="car"), Category(id=2, name="dog")
 boxes = st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2)
@@ -32,7 +33,7 @@ def overlap(one: tuple[int, ...], other: tuple[int, ...]) -> float:
 def test_the_overlap_of_boxes_is_that_of_pycocotools(
     one: tuple[int, int, int, int], other: tuple[int, int, int, int]
 ) -> None:
-    assert twins.iou(one, other) == pytest.approx(overlap(one, other))
+    assert iou(one, other) == pytest.approx(overlap(one, other))
 
 
 @given(st.lists(st.tuples(boxes, st.sampled_from([CAR, DOG])), max_size=12))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from xlabel.checks import Fault
 from xlabel.checks.geometry import finite
 from xlabel.model import Annotation, Sample
-from xlabel.model.geometry import Box
+from xlabel.model.geometry import Box, iou
 
 ALIKE = 0.99
 """Boxes of one category whose intersection over union is above this cover the same thing."""
@@ -36,16 +36,6 @@ def faults(sample: Sample) -> Iterator[Fault]:
     for boxes in groups.values():
         if len(boxes) > 1:
             yield from _boxes(boxes, sample.annotations)
-
-
-def iou(one: Box, other: Box) -> float:
-    """Intersection over union of two boxes, 0 to 1; 0 where a box has no area or they only touch."""
-    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    if across <= 0 or down <= 0:
-        return 0.0
-    both = across * down
-    return both / (one[2] * one[3] + other[2] * other[3] - both)
 
 
 def _boxes(boxes: list[tuple[Box, int]], annotations: tuple[Annotation, ...]) -> Iterator[Fault]:

@@ -1,8 +1,9 @@
-"""Detectors: a picture in, annotations out.
+"""Detectors: a picture in, annotations out. One module for files of weights, one for functions of Python.
 
 Which layouts of inputs and outputs a file may have is the table in `layouts/`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,12 +30,14 @@ class Detector(Protocol):
     source: Source
     licence: str | None
     """As the model states it."""
-    categories: tuple[Category, ...]
-    """Those that its annotations may have, as far as they are known before it has run."""
     most: int | None
     """Pictures that `run` takes at a time; None: any number."""
     notes: list[str]
     """What a person is told of it: how it was understood, and where it runs."""
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """Those that its annotations may have, as far as they are known before it has run."""
 
     def prepare(self, picture: "Picture") -> Any:
         """A picture as `run` takes it."""
@@ -57,15 +60,22 @@ def opened(
     min_score: float = MIN_SCORE,
     iou: float = IOU,
 ) -> Detector:
-    """The detector in a file NAME.onnx.
+    """The detector in a file NAME.onnx, or the function `package.module:function`.
 
     `categories` are the names of the model's categories where it does not state them, or in the place of
     those: a list in their order, or by number. `renamed` gives categories other names; an empty one leaves
     its things out. Raises InputError where the model cannot be understood, MissingExtraError without
     onnxruntime.
     """
+    if _FUNCTION.fullmatch(model):
+        from xlabel.detectors import callables
+
+        return callables.opened(model, categories=categories, renamed=renamed or {}, min_score=min_score)
     if not model.lower().endswith((".onnx", ".ort")):
-        raise InputError(f"{model}: expected a file NAME.onnx")
+        raise InputError(f"{model}: expected a file NAME.onnx, or package.module:function")
     from xlabel.detectors import onnx
 
     return onnx.opened(model, categories=categories, renamed=renamed or {}, min_score=min_score, iou=iou)
+
+
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")

@@ -9,6 +9,7 @@ import numpy as np
 
 from xlabel.detectors import layouts
 from xlabel.detectors.annotating import Wanted, annotations
+from xlabel.detectors.freeing import freed
 from xlabel.detectors.layouts import Layout, Plan, Port, Signature
 from xlabel.detectors.naming import licence, listed, named, shortened
 from xlabel.detectors.preparing import Array, Frame, prepared
@@ -35,10 +36,15 @@ def opened(
     data = read(model)
     session = started(model, data)
     signature = signature_of(session)
-    known = layouts.recognised(signature)
+    try:
+        known = layouts.recognised(signature)
+    except ValueError as error:
+        raise InputError(f"{model}: {error}") from None
     if known is None:
         raise InputError(unknown(model, signature))
     layout, plan = known
+    if plan.freed:
+        session = started(model, freed(data, plan.preparation.input))
     wanted = Wanted(
         named(model, signature.metadata, plan, categories, renamed),
         min_score,

@@ -21,6 +21,9 @@ class Preparation(NamedTuple):
     """The grey of the bars."""
     multiple: int = 1
     """Without a size: both sides are stretched up to the next multiple of this."""
+    sides: tuple[int, int] | None = None
+    """Without a size: the shorter side becomes the first of them, unless the longer one became more than the
+    second, which it then becomes."""
     smooth: bool = False
     """Resized as Pillow does it, over all pixels; otherwise as cv2 does it, between the nearest four."""
     axes: Literal["NCHW", "NHWC", "CHW", "HWC"] = "NCHW"
@@ -80,7 +83,8 @@ def framed(picture: Array, how: Preparation) -> Frame:
     """How a picture will lie in what is prepared of it."""
     height, width = picture.shape[:2]
     if how.size is None:
-        size = tuple(-(-side // how.multiple) * how.multiple for side in (width, height))
+        ratio = min(how.sides[0] / min(width, height), how.sides[1] / max(width, height)) if how.sides else 1
+        size = tuple(-(-round(n * ratio) // how.multiple) * how.multiple for n in (width, height))
     else:
         size = how.size
     across, down = size[0] / width, size[1] / height

@@ -10,16 +10,16 @@ import msgspec
 
 from xlabel import images
 from xlabel.errors import InputError
-from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
+from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.formats.labels import DocumentLabels, Ref
-from xlabel.images import Buffer, payload
-from xlabel.images.payload import Wrapped
+from xlabel.images import Buffer
 from xlabel.jobs import labels as labelling
 from xlabel.jobs import notes
 from xlabel.jobs.changing import listed, target_folder
 from xlabel.jobs.labels import Found
-from xlabel.jobs.putting import ForeignError, embedded, now, picture
+from xlabel.jobs.putting import ForeignError, embedded, picture
 from xlabel.jobs.selection import select, sweep, wants_pixels
+from xlabel.jobs.sidecar import put_beside
 from xlabel.jobs.spread import spread
 from xlabel.model import Annotation, Dataset, Image, Loss, Problem, Report, Sample
 from xlabel.model import document as documents
@@ -226,16 +226,10 @@ class _Worker:
             done.problems.append(Problem(where, "no-room", message))
             return
         done.counts["annotations"] += len(sample.annotations)
-        beside = (self._target or self._root) + name + SIDECAR.encode()
         document = documents.encode(documents.document(sample, picture(data, sample, self._how.pixels)))
-        before = _beside_now(beside)
-        if before is not None and before.document == document:
-            done.counts["unchanged"] += 1
-            return
-        done.counts["sidecars"] += 1
-        if not self._how.dry_run:
-            text = payload.sidecar(Wrapped(document, before.revision + 1 if before else 1, now()), why)
-            rewrite.create(beside, [text], seen.info)
+        place = (self._target or self._root) + name
+        changed = put_beside(place, document, why, seen.info, dry_run=self._how.dry_run)
+        done.counts["sidecars" if changed else "unchanged"] += 1
 
     def _copy(
         self, name: bytes, data: Buffer, seen: rewrite.Seen, pieces: list[Buffer] | None = None
@@ -244,15 +238,6 @@ class _Worker:
         if self._target is not None and not self._how.dry_run:
             path = self._target + name
             rewrite.create(path, pieces or [data], seen.info, keep_time=self._how.keep_time)
-
-
-def _beside_now(path: bytes) -> Wrapped | None:
-    """The labels in a file beside an image."""
-    try:
-        with open(path, "rb") as file:
-            return payload.unwrap(file.read())
-    except (FileNotFoundError, ValueError):
-        return None
 
 
 def _of_dataset(dataset: Dataset) -> Found:

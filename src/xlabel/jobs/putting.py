@@ -40,8 +40,8 @@ def embedded(
     if foreign is not None and not overwrite:
         text = visible(foreign if len(foreign) <= SHOWN else foreign[: SHOWN - 1] + "…")
         raise ForeignError(
-            f"its EXIF UserComment holds somebody else's text, {text!r}; --overwrite puts the labels in its "
-            "place, and strip puts it back"
+            f"its EXIF UserComment holds somebody else's text, {text!r}; xlabel embed --overwrite puts "
+            "labels in its place, and strip puts it back"
         )
     clean, base = data, newest
     if found.copies:

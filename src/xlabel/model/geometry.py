@@ -209,6 +209,16 @@ def overlaps(box: "NDArray[Any]", others: "NDArray[Any]") -> "NDArray[Any]":
     return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
 
 
+def iou(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1; 0 where a box has no area or they only touch."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    both = across * down
+    return both / (one[2] * one[3] + other[2] * other[3] - both)
+
+
 def rle_counts(rle: RLE) -> "Lengths":
     """The run lengths of a mask, zeros first.
 

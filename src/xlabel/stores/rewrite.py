@@ -108,6 +108,11 @@ class opened:
             os.close(self._fd)
 
 
+def identity(info: os.stat_result) -> tuple[int, ...]:
+    """What tells a file from what somebody else has made of it since."""
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
+
+
 def replace(seen: Seen, pieces: list[Buffer], *, keep_time: bool = False, durable: bool = False) -> None:
     """Put `pieces` in a file's place: same mode, same owner where that is allowed, and its times if wanted.
 
@@ -198,7 +203,7 @@ def _write(
         if keep_time:
             os.utime(fd, ns=(like.st_atime_ns, like.st_mtime_ns))
         if seen is not None:
-            if _identity(os.stat(path)) != _identity(like):
+            if identity(os.stat(path)) != identity(like):
                 raise TakenError(f"{os.fsdecode(path)}: changed by somebody else meanwhile; run again")
             if not like.st_mode & 0o222:  # which the system would not ask of root
                 raise PermissionError(EACCES, "the file is read-only")
@@ -275,7 +280,3 @@ def _give_attributes(fd: int, source: int | bytes) -> None:
     for name in names:
         with suppress(OSError):  # one that only the system may set
             os.setxattr(fd, name, os.getxattr(source, name))
-
-
-def _identity(info: os.stat_result) -> tuple[int, ...]:
-    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns

