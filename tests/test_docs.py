@@ -144,8 +144,10 @@ def test_every_problem_code_is_explained_and_exists() -> None:
 
 def codes() -> Iterator[str]:
     """The problem codes in the source: words with hyphens, and words alone that are given to a problem."""
-    others = {name for base in formats.table() for name in formats.get(base).VARIANTS}
+    others = {name for base in formats.table() for name in formats.get(base).VARIANTS} | set(refusals())
     for path in (ROOT / "src").rglob("*.py"):
+        if path.parent.name == "web":
+            continue  # words of HTTP
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:
                 case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[*args]) if (
@@ -156,6 +158,21 @@ def codes() -> Iterator[str]:
                 case ast.Constant(value=str(text)) if re.fullmatch("[a-z]+(-[a-z0-9]+)+", text):
                     if text not in others and not text.startswith("spool-") and not is_encoding(text):
                         yield text
+
+
+def test_every_refusal_of_the_review_server_is_explained_and_exists() -> None:
+    page = (ROOT / "docs/review_api.md").read_text("utf-8")
+    rows = re.findall(r"^\| [\d, ]+ \| (.*?) \|", page, re.MULTILINE)
+    assert set(refusals()) == {code for row in rows for code in re.findall(r"`([a-z-]+)`", row)} - {"at", "clash"}
+
+
+def refusals() -> Iterator[str]:
+    """The codes of refusals in the source."""
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id="Refusal"), args=[_, ast.Constant(value=str(code)), *_]):
+                    yield code
 
 
 def is_encoding(text: str) -> bool:
