@@ -17,10 +17,9 @@ from xlabel.jobs.gallery import Gallery, Looked, by_date
 from xlabel.jobs.glances import Glances
 from xlabel.jobs.labels import Found
 from xlabel.jobs.saving import Held, Labelled, ReplacedError, version_of
-from xlabel.model import Annotation, settings
+from xlabel.model import Annotation, key_help, settings
 from xlabel.model.changes import Change, Clash, FieldChange, field_of
 from xlabel.model.expression import ExpressionError
-from xlabel.model.keys import ACTIONS
 from xlabel.model.report import counted
 from xlabel.model.settings import Settings
 from xlabel.pictures import drawing, viewing
@@ -76,7 +75,7 @@ class Review:
             "author": self._author,
             "categories": list(self._described()),
             "keys": settings.actions(self._settings),
-            "says": {name: action.says for name, action in ACTIONS.items()},
+            "help": key_help.groups(settings.actions(self._settings)),
             "orders": list(ORDERS),
             "where": self._asked.where,
             "order": self._asked.order,

@@ -1,7 +1,7 @@
 // What the page's frame gives to the editor, and the editor to the frame.
 
 import type {
-  Action, Bulk, Card, Category, Change, Listing, Picture, Progress, Propagated, Saved, Segment, Session,
+  Action, Bulk, Card, Category, Change, Label, Listing, Picture, Progress, Propagated, Saved, Segment, Session, State,
 } from "./types";
 
 export interface Api {
@@ -35,13 +35,8 @@ export interface Sent {
   author?: string;
 }
 
-export interface Pressed {
-  combo: string; // as in session.keys
-  index: number; // its place among the combinations of the action
-}
-
 /** Gives false where the key is not for it: others are asked then. */
-export type KeyHandler = (event: KeyboardEvent, pressed: Pressed) => unknown;
+export type KeyHandler = (event: KeyboardEvent) => unknown;
 
 /** Of several handlers that fit, the one that came last is asked first. */
 export interface Keys {
@@ -57,10 +52,10 @@ export interface Button {
 }
 
 export interface Dialogs {
-  confirm(asked: { title: string; text?: string; yes?: string; no?: string; danger?: boolean }): Promise<boolean>;
+  confirm(asked: { title: string; text?: string; yes?: string; danger?: boolean }): Promise<boolean>;
   prompt(asked: { title: string; text?: string; label: string; value?: string; yes?: string; choices?: string[]; required?: boolean }): Promise<string | null>;
   choose(asked: { title: string; text?: string; options: { value: string; text: string; detail?: string }[] }): Promise<string | null>;
-  /** A dialog with a body of one's own; gives the value of the button, null where it was closed. */
+  /** A dialog with a body of one's own; gives the value of the button, null where it was closed. Close or Cancel is there. */
   open(asked: { title: string; body: Node; buttons: Button[]; wide?: boolean; check?: () => boolean }): Promise<string | null>;
   toast(text: string, options?: { kind?: "info" | "error"; action?: { text: string; run: () => void } }): void;
 }
@@ -85,7 +80,7 @@ export interface App {
   cards: { changed(picture: Picture): void }; // after each save
   onChanged(handler: (numbers: number[]) => void): () => void; // images that others have changed
   help(): void; // all keys
-  warn(id: string, text: string | null): void; // a banner above everything; null takes it away
+  warn: Warn;
 }
 
 export interface Editor {
@@ -94,3 +89,141 @@ export interface Editor {
 }
 
 export type CreateEditor = (root: HTMLElement, app: App) => Editor;
+
+export type Warn = (id: string, text: string | null) => void; // a banner above everything; null takes it away
+
+// The parts of the frame and of the grid, each with what makes it.
+
+export type MakeApi = () => Api;
+
+export interface Told {
+  changed(numbers: number[]): void;
+  progress(looked: number, total: number): void;
+  back(): Promise<void>; // the server was lost, and answers again
+  refused(error: Error): void;
+}
+export type Watch = (api: Api, told: Told) => void;
+
+export type MakeDialogs = (announce: (text: string) => void) => Dialogs;
+
+export interface Cards {
+  get(number: number): Card | undefined; // as far as it is known
+  number(key: string): Promise<number>;
+  want(numbers: number[]): void; // those in sight, the most urgent first; what is no longer wanted is given up
+  all(numbers: number[]): Promise<Card[]>;
+  changed(picture: Picture): void;
+  forget(numbers: number[]): void; // others have changed them
+  clear(): void; // another server may count otherwise
+  on(handler: (card: Card) => void): void;
+}
+export type MakeCards = (api: Api, fail: (error: unknown) => void) => Cards;
+
+export interface Shown {
+  readonly numbers: number[];
+  readonly found: Listing;
+  readonly asked: Asked;
+  ask(next: Asked, signal?: AbortSignal): Promise<void>; // what is shown stays until the answer is there
+  position(number: number): { index: number; of: number };
+  next(number: number): number | null;
+  previous(number: number): number | null;
+  nextTodo(number: number): Promise<number | null>;
+}
+export type MakeListing = (api: Api, cards: Cards) => Shown;
+
+export interface Categories {
+  learn(categories: Category[]): void;
+  has(name: string): boolean;
+  all(): Category[];
+  colourOf(name: string | null | undefined): string;
+  add(name: string): Category;
+}
+export type MakeCategories = (first: Category[]) => Categories;
+
+export interface Person {
+  name(): string;
+  theme(): string; // system, light, dark
+  rename(name: string): void;
+  wear(theme: string): void;
+  on(handler: () => void): void;
+}
+export type MakePerson = (session: Session) => Person;
+
+export interface Grid {
+  stale(): void; // what is shown may not be so any more
+  progress(looked: number, total: number): void;
+  show(asked: Asked, opened: number | null): Promise<void>; // with the image in sight that was open before
+}
+export interface Around {
+  cards: Cards;
+  listing: Shown;
+  person: Person;
+  rename(): void;
+  fail(error: unknown): void;
+  moved(push: boolean): void; // another list is on the screen: an address of its own, to be gone back from
+  imageAddress(key: string): string;
+  learn(): Promise<void>; // there are new categories
+  knows(category: string): boolean;
+}
+export type MakeGrid = (root: HTMLElement, app: App, around: Around) => Grid;
+
+export interface Cell {
+  root: HTMLElement;
+  link: HTMLAnchorElement;
+  number: number;
+  become(number: number, place: number, of: number, state: State | undefined): void; // nothing else may be known yet
+  fill(card: Card): void;
+  dress(selected: boolean, current: boolean): void;
+}
+export type Load = (picture: HTMLImageElement, url: string) => void;
+export type MakeLoader = () => Load;
+export type MakeCell = (app: App, imageAddress: (key: string) => string, load: Load) => Cell;
+
+export interface Listed {
+  numbers(): number[];
+  make(): Cell;
+  fill(cell: Cell, index: number): void;
+  seen(from: number, to: number): void; // indices in sight
+  selected(size: number): void;
+}
+export interface List {
+  readonly chosen: number[];
+  readonly current: number; // the index that has the focus
+  readonly first: number; // the index at the top
+  choose(numbers: Iterable<number>): void;
+  move(index: number): void; // the focus
+  refit(): void; // after it was hidden
+  resize(pixels: number): void;
+  reset(index: number, focus: number): void; // it is another list: what is at the top now, -1 for its beginning
+  each(handler: (cell: Cell) => void): void;
+}
+export type MakeList = (root: HTMLElement, of: Listed) => List;
+
+export interface Filter {
+  bar: HTMLElement;
+  facets: HTMLElement;
+  field: HTMLInputElement;
+  set(where: string): void;
+  show(found: Listing): void;
+  failed(error: unknown): void;
+}
+export type MakeFilter = (app: App, search: (where: string, push: boolean) => Promise<void>, fail: (error: unknown) => void) => Filter;
+
+export interface Deed {
+  text: string;
+  done: Bulk["done"];
+}
+export interface Doing {
+  cards: Cards;
+  selected(): number[];
+  found(): Listing;
+  clear(): void;
+  done(): void;
+  fail(error: unknown): void;
+}
+export interface BulkBar {
+  bar: HTMLElement;
+  undo: HTMLElement;
+  redo: HTMLElement;
+  show(selected: number): void;
+}
+export type MakeBulk = (app: App, doing: Doing) => BulkBar;

@@ -1,11 +1,10 @@
 // One card of the grid: the small picture, the labels on it, and what it is called. Cards are used again.
 
-import { drawnSomewhere } from "./cards.js";
 import { counted, drawn, h, shown, svg } from "./dom.js";
-import { imageAddress } from "./route.js";
+import { placed } from "./store.js";
 
-/** @import { App } from "./app.d.ts" */
-/** @import { Card, Label, State } from "./types.d.ts" */
+/** @import { MakeCell, MakeLoader } from "./app.d.ts" */
+/** @import { Label, State } from "./types.d.ts" */
 
 const SINGLE = 60; // labels with an element of their own; the others of a card share one for each look
 const LOADING = 5; // pictures under way, which leaves a connection for questions
@@ -17,68 +16,54 @@ export const STATES = /** @type {Record<State, {text: string, icon: string}>} */
   rejected: { text: "Rejected", icon: "M4.5 4.5l7 7M11.5 4.5l-7 7" },
 });
 
-/** @typedef {ReturnType<typeof createCell>} Cell */
-
-/** @param {App} app @param {ReturnType<typeof createLoader>} loader */
-export function createCell(app, loader) {
+/** @type {MakeCell} */
+export function createCell({ api, colourOf }, imageAddress, loader) {
   const picture = h("img", { alt: "", decoding: "async", draggable: "false" });
   const overlay = svg("svg", { "aria-hidden": "true", class: "labels" });
-  const note = h("span", { class: "note" });
-  const state = h("span", { class: "state" });
-  const folder = h("span", { class: "folder" });
-  const base = h("span", { class: "base" });
-  const count = h("span", { class: "count" });
-  const link = h("a", { class: "card", draggable: "false", tabindex: "-1" },
+  const [note, state, folder, base, count] = ["note", "state", "folder", "base", "count"].map((name) => h("span", { class: name }));
+  const link = h("a", { class: "card", draggable: "false" },
     h("span", { class: "thumb" }, picture, overlay, note),
     h("span", { class: "caption" }, state, h("bdi", { class: "file" }, folder, base), count));
   const tick = h("input", { type: "checkbox", tabindex: "-1" });
   const root = h("div", { class: "cell", role: "listitem" }, link, tick);
-  /** @type {string | null} */
-  let source = null;
+  let source = "";
 
   /** @param {State | undefined} name */
   function mark(name) {
-    if (state.dataset.state === (name ?? "")) return;
     state.dataset.state = name ?? "";
     state.replaceChildren(...(name ? [drawn(STATES[name].icon)] : []));
-    state.title = name ? STATES[name].text : "";
   }
 
-  /** @param {string | null} url */
+  /** @param {string} url */
   function load(url) {
     if (url === source) return;
     source = url;
-    loader.forget(picture);
-    picture.removeAttribute("src");
-    if (url !== null) loader.load(picture, url);
+    loader(picture, url);
   }
 
+  /** @type {import("./app.d.ts").Cell} */
   const cell = {
     root,
     link,
-    tick,
     number: -1,
 
-    /** Become the card of another image, of which nothing may be known yet but its state. @param {number} number @param {number} place @param {number} of @param {State | undefined} known */
     become(number, place, of, known) {
-      root.setAttribute("aria-posinset", String(place + 1));
-      root.setAttribute("aria-setsize", String(of));
+      root.ariaPosInSet = `${place + 1}`;
+      root.ariaSetSize = `${of}`;
       if (cell.number === number) return;
       cell.number = number;
-      link.dataset.number = tick.dataset.number = String(number);
+      link.dataset.number = `${number}`;
       delete link.dataset.key;
       link.removeAttribute("href");
-      link.setAttribute("aria-label", "Loading");
-      tick.setAttribute("aria-label", "Select");
+      link.ariaLabel = tick.ariaLabel = "Loading";
       overlay.replaceChildren();
-      folder.textContent = base.textContent = count.textContent = note.textContent = link.title = "";
-      load(null);
+      for (const part of [folder, base, count, note]) part.textContent = "";
+      link.title = "";
+      load("");
       mark(known);
     },
 
-    /** @param {Card} card */
-    fill(card) {
-      const { number, key, version, labels, more, error } = card;
+    fill({ number, key, version, state, labels, more, error, width, height, split, tags, readonly }) {
       link.dataset.key = key;
       link.href = imageAddress(key);
       const cut = key.lastIndexOf("/") + 1;
@@ -88,20 +73,17 @@ export function createCell(app, loader) {
       const open = labels.filter((label) => label.status === "suggestion").length;
       count.textContent = total ? counted(total) : "";
       note.textContent = error ? `No picture: ${shown(error)}` : "";
-      const words = [shown(key), STATES[card.state]?.text, total === 1 ? "1 label" : `${counted(total)} labels`,
-        open && `${open} undecided`, card.split && `split ${shown(card.split)}`, card.tags.length && `tags ${card.tags.map(shown).join(", ")}`,
-        card.readonly && `read-only: ${shown(card.readonly)}`, error && "no picture"];
-      const told = words.filter(Boolean).join(", ");
-      link.setAttribute("aria-label", told);
-      link.title = told.replaceAll(", ", "\n");
-      tick.setAttribute("aria-label", `Select ${shown(key)}`);
-      mark(card.state);
-      load(error ? null : app.api.thumbUrl(number, version));
-      if (card.width && card.height) overlay.setAttribute("viewBox", `0 0 ${card.width} ${card.height}`);
-      overlay.replaceChildren(...(card.width ? drawings(labels, app.colourOf) : []));
+      const words = [shown(key), STATES[state].text, `${counted(total)} label${total === 1 ? "" : "s"}`, open && `${open} undecided`,
+        split && `split ${shown(split)}`, tags.length && `tags ${shown(tags.join(", "))}`, readonly && `read-only: ${shown(readonly)}`].filter(Boolean);
+      link.ariaLabel = words.join(", ");
+      link.title = words.join("\n");
+      tick.ariaLabel = `Select ${shown(key)}`;
+      mark(state);
+      load(error ? "" : api.thumbUrl(number, version));
+      overlay.setAttribute("viewBox", `0 0 ${width ?? 1} ${height ?? 1}`);
+      overlay.replaceChildren(...drawings(labels, colourOf));
     },
 
-    /** @param {boolean} selected @param {boolean} current */
     dress(selected, current) {
       root.classList.toggle("selected", selected);
       tick.checked = selected;
@@ -111,11 +93,9 @@ export function createCell(app, loader) {
   return cell;
 }
 
-/** Loads few pictures at a time, the last that were asked for first. */
+/** Loads few pictures at a time. @type {MakeLoader} */
 export function createLoader() {
-  /** @type {Map<HTMLImageElement, string>} */
   const waiting = new Map();
-  /** @type {Set<HTMLImageElement>} */
   const loading = new Set();
 
   function more() {
@@ -123,74 +103,44 @@ export function createLoader() {
       if (loading.size >= LOADING) return;
       waiting.delete(picture);
       loading.add(picture);
-      const done = () => {
-        loading.delete(picture);
-        more();
-      };
-      picture.onload = picture.onerror = done;
+      picture.onload = picture.onerror = () => loading.delete(picture) && more();
       picture.src = url;
     }
   }
 
-  return {
-    /** @param {HTMLImageElement} picture @param {string} url */
-    load(picture, url) {
-      waiting.set(picture, url);
-      more();
-    },
-    /** @param {HTMLImageElement} picture */
-    forget(picture) {
-      waiting.delete(picture);
-      if (loading.delete(picture)) queueMicrotask(more);
-      picture.onload = picture.onerror = null;
-    },
+  return (picture, url) => {
+    picture.onload = picture.onerror = null;
+    picture.removeAttribute("src");
+    waiting.delete(picture);
+    if (url) waiting.set(picture, url);
+    if (loading.delete(picture) || url) more();
   };
 }
 
-/** @param {Label[]} labels @param {App["colourOf"]} colourOf */
+/** @param {Label[]} labels @param {(category: string | null | undefined) => string} colourOf */
 function drawings(labels, colourOf) {
-  const seen = labels.filter((label) => label.status !== "rejected" && drawnSomewhere(label));
-  const single = seen.slice(0, SINGLE).map((label) => svg("g",
-    { "data-id": label.id, "data-category": label.category ?? "", "data-status": label.status ?? "" },
-    line(path(label), colourOf(label.category), label.status)));
-  /** @type {Map<string, string>} */
-  const shared = new Map();
+  const seen = labels.filter((label) => label.status !== "rejected" && placed(label));
+  /** @type {Map<string, Label[]>} */
+  const looks = new Map();
   for (const label of seen.slice(SINGLE)) {
-    const look = `${colourOf(label.category)} ${label.status ?? ""}`;
-    shared.set(look, (shared.get(look) ?? "") + path(label));
+    const look = `${label.status} ${label.category}`;
+    looks.set(look, [...(looks.get(look) ?? []), label]);
   }
-  const others = [...shared].map(([look, d]) => line(d, look.split(" ")[0], look.split(" ")[1]));
-  return [...others, ...single];
+  return [...looks.values(), ...seen.slice(0, SINGLE).map((label) => [label])].map((alike) => {
+    const [{ id, category, status }] = alike;
+    return svg("g", { "data-id": alike.length > 1 ? null : id, "data-category": category ?? "", "data-status": status ?? "" },
+      svg("path", { d: alike.map(outline).join(""), stroke: colourOf(category) }));
+  });
 }
 
-/** @param {string} d @param {string} colour @param {string | null | undefined} status */
-function line(d, colour, status) {
-  return svg("path", { d, stroke: colour, class: status === "suggestion" ? "suggestion" : null });
-}
-
-/** A label's outline; points are lines without length, which round ends make dots. @param {Label} label */
-function path({ bbox, polygons, keypoints, shape }) {
-  let d = "";
-  if (polygons?.length) d += polygons.map((polygon) => ring(polygon)).join("");
-  else if (bbox && !(shape?.kind === "oriented_box")) d += `M${bbox[0]} ${bbox[1]}h${bbox[2]}v${bbox[3]}h${-bbox[2]}z`;
-  for (let at = 0; at + 2 < (keypoints?.length ?? 0); at += 3)
-    if (keypoints?.[at + 2]) d += dot(keypoints[at], keypoints[at + 1]);
-  if (shape?.kind === "oriented_box") d += ring(shape.corners);
-  if (shape?.kind === "polyline") d += ring(shape.points).slice(0, -1);
-  if (shape?.kind === "points") for (let at = 0; at + 1 < shape.points.length; at += 2) d += dot(shape.points[at], shape.points[at + 1]);
-  if (shape?.kind === "circle") {
-    const { x, y, radius: r } = shape;
-    d += `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`;
-  }
+/** Points are lines without length, which round ends make dots. @param {Label} label */
+function outline({ bbox, polygons, keypoints, shape }) {
+  let d = (polygons ?? []).map((polygon) => `M${polygon}z`).join("");
+  if (bbox && !d && shape?.kind !== "oriented_box") d = `M${bbox[0]} ${bbox[1]}h${bbox[2]}v${bbox[3]}h${-bbox[2]}z`;
+  (keypoints ?? []).forEach((seen, at, all) => at % 3 === 2 && seen && (d += `M${all[at - 2]} ${all[at - 1]}h0`));
+  if (shape?.kind === "oriented_box") d += `M${shape.corners}z`;
+  else if (shape?.kind === "polyline") d += `M${shape.points}`;
+  else if (shape?.kind === "points") shape.points.forEach((y, at, all) => at % 2 && (d += `M${all[at - 1]} ${y}h0`));
+  else if (shape) d += `M${shape.x - shape.radius} ${shape.y}a${shape.radius} ${shape.radius} 0 1 0 ${2 * shape.radius} 0a${shape.radius} ${shape.radius} 0 1 0 ${-2 * shape.radius} 0`;
   return d;
-}
-
-/** @param {number} x @param {number} y */
-function dot(x, y) {
-  return `M${x} ${y}h0`;
-}
-
-/** @param {number[]} points */
-function ring(points) {
-  return `M${points.join(" ")}z`;
 }

@@ -1,21 +1,18 @@
 // The page's frame: which view is on the screen, and what all views share.
 
-import { createApi, Refused } from "./api.js";
-import { createBanners } from "./banners.js";
-import { createCards } from "./cards.js";
-import { createCategories } from "./colours.js";
-import { createDialogs } from "./dialogs.js";
+import { aborted, createApi, Refused, watch } from "./api.js";
+import { createBanners, createDialogs } from "./dialogs.js";
 import { h, shown } from "./dom.js";
 import { createGrid } from "./grid.js";
 import { createKeys, keyHelp } from "./keys.js";
-import { createListing } from "./listing.js";
-import { createPerson } from "./person.js";
-import { createEditorOf, imageAddress, imageOf } from "./route.js";
-import { watch } from "./watch.js";
+import { createCards, createCategories, createListing, createPerson } from "./store.js";
 
-/** @import { App } from "./app.d.ts" */
+/** @import { App, Asked, Editor } from "./app.d.ts" */
 
+const GRID = "#/";
+const IMAGE = "#/image/";
 const LOST = "The server does not answer; unsaved changes are kept in this browser. Trying again\u2026";
+const NAME = "Each label says who made it. The name is kept in this browser.";
 
 /** @param {HTMLElement} page */
 async function start(page) {
@@ -26,6 +23,7 @@ async function start(page) {
   const warn = createBanners(banners);
   const announce = (/** @type {string} */ text) => void (announcer.textContent = text);
   const dialogs = createDialogs(announce);
+  const fail = (/** @type {unknown} */ error) => dialogs.toast(/** @type {Error} */ (error).message, { kind: "error" });
   const api = createApi();
   api.on("lost", () => warn("lost", LOST));
   api.on("back", () => warn("lost", null));
@@ -35,12 +33,22 @@ async function start(page) {
   if (session.readonly) warn("readonly", `Nothing can be saved here: ${shown(session.readonly)}`);
   const keys = createKeys(session.keys);
   const categories = createCategories(session.categories);
-  const person = createPerson(session, dialogs);
-  await person.known();
-  const cards = createCards(api, (text) => dialogs.toast(text, { kind: "error" }));
+  const person = createPerson(session);
+  const cards = createCards(api, fail);
   const listing = createListing(api, cards);
   /** @type {Set<(numbers: number[]) => void>} */
   const watchers = new Set();
+
+  /** Ask for the session again: categories were met, or the server is another one. */
+  async function learn() {
+    Object.assign(session, await api.session());
+    categories.learn(session.categories);
+  }
+
+  async function rename() {
+    const name = await dialogs.prompt({ title: "Author", text: NAME, label: "Your name", value: person.name(), yes: "Save" });
+    if (name) person.rename(name);
+  }
 
   /** @type {App} */
   const app = {
@@ -57,8 +65,8 @@ async function start(page) {
       const [card] = await cards.all([number]);
       location.hash = imageAddress(card.key);
     },
-    help: () => void dialogs.open({ title: "Keys", body: keyHelp(session), buttons: [], wide: true }),
-    grid: () => void (location.hash = grid.address()),
+    grid: () => void (location.hash = gridAddress(listing.asked)),
+    help: () => void dialogs.open({ title: "Keys", body: keyHelp(session.help), buttons: [], wide: true }),
     cards: {
       changed(picture) {
         cards.changed(picture);
@@ -74,8 +82,9 @@ async function start(page) {
   const gridRoot = h("section", { id: "grid-view", "aria-label": "Images", hidden: true });
   const editorRoot = h("section", { id: "editor-view", "aria-label": "Editor", hidden: true });
   page.append(gridRoot, editorRoot);
-  const grid = createGrid(gridRoot, app, { cards, listing, person, moved });
-  const editor = createEditorOf(editorRoot, app);
+  const grid = createGrid(gridRoot, app, { cards, listing, person, rename, fail, moved, imageAddress, learn, knows: categories.has });
+  /** @type {Editor | null} */
+  let editor = null;
   /** @type {number | null} */
   let open = null;
   let here = ""; // the address of what is on the screen
@@ -84,19 +93,14 @@ async function start(page) {
   async function route() {
     const asked = location.hash;
     if (asked === here) return;
-    if (open !== null && !(await editor.leave())) return history.pushState(null, "", here);
+    if (open !== null && editor && !(await editor.leave())) return history.pushState(null, "", here);
     if (location.hash !== asked) return route(); // somebody has gone on while it was saved
     here = asked;
-    const key = imageOf(asked);
-    await (key === null ? showGrid(asked) : showImage(key));
-  }
-
-  /** @param {string} address */
-  async function showGrid(address) {
-    const last = open;
+    const before = open;
+    if (asked.startsWith(IMAGE)) return showImage(keyOf(asked));
     open = null;
     swap("grid");
-    await grid.show(address, last);
+    await grid.show(askedBy(asked), before);
   }
 
   /** @param {string} key */
@@ -104,24 +108,16 @@ async function start(page) {
     try {
       open = await cards.number(key);
       swap("editor");
+      editor ??= (await import("./editor.js")).createEditor(editorRoot, app);
       await editor.show(open);
+      const { index } = listing.position(open);
+      await cards.all(listing.numbers.slice(Math.max(0, index - 3), index + 6)); // so that going on needs no question
     } catch (error) {
+      if (aborted(error)) return;
       const missing = error instanceof Refused && error.status === 404;
-      const text = missing ? `${shown(key)}: there is no such image in this folder` : /** @type {Error} */ (error).message;
-      dialogs.toast(text, { kind: "error" });
+      fail(missing ? new Error(`${shown(key)}: there is no such image in this folder`) : error);
       if (missing) app.grid();
-      return;
     }
-    const { index } = listing.position(open);
-    const around = listing.numbers.slice(Math.max(0, index - 3), index + 6);
-    cards.all(around).catch(() => undefined); // so that going on needs no question
-  }
-
-  /** The grid shows something else by now. @param {string} address @param {boolean} push to be gone back from */
-  function moved(address, push) {
-    if (document.body.dataset.view !== "grid" || address === here) return;
-    here = address;
-    push ? history.pushState(null, "", address) : history.replaceState(null, "", address);
   }
 
   /** @param {"grid" | "editor"} view */
@@ -131,18 +127,24 @@ async function start(page) {
     editorRoot.hidden = view !== "editor";
   }
 
+  /** The grid shows something else by now. @param {boolean} push to be gone back from */
+  function moved(push) {
+    const address = gridAddress(listing.asked);
+    if (document.body.dataset.view !== "grid" || address === here) return;
+    here = address;
+    history[push ? "pushState" : "replaceState"](null, "", address);
+  }
+
   keys.on("help", app.help);
   watch(api, {
     changed(numbers) {
-      if (!numbers.length) return;
       cards.forget(numbers);
       grid.stale();
       for (const handler of watchers) handler(numbers);
     },
     progress: grid.progress,
     async back() {
-      Object.assign(session, await api.session());
-      categories.learn(session.categories);
+      await learn();
       cards.clear();
       grid.stale();
       for (const handler of watchers) handler(listing.numbers);
@@ -150,11 +152,41 @@ async function start(page) {
     refused: (error) => warn("lost", `The server says: ${error.message}`),
   });
 
-  if (!location.hash) history.replaceState(null, "", grid.address());
-  if (imageOf(location.hash) !== null) listing.ask(listing.asked).catch(() => undefined);
+  while (!person.name()) await rename();
+  const first = { where: session.where, order: session.order, reverse: false };
+  if (!location.hash) history.replaceState(null, "", gridAddress(first));
+  if (location.hash.startsWith(IMAGE)) listing.ask(first).catch(fail);
   else if (session.first !== null) await app.go(session.first);
   addEventListener("hashchange", route);
   await route();
+}
+
+/** @param {string} key */
+function imageAddress(key) {
+  return IMAGE + key.split("/").map((part) => encodeURIComponent(part.toWellFormed())).join("/");
+}
+
+/** @param {string} address */
+function keyOf(address) {
+  const text = address.slice(IMAGE.length);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** @param {Asked} asked */
+function gridAddress({ where, order, reverse }) {
+  const words = new URLSearchParams({ where, order: order === "name" ? "" : order, reverse: reverse ? "1" : "" });
+  for (const [name, value] of [...words]) value || words.delete(name);
+  return words.size ? `${GRID}?${words}` : GRID;
+}
+
+/** @param {string} address @returns {Asked} */
+function askedBy(address) {
+  const words = new URLSearchParams(address.split("?")[1]);
+  return { where: words.get("where") ?? "", order: words.get("order") ?? "name", reverse: words.has("reverse") };
 }
 
 const page = /** @type {HTMLElement} */ (document.getElementById("page"));

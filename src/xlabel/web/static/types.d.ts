@@ -75,7 +75,7 @@ export interface Session {
   author: string; // empty where everybody has to say a name
   categories: Category[];
   keys: Record<string, string[]>; // action -> key combinations
-  says: Record<string, string>; // action -> what it does, for the help
+  help: Record<string, [keys: string[], says: string][]>; // group -> keys as people write them, and what they do
   orders: string[]; // in which images can be listed
   where: string; // the expression that the command gave
   order: string;
