@@ -14,6 +14,7 @@ import pytest
 from PIL import Image as Pillow
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from tests.tools import xlabel as command
 
 import xlabel
 from xlabel.errors import InputError, MissingExtraError
@@ -137,14 +138,13 @@ def label(thing: Thing, **said: Any) -> Annotation:
     return Annotation(category=CATEGORIES[thing.category], bbox=thing.box, crowd=thing.crowd, **said)
 
 
-def put(folder: Path, labels: dict[str, list[Annotation]], marks: dict[str, Any] | None = None) -> Path:
-    """Images with these labels inside."""
+def put(folder: Path, labels: dict[str, list[Annotation]], extra: dict[str, Any] | None = None) -> Path:
+    """Images with these labels inside, and what is to be noted of some of them."""
     folder.mkdir()
     samples = []
     for number, (key, annotations) in enumerate(labels.items()):
         Pillow.new("RGB", (100, 100), (number % 256, number // 256, 0)).save(folder / key)
-        extra = {"review": marks[key]} if marks and key in marks else None
-        image = xlabel.Image(key=key, width=100, height=100, extra=extra)
+        image = xlabel.Image(key=key, width=100, height=100, extra=extra and extra.get(key))
         samples.append(xlabel.Sample(image=image, annotations=tuple(annotations)))
     assert xlabel.embed(folder, xlabel.Dataset(samples=samples)).exit_code == 0
     return folder
@@ -238,7 +238,7 @@ def reviewed(tmp_path: Path) -> Path:
     labels["negative.png"] = [decided("rejected", 0.35)]
     labels["wrong.png"] = [label(CAR), decided("accepted", 0.99, 50)]
     labels["tag.png"] = [Annotation(category=CATEGORIES[1], status="accepted", source=YOLO)]
-    return put(tmp_path / "images", labels, {"wrong.png": {"state": "rejected"}})
+    return put(tmp_path / "images", labels, {"wrong.png": {"review": {"state": "rejected"}}})
 
 
 def test_what_people_decided_is_counted(reviewed: Path) -> None:
@@ -273,6 +273,35 @@ def test_images_that_nobody_has_looked_at_and_those_that_were_rejected_hold_no_t
     assert (truth.judged.all.right, truth.judged.all.wrong) == (40 + 1, 20 + 1)
     (note,) = (note for note in result.report.notes if "the model's own" in note)
     assert note.startswith("40 of the 41 labels to compare with ")
+
+
+def test_what_the_model_has_not_seen_it_has_not_missed(tmp_path: Path) -> None:
+    labels = {
+        "hit.png": [label(CAR), decided("suggestion", 0.9, 1)],
+        "missed.png": [label(CAR)],
+        "unseen.png": [label(CAR)],
+    }
+    by_chance = evaluate(put(tmp_path / "one", labels)).truth
+    seen = {key: {"prelabelled": {"yolo": {"run": "1"}}} for key in ("hit.png", "missed.png")}
+    noted = evaluate(put(tmp_path / "other", labels, seen)).truth
+    assert by_chance is not None and noted is not None
+    assert (by_chance.images, noted.images) == (3, 2)
+    assert noted.judged.cuts[0].recall == 0.5
+
+
+def test_the_command_says_it_too_and_refuses_what_makes_suggestions(reviewed: Path, tmp_path: Path) -> None:
+    done = command("prelabel", reviewed, "--evaluate", "--model", "weights/yolo.onnx", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["truth"]["images"] == 23 and json.loads(done.stdout)["exit_code"] == 0
+    refused = {
+        ("--evaluate", "--min-score", "0.5"): "--evaluate runs no model and changes nothing: leave out",
+        ("--evaluate", "--from", "coco"): "--from goes with --truth here",
+        ("--model", "yolo.onnx", "--truth", "labels.json"): "--truth goes with --evaluate",
+        (): "expected --model and its value, or --evaluate; see xlabel prelabel --help",
+    }
+    for options, message in refused.items():
+        done = command("prelabel", reviewed, *options)
+        assert done.returncode == 2 and message in done.stderr
 
 
 def test_a_category_in_a_table_is_shown_as_text_and_many_are_cut_short(tmp_path: Path) -> None:

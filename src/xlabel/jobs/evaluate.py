@@ -22,6 +22,7 @@ from xlabel.model.geometry import Box, bbox_of
 from xlabel.model.precision import Outcome, advised, by_category, cuts, share
 from xlabel.model.record import REJECTED, REVIEWED, mark_of
 from xlabel.model.report import Progress, counted, visible
+from xlabel.model.suggestions import seen_by
 from xlabel.stores.local import Folder, Scan
 from xlabel.stores.paths import key_of
 
@@ -89,6 +90,8 @@ class Looked(NamedTuple):
     """An image's labels, and those that are right, where some are given for it."""
 
     mark: str | None
+    seen: list[str]
+    """The models that have noted that they saw it."""
     labels: list[Label]
     truth: list[Label] | None
 
@@ -108,7 +111,8 @@ def _look(selected: Scan, given: Found | None, report: Report, progress: Progres
                 known, _ = labelling.load(given.labels, sample.image)
                 truth = None if known.origin is None else [*map(_label, known.annotations)]
             mark = mark_of(sample.image)
-            looked.append(Looked(mark.state if mark else None, [*map(_label, sample.annotations)], truth))
+            labels = [*map(_label, sample.annotations)]
+            looked.append(Looked(mark.state if mark else None, seen_by(sample), labels, truth))
         done += size
         if progress:
             progress(done, total)
@@ -167,10 +171,12 @@ def _judged(outcomes: Sequence[Outcome], total: int) -> Judged:
 def _against(looked: Sequence[Looked], name: str, report: Report, given: Found | None) -> Truth | None:
     """The suggestions of images of which is known what is right, against that; None where there are none."""
     images, right, made = [], list[tuple[int, Label]](), list[tuple[int, Label]]()
+    noted = any(name in image.seen for image in looked)
     for number, image in enumerate(looked, 1):
         labels = [label for label in image.labels if label.model == name]
         known = _checked(image, labels) if given is None else image.truth
-        if known is not None:
+        seen = not noted or labels or name in image.seen
+        if known is not None and seen:
             images.append(number)
             right += [(number, label) for label in known if label.status not in (UNDECIDED, REFUSED)]
             made += [(number, label) for label in labels if label.score is not None]

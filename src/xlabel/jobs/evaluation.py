@@ -79,7 +79,7 @@ def _judged(judged: Judged, words: tuple[str, str]) -> list[str]:
     lines += [f"    ... and {counted(more, 'categories')} more; --json has all"] if more > 0 else []
     if judged.cuts:
         rows = [[f"{cut.min_score:g}", *_share(cut.kept), _percent(cut.recall)] for cut in judged.cuts]
-        lines += ["", *_table([["min-score", *head, "recall"], *rows])]
+        lines += ["", *_table([["least score", *head, "recall"], *rows])]
     return [*lines, "", f"    {_advice(judged.advice)}"]
 
 
