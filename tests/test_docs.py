@@ -163,7 +163,10 @@ def codes() -> Iterator[str]:
 def test_every_refusal_of_the_review_server_is_explained_and_exists() -> None:
     page = (ROOT / "docs/review_api.md").read_text("utf-8")
     rows = re.findall(r"^\| [\d, ]+ \| (.*?) \|", page, re.MULTILINE)
-    assert set(refusals()) == {code for row in rows for code in re.findall(r"`([a-z-]+)`", row)} - {"at", "clash"}
+    assert set(refusals()) == {code for row in rows for code in re.findall(r"`([a-z-]+)`", row)} - {
+        "at",
+        "clash",
+    }
 
 
 def refusals() -> Iterator[str]:

@@ -15,8 +15,8 @@ import xlabel
 from tests.tools import ROOT, SAMPLE, tree
 
 FUNCTIONS = (
-    "annotate compact convert diff embed extract labels log open_bundle pack prelabel pull push read "
-    "read_exif_tag repair show stream strip unpack update validate verify write write_exif_tag"
+    "annotate compact convert diff embed evaluate extract labels log open_bundle pack prelabel pull push "
+    "read read_exif_tag repair show stream strip unpack update validate verify write write_exif_tag"
 ).split()
 LABELLED = ("extract", "labels", "show", "strip")
 """Functions whose example is about an image that holds a label."""
@@ -69,6 +69,15 @@ def test_the_example_runs_and_prints_what_it_says(name: str, here: Path) -> None
     image = shutil.copy("sample/raw_images/street/001.jpg", "images/a.jpg")
     if name in LABELLED:
         xlabel.embed(image, [xlabel.Annotation(bbox=(10, 20, 30, 40))])
+    if name == "evaluate":
+        model = xlabel.Source(kind="model", name="yolo11n")
+        xlabel.embed(
+            image,
+            [
+                xlabel.Annotation(bbox=(10, 20, 30, 40), status=status, source=model)
+                for status in ("accepted", "accepted", "accepted", "rejected")
+            ],
+        )
     if name == "read_exif_tag":
         xlabel.write_exif_tag(image, "Ada", "Artist")
     if name == "prelabel":

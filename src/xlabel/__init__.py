@@ -10,6 +10,7 @@ _HOME = {
     "compact": "xlabel.jobs.compact",
     "convert": "xlabel.jobs.convert",
     "diff": "xlabel.jobs.history",
+    "evaluate": "xlabel.jobs.evaluate",
     "log": "xlabel.jobs.history",
     "open_bundle": "xlabel.jobs.opening",
     "pack": "xlabel.jobs.pack",
@@ -27,6 +28,7 @@ _HOME = {
     "write_exif_tag": "xlabel.jobs.tags",
     "Bundle": "xlabel.jobs.bundle",
     "Stream": "xlabel.jobs.stream",
+    "Evaluation": "xlabel.jobs.evaluation",
     "Finding": "xlabel.checks",
     "Validation": "xlabel.jobs.validation",
     "Annotation": "xlabel.model",
@@ -59,6 +61,7 @@ __all__ = [
     "Category",
     "CorruptError",
     "Dataset",
+    "Evaluation",
     "ExistsError",
     "Finding",
     "Image",
@@ -80,6 +83,7 @@ __all__ = [
     "convert",
     "diff",
     "embed",
+    "evaluate",
     "extract",
     "labels",
     "log",
@@ -118,6 +122,8 @@ if TYPE_CHECKING:
     from xlabel.jobs.compact import compact
     from xlabel.jobs.convert import convert, read, write
     from xlabel.jobs.embed import embed
+    from xlabel.jobs.evaluate import evaluate
+    from xlabel.jobs.evaluation import Evaluation
     from xlabel.jobs.extract import extract, labels
     from xlabel.jobs.history import diff, log
     from xlabel.jobs.opening import open_bundle

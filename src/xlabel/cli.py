@@ -15,6 +15,7 @@ from xlabel.options import (
     Choice,
     Finding,
     Flag,
+    Judging,
     Making,
     OnLoss,
     Putting,
@@ -496,16 +497,16 @@ def strip(
     return with_progress(job, images, pattern=pattern, keep_time=keep_time, dry_run=dry_run, workers=workers)
 
 
-@app.command(usage="Usage: xlabel prelabel [OPTIONS] IMAGES --model MODEL")
+@app.command(usage="Usage: xlabel prelabel [OPTIONS] IMAGES --model MODEL, or IMAGES --evaluate")
 def prelabel(
     images: Path,
     /,
     *,
-    model: str,
+    model: str | None = None,
     finding: Finding = Finding(),
+    judging: Judging = Judging(),
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     pattern: str | None = None,
-    sidecar: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
 ) -> Any:
     """Let a model look at images, and put what it finds into them as suggestions.
@@ -520,11 +521,15 @@ def prelabel(
         Format of label files in or beside IMAGES: see `xlabel formats`. Found out by content if not given.
     pattern
         Only images whose path fits this glob.
-    sidecar
-        Labels of an image that cannot hold them go into a file NAME.xlabel beside it.
     dry_run
         Run the model and say what it would suggest, and write nothing.
     """
+    if judging.evaluate:
+        return _evaluate(images, model, finding, judging.truth, from_, pattern, dry_run)
+    if judging.truth is not None:
+        raise InputError("--truth goes with --evaluate")
+    if model is None:
+        raise InputError("expected --model and its value, or --evaluate; see xlabel prelabel --help")
     from xlabel.jobs.prelabel import prelabel as job
 
     return with_progress(
@@ -538,9 +543,29 @@ def prelabel(
         batch=finding.batch,
         format=from_,
         pattern=pattern,
-        sidecar=sidecar,
+        sidecar=finding.sidecar,
         dry_run=dry_run,
     )
+
+
+def _evaluate(
+    images: Path,
+    model: str | None,
+    finding: Finding,
+    truth: Path | None,
+    from_: str | None,
+    pattern: str | None,
+    dry_run: bool,
+) -> Any:
+    from xlabel.jobs.evaluate import evaluate as job
+
+    if finding != Finding() or dry_run:
+        raise InputError(
+            "--evaluate runs no model and changes nothing: leave out what says how suggestions are made"
+        )
+    if from_ is not None and truth is None:
+        raise InputError("--from goes with --truth here: the labels in the images have one format")
+    return with_progress(job, images, truth, model=model, format=from_, pattern=pattern)
 
 
 @app.command(usage="Usage: xlabel repair [OPTIONS] IMAGES --from PATH")

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -133,3 +134,16 @@ class Finding:
     """Of things of one category that overlap by more than this, the best is suggested."""
     batch: int | None = None
     """Images that the model is given at a time: 8 if not given, or as many as it takes."""
+    sidecar: Annotated[bool, Flag] = False
+    """Labels of an image that cannot hold them go into a file NAME.xlabel beside it."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Judging:
+    """How good suggestions are."""
+
+    evaluate: Annotated[bool, Flag] = False
+    """Run no model: say how good the suggestions are that are in the images. --model is its name, if any."""
+    truth: Path | None = None
+    """With --evaluate: labels that are right. If not given: those that people made in the images."""

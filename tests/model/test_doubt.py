@@ -76,3 +76,12 @@ def test_rejected_labels_are_left_out_and_boxes_beyond_all_sense_are_none() -> N
     huge = Annotation(category=DOG, bbox=(-1e308, -1e308, 1.5e308, 1.5e308), source=YOLO)
     assert disagreement([Annotation(category=DOG, bbox=(0, 0, 1, 1)), rejected]) is None
     assert disagreement([Annotation(category=DOG, bbox=(0, 0, 1, 1)), huge]) == 1
+
+
+def test_a_model_that_saw_the_image_and_found_nothing_is_a_source() -> None:
+    drawn = Annotation(category=DOG, bbox=(0, 0, 1, 1))
+    rejected = Annotation(category=DOG, bbox=(0, 0, 1, 1), source=YOLO, status="rejected")
+    assert disagreement([drawn], ["yolo"]) == 1
+    assert disagreement([], ["yolo", "detr"]) == 0
+    assert disagreement([], ["yolo"]) is None
+    assert disagreement([drawn, rejected], ["yolo"]) is None  # it is decided

@@ -60,6 +60,11 @@ def test_what_is_no_mark_is_none(mark: Any) -> None:
     assert mark_of(Image(key="a.jpg", extra={"review": mark})) is None
 
 
+def test_a_model_that_found_nothing_differs_from_people_who_did() -> None:
+    image = Image(key="a.jpg", extra={"prelabelled": {"yolo11n": {"run": "1"}}})
+    assert record(Sample(image=image, annotations=(Annotation(category=DOG, bbox=BOX),))).disagreement == 1
+
+
 def test_a_mark_is_read_with_all_that_it_says() -> None:
     said = {"state": "rejected", "author": "bob", "time": "2026-11-20T10:00:00Z", "comment": "no", "more": 1}
     image = Image(key="a.jpg", extra={"review": said})

@@ -28,7 +28,7 @@ def test_two_turns_are_one(first: int, then: int) -> None:
 @given(st.integers(-5, 90), st.integers(-5, 70), st.integers(1, 60), st.integers(1, 60))
 def test_a_box_is_cut_as_its_pixels_are(x: int, y: int, w: int, h: int) -> None:
     picture = np.zeros((80, 100), dtype=bool)
-    picture[max(0, y) : y + h, max(0, x) : x + w] = True
+    picture[max(0, y) : max(0, y + h), max(0, x) : max(0, x + w)] = True
     part = picture[BOX[1] : BOX[1] + BOX[3], BOX[0] : BOX[0] + BOX[2]]
     found = cut(Annotation(bbox=(x, y, w, h)))
     if not part.any():

@@ -7,19 +7,20 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from xlabel import formats
-from xlabel.errors import CorruptError, InputError, why
+from xlabel.errors import CorruptError, InputError
 from xlabel.formats import embedded
 from xlabel.formats.embedded import EmbeddedLabels
-from xlabel.images import embedding, image_of
+from xlabel.images import embedding
 from xlabel.jobs import notes
 from xlabel.jobs.camera import camera
+from xlabel.jobs.inside import sample_inside
 from xlabel.jobs.selection import Place, select
 from xlabel.jobs.writing import write_labels
-from xlabel.model import Annotation, Dataset, Problem, Report, Sample
+from xlabel.model import Annotation, Dataset, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.report import Progress, counted
-from xlabel.stores.local import Folder, read_header
-from xlabel.stores.paths import is_utf8, key_of
+from xlabel.stores.local import Folder
+from xlabel.stores.paths import key_of
 from xlabel.stores.rewrite import look
 
 
@@ -58,7 +59,7 @@ def extract(
     unlabelled, done, total = 0, 0, sum(selected.sizes)
     root = os.fsencode(selected.root) + b"/"
     for name, size in zip(selected.keys.names(), selected.sizes, strict=True):
-        sample = _sample(reader, root + name, key_of(name))
+        sample = sample_inside(reader, root + name, key_of(name))
         if sample is not None:
             samples.append(_with_camera(sample, root + name) if exif else sample)
         elif not reader.problems:
@@ -104,27 +105,10 @@ def labels(path: str | os.PathLike[str]) -> list[Annotation]:
             f"{place}: expected an image file, found {'a folder' if place.is_dir() else 'nothing'}"
         )
     reader = EmbeddedLabels(Folder(place.parent))
-    sample = _sample(reader, os.fsencode(place), key_of(os.fsencode(place.name)))
+    sample = sample_inside(reader, os.fsencode(place), key_of(os.fsencode(place.name)))
     if sample is None and reader.problems:
         raise CorruptError(str(reader.problems[0]))
     return [] if sample is None else list(sample.annotations)
-
-
-def _sample(reader: EmbeddedLabels, path: bytes, key: str) -> Sample | None:
-    """The labels inside an image or beside it; None where it has none, whatever it is."""
-    header, _ = read_header(path)
-    image = image_of(key, header)
-    try:
-        if is_utf8(path):
-            return reader.load(key, image)
-        with open(path, "rb") as file:
-            return reader.load_from(file.read(), image)
-    except InputError as error:
-        reader.problems.append(Problem(os.fsdecode(path), "unreadable", why(error, key)))
-        return None
-    except OSError as error:
-        reader.problems.append(Problem(os.fsdecode(path), "unreadable", f"cannot be read: {error.strerror}"))
-        return None
 
 
 def _with_camera(sample: Sample, path: bytes) -> Sample:

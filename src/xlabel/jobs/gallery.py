@@ -28,7 +28,7 @@ from xlabel.stores.paths import key_of
 
 MARKS = {TODO: "t", LABELLED: "l", REVIEWED: "r", REJECTED: "x"}
 """A letter for each state; `?` for an image that was not looked at yet."""
-KEPT = "review1"
+KEPT = "review2"
 """Where records are kept; the number is that of their form."""
 SAVED = 5000
 """After so many new records the cache is written."""

@@ -23,28 +23,35 @@ def uncertainty(labels: Iterable[Annotation]) -> float | None:
     return max((max(0.0, 1 - abs(2 * score - 1)) for score in scores), default=None)
 
 
-def disagreement(labels: Iterable[Annotation]) -> float | None:
+def disagreement(labels: Iterable[Annotation], seen: Iterable[str] = ()) -> float | None:
     """How little the labels of two sources overlap, 0 to 1: of the two sources that differ most.
 
     A source is a model, or the people. Each label of the one is compared with that label of the other which
     overlaps it best and has its category, and the other way round: 1 - the mean of these intersections over
-    union. Labels of the whole image agree by their category. None where there is one source, or none.
+    union. Labels of the whole image agree by their category. Rejected labels are left out. `seen` are models
+    that saw the image, and may have found nothing. None where there is one source, or none.
     """
     found: dict[tuple[str, str | None], Found] = {}
+    rejected = set()
     for label in labels:
-        if label.status == "rejected":
-            continue
         source = label.source
         by = (PEOPLE, None) if source is None or source.kind == "human" else ("model", source.name)
+        if label.status == "rejected":
+            rejected.add(by)
+            continue
         name = label.category.name if label.category else None
         found.setdefault(by, defaultdict(list))[name].append(bbox_of(label))
+    for model in seen:
+        if ("model", model) not in rejected:
+            found.setdefault(("model", model), {})
     pairs = combinations(found.values(), 2)
     return max((max(0.0, 1 - _agreement(one, other)) for one, other in pairs), default=None)
 
 
 def _agreement(one: Found, other: Found) -> float:
     total = sum(map(len, one.values())) + sum(map(len, other.values()))
-    return sum(_shared(one[name], other[name]) for name in one.keys() & other.keys()) / total
+    shared = sum(_shared(one[name], other[name]) for name in one.keys() & other.keys())
+    return shared / total if total else 1.0
 
 
 def _shared(one: list[Box | None], other: list[Box | None]) -> float:

@@ -10,6 +10,7 @@ import msgspec
 from xlabel.model.annotation import Annotation
 from xlabel.model.dataset import Image, Sample
 from xlabel.model.doubt import disagreement, uncertainty
+from xlabel.model.suggestions import seen_by
 
 TODO, LABELLED, REVIEWED, REJECTED = STATES = ("todo", "labelled", "reviewed", "rejected")
 """How far an image is: a person has to look; it has labels; a reviewer took them; a reviewer did not."""
@@ -98,7 +99,7 @@ def record(
         reviewer=mark.author if mark else None,
         comment=mark.comment if mark else None,
         uncertainty=uncertainty(labels),
-        disagreement=disagreement(labels),
+        disagreement=disagreement(sample.annotations, seen_by(sample)),
     )
 
 

@@ -41,6 +41,11 @@ def has_run(sample: Sample, run: Run) -> bool:
     return _runs(sample).get(run.source.name) == run.noted
 
 
+def seen_by(sample: Sample) -> list[str]:
+    """The names of the models that have seen the image, also of those that found nothing."""
+    return list(_runs(sample))
+
+
 def is_by(annotation: Annotation, source: Source) -> bool:
     """Whether a label was made by a model, of whatever state its file was in."""
     made = annotation.source
