@@ -373,6 +373,8 @@ def review(
     *,
     reviewing: Reviewing = Reviewing(),
     serving: Serving = Serving(),
+    sidecar: Annotated[bool, Flag] = False,
+    overwrite: Annotated[bool, Flag] = False,
 ) -> Any:
     """Open a page in the browser to look through images and to draw, correct and accept labels.
 
@@ -382,6 +384,10 @@ def review(
         Folder of images, one image, or a glob in quotes.
     labels
         Folder or file of labels. If not given: those inside or beside IMAGES.
+    sidecar
+        Save labels of an image that cannot hold them into a file NAME.xlabel beside it.
+    overwrite
+        Replace a UserComment that holds somebody else's text.
     """
     from xlabel.jobs.review import serve as job
 
@@ -390,7 +396,11 @@ def review(
         labels,
         format=reviewing.from_,
         pattern=reviewing.pattern,
+        where=reviewing.where,
+        order=reviewing.order,
         author=reviewing.author,
+        sidecar=sidecar,
+        overwrite=overwrite,
         host=serving.host,
         port=serving.port,
         expose=serving.expose,

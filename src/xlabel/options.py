@@ -100,6 +100,10 @@ class Reviewing:
     """Format of the labels: see `xlabel formats`. Found out by content if not given."""
     pattern: str | None = None
     """Only images whose path fits this glob, such as `*.png` or `train/**/*.jpg`."""
+    where: str = ""
+    """Begin with the images that fit this expression, such as `suggestions > 0`: see docs/expressions.md."""
+    order: str = "name"
+    """Begin with this order: name, date, uncertainty, disagreement or diversity."""
     author: str | None = None
     """Who you are, which stands with each label that you change. Your login name if not given."""
 

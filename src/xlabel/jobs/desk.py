@@ -16,10 +16,10 @@ from xlabel.jobs import actions, queue, thumbs, wire
 from xlabel.jobs.gallery import Gallery, Looked, by_date
 from xlabel.jobs.glances import Glances
 from xlabel.jobs.labels import Found
-from xlabel.jobs.saving import Held, Labelled, ReplacedError, version_of
+from xlabel.jobs.saving import Held, How, Labelled, ReplacedError, version_of, why_no_folder
 from xlabel.model import Annotation, key_help, settings
 from xlabel.model.changes import Change, Clash, FieldChange, field_of
-from xlabel.model.expression import ExpressionError
+from xlabel.model.expression import ExpressionError, predicate
 from xlabel.model.report import counted
 from xlabel.model.settings import Settings
 from xlabel.pictures import drawing, viewing
@@ -42,11 +42,24 @@ class Review:
     """The desk behind `xlabel review`: a folder of images at which people work."""
 
     def __init__(
-        self, selected: Scan, found: Found | None, author: str, where: str = "", order: str = "name"
+        self,
+        selected: Scan,
+        found: Found | None,
+        author: str,
+        asked: Query = Query(),  # noqa: B008
+        how: How = How(),  # noqa: B008
     ) -> None:
-        self._labelled = Labelled(selected.root, found)
+        """`author` is whose changes are that come without a name, `asked` what the page begins with.
+
+        InputError where that can be no question.
+        """
+        if asked.order not in ORDERS:
+            raise InputError(f"--order: expected {', '.join(ORDERS)}, got {asked.order!r}")
+        if asked.where.strip():
+            predicate(asked.where)
+        self._labelled = Labelled(selected.root, found, how)
         self._author = author
-        self._asked = Query(where, order)
+        self._asked = asked
         source = found.place if found and not isinstance(found.labels, EmbeddedLabels) else ""
         self._settings = _settings(selected.root)
         self._categories = self._labelled.categories
@@ -80,7 +93,7 @@ class Review:
             "where": self._asked.where,
             "order": self._asked.order,
             "first": 0 if len(self._gallery.keys) == 1 else None,
-            "readonly": None,
+            "readonly": why_no_folder(self._gallery.root, self._gallery.names),
             "segment": False,
             "version": __version__,
         }

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 from xlabel.errors import InputError, extra
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.address import Address, Kept
-from xlabel.jobs.desk import Review
+from xlabel.jobs.saving import How
 from xlabel.jobs.selection import Place, select, sweep
 from xlabel.model.report import counted, visible
 
 if TYPE_CHECKING:
+    from xlabel.jobs.desk import Review
+    from xlabel.stores.local import Scan
     from xlabel.web.guard import Guard
     from xlabel.web.serving import Serving
 
@@ -34,7 +36,7 @@ class Page:
     """A review page that is served until it is stopped. A notebook shows it in a frame."""
 
     def __init__(
-        self, what: str, url: str, desk: Review, serving: "Serving", guard: "Guard", kept: Kept
+        self, what: str, url: str, desk: "Review", serving: "Serving", guard: "Guard", kept: Kept
     ) -> None:
         self.what = what
         """What is reviewed, for a person."""
@@ -77,7 +79,7 @@ class Page:
 
 
 _pages: dict[str, Page] = {}
-"""Those that this process serves to notebooks, by what is reviewed."""
+"""Those that this process serves in the background, by what is reviewed."""
 
 
 def review(
@@ -86,24 +88,30 @@ def review(
     *,
     format: str | None = None,
     pattern: str | None = None,
+    where: str = "",
+    order: str = "name",
     author: str | None = None,
+    sidecar: bool = False,
+    overwrite: bool = False,
     port: int = 0,
 ) -> Page:
     """Serve the review page of images in the background; a notebook shows what this gives in a frame.
 
-    It goes on until its `stop()`, or until the program ends. Asked again of the same images it is begun anew,
-    at the same address.
+    It goes on until its `stop()`, or until the program ends; `wait()` waits for that. Asked again of the same
+    images it is begun anew, at the same address. `where` is an expression, see docs/expressions.md.
 
     >>> page = xlabel.review("images")
     >>> page.url.startswith("http://127.0.0.1:")
     True
     >>> page.stop()
     """
-    before = _pages.pop(_name(images, pattern), None)
+    name = _name(images, pattern)
+    selected = select(images, pattern)
+    desk = _desk(selected, labels, format, author or _user(), where, order, How(sidecar, overwrite))
+    before = _pages.pop(name, None)
     if before is not None:
         before.stop()
-    page = _begun(images, labels, format, pattern, author, HERE, port, framed=True)
-    _pages[_name(images, pattern)] = page
+    page = _pages[name] = _served(selected, desk, name, HERE, port, framed=True)
     return page
 
 
@@ -113,7 +121,11 @@ def serve(
     *,
     format: str | None = None,
     pattern: str | None = None,
+    where: str = "",
+    order: str = "name",
     author: str | None = None,
+    sidecar: bool = False,
+    overwrite: bool = False,
     host: str = HERE,
     port: int = 0,
     expose: bool = False,
@@ -130,7 +142,10 @@ def serve(
         )
     if host in LOCAL and expose:
         raise InputError("--expose lets others in; say with --host ADDR at which address of this machine")
-    page = _begun(images, labels, format, pattern, author, host, port)
+    selected = select(images, pattern)
+    author = author or ("" if expose else _user())
+    desk = _desk(selected, labels, format, author, where, order, How(sidecar, overwrite))
+    page = _served(selected, desk, _name(images, pattern), host, port)
     try:
         print(f"review: {page.url}", flush=True)
         for line in _advice(page, host, browse):
@@ -144,25 +159,30 @@ def serve(
         page.stop()
 
 
-def _begun(
-    images: Place,
+def _desk(
+    selected: "Scan",
     labels: str | os.PathLike[str] | None,
     format: str | None,
-    pattern: str | None,
-    author: str | None,
-    host: str,
-    port: int,
-    *,
-    framed: bool = False,
-) -> Page:
+    author: str,
+    where: str,
+    order: str,
+    how: How,
+) -> "Review":
     with extra("review", "the review page"):
-        from xlabel.web import app, guard, serving
+        from xlabel.jobs.desk import Review
+        from xlabel.web.app import Query
 
-    selected = select(images, pattern)
     found = labelling.find(selected, None if labels is None else Path(labels), format)
-    exposed = host not in LOCAL
-    desk = Review(selected, found, author or ("" if exposed else _user()))
-    kept = Kept(f"{_name(images, pattern)}\0{host}")
+    return Review(selected, found, author, Query(where, order), how)
+
+
+def _served(
+    selected: "Scan", desk: "Review", name: str, host: str, port: int, *, framed: bool = False
+) -> Page:
+    """Begin to serve a desk. `framed`: in a notebook."""
+    from xlabel.web import app, guard, serving
+
+    kept = Kept(f"{name}\0{host}")
     try:
         place, token = _place(kept, host, port)
     except BaseException:
@@ -170,6 +190,7 @@ def _begun(
         raise
     port = place.getsockname()[1]
     kept.keep(Address(port, token))
+    exposed = host not in LOCAL
     names = _names(host)
     more = [socket.gethostname()] if exposed else LOCAL
     hosts = guard.Hosts([*names, *more], port, addresses=exposed)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import chain
+from itertools import chain, islice
 
 import msgspec
 
@@ -33,6 +33,9 @@ TRIES = 20
 """So often a save is begun again that another process was faster than."""
 PAUSE = 0.05
 """Seconds between two of them."""
+
+LOOKED = 1000
+"""So many images tell whether their folders can be written."""
 
 
 class ReadOnlyError(InputError):
@@ -274,17 +277,27 @@ def version_of(time: int, size: int, inode: int) -> str:
 
 def why_not_writable(path: bytes, mode: int) -> str | None:
     """Why a file cannot be replaced by another, which is done in its folder."""
-    folder = os.path.dirname(path) or b"."
+    if not mode & 0o222 or not os.access(path, os.W_OK):
+        return "the file is read-only; chmod +w makes it writable"
+    return _why_not_in(os.path.dirname(path) or b".")
+
+
+def why_no_folder(root: str, names: Iterable[bytes]) -> str | None:
+    """Why nothing can be saved in any folder of the images; None where it can in some of the first ones."""
+    folders = {os.path.dirname(name) for name in islice(names, LOOKED)}
+    reasons = {_why_not_in(os.fsencode(root) + b"/" + folder) for folder in folders}
+    return None if None in reasons else min(map(str, reasons), default=None)
+
+
+def _why_not_in(folder: bytes) -> str | None:
     try:
         fixed = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
     except OSError:
         fixed = False
     if fixed:
         return "it lies on a file system that is read-only"
-    if not mode & 0o222 or not os.access(path, os.W_OK):
-        return "the file is read-only; chmod +w makes it writable"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"its folder {os.fsdecode(folder)} cannot be written; chmod +w makes it writable"
+        return f"the folder {key_of(folder)} cannot be written; chmod +w makes it writable"
     return None
 
 

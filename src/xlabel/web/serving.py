@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
+from errno import EACCES, EADDRINUSE
 
 import h11
 import uvicorn
@@ -22,6 +22,8 @@ MOST = 500
 
 def listening(host: str, port: int) -> socket.socket:
     """A socket that waits for connections; port 0 takes a free one. InputError where it is not to be had."""
+    if not 0 <= port <= 65535:
+        raise InputError(f"--port {port}: expected a port from 0 to 65535")
     place = None
     try:
         (family, kind, number, _, address), *_ = socket.getaddrinfo(
@@ -31,16 +33,13 @@ def listening(host: str, port: int) -> socket.socket:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         place.bind(address)
         place.listen(128)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         if place is not None:
             place.close()
-        code = error.errno if isinstance(error, OSError) else None
-        if code in (EADDRINUSE, EACCES):
-            message = f"--port {port}: {str(error.strerror).lower()}"  # type: ignore[union-attr]
+        if error.errno in (EADDRINUSE, EACCES):
+            message = f"--port {port}: {str(error.strerror).lower()}"
             raise InputError(f"{message}; name another, or none") from None
-        if code == EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-            raise InputError(f"--host {host}: expected an address of this machine") from None
-        raise InputError(f"--port {port}: expected a port from 0 to 65535 ({error})") from None
+        raise InputError(f"--host {host}: expected an address of this machine ({error.strerror})") from None
     return place
 
 
