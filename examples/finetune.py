@@ -10,12 +10,14 @@ python examples/finetune.py sample/raw_images sample/raw_labels --work finetune
 6. They are measured against the labels that were held back; a person would accept or correct them in the
    page: `xlabel review finetune/others --order uncertainty`. Then begin at 3 with more images.
 
-On two cores it takes some three minutes. Needs xlabel[onnx,torch,evaluate] and onnx.
+On two cores it takes some three minutes, of which the net learns for nearly all. Needs torch, onnx and
+xlabel[onnx,evaluate].
 """
 
 import argparse
 import random
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +202,9 @@ def trained(examples: list[Example], categories: int, steps: int, batch: int, se
 
 def exported(net: Detector, names: list[str], file: Path) -> None:
     """Write the net as ONNX, with what xlabel prelabel wants to know."""
+    warnings.filterwarnings(
+        "ignore", category=DeprecationWarning
+    )  # of the exporter that needs no more packages
     torch.onnx.export(
         net,
         (torch.zeros(1, 3, SIDE, SIDE),),
@@ -220,8 +225,9 @@ def main() -> None:
     parser.add_argument("images", type=Path, help="a folder of images")
     parser.add_argument("labels", type=Path, help="their labels, in any format that xlabel reads")
     parser.add_argument("--work", type=Path, default=Path("finetune"), help="a new folder")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--min-score", type=float, default=0.4, help="of a suggestion")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
@@ -240,7 +246,7 @@ def main() -> None:
     net = trained(labelled(ours, names), len(names), options.steps, options.batch, options.seed)
     file = options.work / "detector.onnx"
     exported(net, names, file)
-    print(xlabel.prelabel(others, model=file, min_score=0.25))
+    print(xlabel.prelabel(others, model=file, min_score=options.min_score))
     print(xlabel.evaluate(others, options.labels))
     print(f"next: xlabel review {others} --order uncertainty")
 
