@@ -173,6 +173,8 @@ def _desk(
         from xlabel.web.app import Query
 
     found = labelling.find(selected, None if labels is None else Path(labels), format)
+    if found is not None:
+        found.labels.bind(selected.keys)
     return Review(selected, found, author, Query(where, order), how)
 
 

@@ -104,7 +104,7 @@ export interface Told {
 }
 export type Watch = (api: Api, told: Told) => void;
 
-export type MakeDialogs = (announce: (text: string) => void) => Dialogs;
+export type MakeDialogs = () => Dialogs;
 
 export interface Cards {
   get(number: number): Card | undefined; // as far as it is known

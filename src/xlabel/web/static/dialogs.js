@@ -9,8 +9,8 @@ const CLOSE = "M4 4l8 8M12 4l-8 8";
 let fields = 0;
 
 /** @type {MakeDialogs} */
-export function createDialogs(announce) {
-  const toasts = h("div", { id: "toasts" });
+export function createDialogs() {
+  const toasts = h("div", { id: "toasts", "aria-live": "polite" });
   document.body.append(toasts);
 
   /** @type {import("./app.d.ts").Dialogs["open"]} */
@@ -58,9 +58,7 @@ export function createDialogs(announce) {
       toasts.querySelector(".info")?.remove();
       toasts.append(toast);
       while (toasts.children.length > 3) toasts.firstChild?.remove();
-      if (kind === "error") return;
-      announce(text);
-      setTimeout(away, STAYS);
+      if (kind === "info") setTimeout(away, STAYS);
     },
   };
 }

@@ -217,6 +217,7 @@ export function createList(root, of) {
     };
     root.onpointerup = root.onpointercancel = () => {
       cancelAnimationFrame(timer);
+      setTimeout(() => (dragged = false)); // after the click that belongs to it
       band.hidden = true;
       root.onpointermove = root.onpointerup = root.onpointercancel = null;
     };

@@ -22,7 +22,7 @@ async function start(page) {
   page.after(announcer);
   const warn = createBanners(banners);
   const announce = (/** @type {string} */ text) => void (announcer.textContent = text);
-  const dialogs = createDialogs(announce);
+  const dialogs = createDialogs();
   const fail = (/** @type {unknown} */ error) => dialogs.toast(/** @type {Error} */ (error).message, { kind: "error" });
   const api = createApi();
   api.on("lost", () => warn("lost", LOST));

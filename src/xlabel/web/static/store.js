@@ -162,8 +162,6 @@ export function createCategories(first) {
 /** Who works here, and how they like it: kept in this browser. @type {MakePerson} */
 export function createPerson(session) {
   const handlers = new Set();
-  const wear = (/** @type {string} */ theme) => (document.documentElement.dataset.theme = theme);
-  wear(kept("theme") || "system");
   return {
     name: () => kept("author") || session.author,
     theme: () => kept("theme") || "system",
@@ -173,11 +171,13 @@ export function createPerson(session) {
     },
     wear(theme) {
       keep("theme", theme);
-      wear(theme);
+      dress();
     },
     on: (handler) => void handlers.add(handler),
   };
 }
+
+const dress = () => (document.documentElement.dataset.theme = kept("theme") || "system");
 
 const memory = /** @type {Record<string, string>} */ ({}); // for windows that have no storage, as private ones
 
@@ -199,3 +199,5 @@ export function keep(name, value) {
     // it is in the memory
   }
 }
+
+dress(); // before anything is seen
