@@ -49,9 +49,8 @@ def test_the_others_have_suggestions_and_nothing_else(circle: tuple[Path, str]) 
     command = [tool("exiftool"), "-j", "-b", "-r", "-UserComment", str(folder / "others")]
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert len(found) == 8
-    labels = [
-        label for one in found for label in json.loads(one["UserComment"])["labels"].get("annotations", ())
-    ]
+    documents = [unpacked(json.loads(one["UserComment"])["labels"]) for one in found]
+    labels = [label for document in documents for label in document.get("annotations", ())]
     assert all(label["status"] == "suggestion" and label["source"]["name"] == "detector" for label in labels)
     assert f"{len(labels)} suggestions" in said
 
