@@ -27,7 +27,7 @@ from xlabel.model.expression import (
     predicate,
     printed,
 )
-from xlabel.model.questions import KINDS, QUESTIONS
+from xlabel.model.questions import EXAMPLES, KINDS, QUESTIONS
 from xlabel.model.record import STATES, Record, record
 
 PAGE = (Path(__file__).parents[2] / "docs" / "expressions.md").read_text("utf-8")
@@ -341,3 +341,9 @@ def test_the_examples_of_the_page_are_expressions() -> None:
     assert len(examples) > 15
     for example in examples:
         assert parse(printed(parse(example))) == parse(example)
+
+
+@pytest.mark.parametrize(("text", "says"), EXAMPLES)
+def test_examples_for_beginners_are_expressions(text: str, says: str) -> None:
+    assert parse(text) != And(())
+    assert says

@@ -308,7 +308,8 @@ def test_small_pictures_have_their_labels_where_they_belong(review: Start, image
         expected.append((left + (x - w / 2) * width * scale, top + (y - h / 2) * height * scale))
     found = page.locator("svg.labels g path").evaluate_all(
         """all => all.map(one => {
-          const at = new DOMPoint(...one.getAttribute("d").match(/M([-\\d.]+) ([-\\d.]+)/).slice(1).map(Number));
+          const [, x, y] = one.getAttribute("d").match(/M([-\\d.]+) ([-\\d.]+)/).map(Number);
+          const at = new DOMPoint(x, y);
           const on = at.matrixTransform(one.getScreenCTM());
           return [on.x, on.y];
         })"""

@@ -17,7 +17,7 @@ from xlabel.jobs.gallery import Gallery, Looked, by_date
 from xlabel.jobs.glances import Glances
 from xlabel.jobs.labels import Found
 from xlabel.jobs.saving import Held, How, Labelled, ReplacedError, version_of, why_no_folder
-from xlabel.model import Annotation, key_help, settings
+from xlabel.model import Annotation, key_help, questions, settings
 from xlabel.model.changes import Change, Clash, FieldChange, field_of
 from xlabel.model.expression import ExpressionError, predicate
 from xlabel.model.report import counted
@@ -89,6 +89,7 @@ class Review:
             "categories": list(self._described()),
             "keys": settings.actions(self._settings),
             "help": key_help.groups(settings.actions(self._settings)),
+            "examples": questions.EXAMPLES,
             "orders": list(ORDERS),
             "where": self._asked.where,
             "order": self._asked.order,

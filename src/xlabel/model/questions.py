@@ -270,3 +270,21 @@ QUESTIONS = {
         "date", "when the file was last changed, where this computer is", attrgetter("mtime"), alone=False
     ),
 }
+
+EXAMPLES = (
+    ("cat.jpg", "whose path contains that text"),
+    ("category: dog", "with a label of that category"),
+    ("count(dog) >= 2", "with two dogs or more"),
+    ("suggestions", "with suggestions that nobody has decided on"),
+    ("score: 0.3..0.7", "where a label has such a score"),
+    ("state: reviewed", "that a reviewer took; others are todo, labelled and rejected"),
+    ("tag: night", "with that label of the whole image"),
+    ("attribute(weather): rain", "where a label's attribute has that value"),
+    ("problem: box-outside", "where validation finds that"),
+    ('key ~ "train/*"', "whose path fits a pattern"),
+    ("author: ann", "with labels that she made"),
+    ("date > 2026-01-31", "changed after that day"),
+    ("size > 1MB", "of more bytes"),
+    ("(category: dog or category: cat) and not unlabelled", "and, or, not, parentheses"),
+)
+"""Expressions, and which images they choose, for somebody who sees them for the first time."""

@@ -52,11 +52,9 @@ export interface Button {
 }
 
 export interface Dialogs {
-  confirm(asked: { title: string; text?: string; yes?: string; danger?: boolean }): Promise<boolean>;
   prompt(asked: { title: string; text?: string; label: string; value?: string; yes?: string; choices?: string[]; required?: boolean }): Promise<string | null>;
-  choose(asked: { title: string; text?: string; options: { value: string; text: string; detail?: string }[] }): Promise<string | null>;
   /** A dialog with a body of one's own; gives the value of the button, null where it was closed. Close or Cancel is there. */
-  open(asked: { title: string; body: Node; buttons: Button[]; wide?: boolean; check?: () => boolean }): Promise<string | null>;
+  open(asked: { title: string; body: Node; buttons: Button[]; wide?: boolean }): Promise<string | null>;
   toast(text: string, options?: { kind?: "info" | "error"; action?: { text: string; run: () => void } }): void;
 }
 
@@ -93,6 +91,12 @@ export type CreateEditor = (root: HTMLElement, app: App) => Editor;
 export type Warn = (id: string, text: string | null) => void; // a banner above everything; null takes it away
 
 // The parts of the frame and of the grid, each with what makes it.
+
+type Child = Node | string | number | false | null | undefined;
+type Attributes = Record<string, any>;
+export type MakeElement = <K extends keyof HTMLElementTagNameMap>(tag: K, attributes?: Attributes, ...children: Child[]) => HTMLElementTagNameMap[K];
+export type MakeSvg = <K extends keyof SVGElementTagNameMap>(tag: K, attributes?: Attributes, ...children: Child[]) => SVGElementTagNameMap[K];
+export type MakeButton = (options: { label: string; icon?: string; text?: string; title?: string | null; [name: string]: any }) => HTMLButtonElement;
 
 export type MakeApi = () => Api;
 

@@ -14,7 +14,7 @@ export function createDialogs() {
   document.body.append(toasts);
 
   /** @type {import("./app.d.ts").Dialogs["open"]} */
-  const open = ({ title, body, buttons, wide, check }) => new Promise((resolve) => {
+  const open = ({ title, body, buttons, wide }) => new Promise((resolve) => {
     const id = `dialog-${++fields}`;
     const dialog = h("dialog", { "aria-labelledby": id, class: wide && "wide" });
     const pressed = buttons.map(({ value, text, kind }) => h("button", { value, class: kind }, text));
@@ -22,10 +22,7 @@ export function createDialogs() {
     const form = h("form", { method: "dialog" }, h("h2", { id, ...(buttons.length ? {} : { tabindex: "-1", autofocus: true }) }, title), body, h("div", { class: "buttons" }, away, ...pressed));
     /** @type {string | null} */
     let value = null;
-    form.onsubmit = (event) => {
-      if (check && !check()) return event.preventDefault();
-      value = /** @type {HTMLButtonElement | null} */ (event.submitter)?.value ?? null;
-    };
+    form.onsubmit = ({ submitter }) => void (value = /** @type {HTMLButtonElement} */ (submitter).value);
     dialog.onclose = () => {
       dialog.remove();
       resolve(value);
@@ -37,18 +34,11 @@ export function createDialogs() {
 
   return {
     open,
-    async confirm({ title, text = "", yes = "OK", danger }) {
-      return (await open({ title, body: h("p", {}, text), buttons: [{ value: "yes", text: yes, kind: danger ? "danger" : "primary" }] })) === "yes";
-    },
     async prompt({ title, text = "", label, value = "", yes = "OK", choices, required = true }) {
       const { parts, input } = field(label, { value, required, choices });
       setTimeout(() => input.select());
       const body = h("div", { class: "field" }, h("p", {}, text), ...parts);
       return (await open({ title, body, buttons: [{ value: "yes", text: yes, kind: "primary" }] })) && input.value.trim();
-    },
-    choose({ title, text = "", options }) {
-      const buttons = options.map(({ value, text, detail }) => h("button", { value }, h("span", {}, text), detail && h("small", {}, detail)));
-      return open({ title, body: h("div", { class: "choices" }, h("p", {}, text), ...buttons), buttons: [] });
     },
     toast(text, { kind = "info", action } = {}) {
       const away = () => toast.remove();

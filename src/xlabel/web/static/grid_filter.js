@@ -10,19 +10,6 @@ import { STATES } from "./grid_card.js";
 const PAUSE = 300; // milliseconds of typing before it is asked
 const MOST = 300; // categories with a button; the others are found by typing
 const TOKEN = /"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|[()]|[<>!=]=|[<>=:~]|[^\s()<>!=:~"']+|!/g;
-const EXAMPLES = `
-cat.jpg: whose path contains that text
-category: dog: with a label of that category
-count(dog) >= 2: with two dogs or more
-suggestions: with suggestions that nobody has decided on
-score: 0.3..0.7: where a label has such a score
-state: reviewed: todo, labelled, reviewed or rejected
-tag: night: with that label of the whole image
-problem: box-outside: where validation finds that
-key ~ "train/*": whose path fits a pattern
-author: ann: with labels that she made
-date > 2026-01-31: changed after that day
-(category: dog or category: cat) and not unlabelled: and, or, not, parentheses`;
 
 /** @type {MakeFilter} */
 export function createFilter(app, search, fail) {
@@ -73,10 +60,7 @@ export function createFilter(app, search, fail) {
   }
 
   function explain() {
-    const rows = EXAMPLES.trim().split("\n").flatMap((line) => {
-      const cut = line.lastIndexOf(": ");
-      return [h("dt", {}, h("code", {}, line.slice(0, cut))), h("dd", {}, line.slice(cut + 2))];
-    });
+    const rows = app.session.examples.flatMap(([text, says]) => [h("dt", {}, h("code", {}, text)), h("dd", {}, says)]);
     app.dialogs.open({ title: "How to search", body: h("dl", { class: "examples" }, ...rows), buttons: [], wide: true });
   }
 

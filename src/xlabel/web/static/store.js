@@ -2,7 +2,7 @@
 
 import { aborted } from "./api.js";
 
-/** @import { Category, Label, Listing } from "./types.d.ts" */
+/** @import { Card, Category, Label, Listing } from "./types.d.ts" */
 /** @import { Asked, MakeCards, MakeCategories, MakeListing, MakePerson } from "./app.d.ts" */
 
 const BATCH = 48; // cards of one request
@@ -16,11 +16,12 @@ export function createCards(api, fail) {
   const known = new Map();
   const numbers = new Map();
   const handlers = new Set();
-  const underway = new Map();
+  const underway = /** @type {Map<AbortController, number[]>} */ (new Map());
   /** @type {number[]} */
   let wanted = [];
 
-  const put = (/** @type {import("./types.d.ts").Card} */ card) => {
+  /** @param {Card} card */
+  const put = (card) => {
     known.delete(card.number);
     known.set(card.number, card);
     numbers.set(card.key, card.number);
@@ -34,7 +35,8 @@ export function createCards(api, fail) {
     while (missing.length && underway.size < AT_ONCE) ask(missing.splice(0, BATCH));
   };
 
-  const ask = async (/** @type {number[]} */ asked) => {
+  /** @param {number[]} asked */
+  const ask = async (asked) => {
     const control = new AbortController();
     underway.set(control, asked);
     try {
@@ -55,7 +57,7 @@ export function createCards(api, fail) {
     want(next) {
       wanted = next;
       for (const [control, asked] of underway)
-        if (!asked.some((/** @type {number} */ number) => next.includes(number))) control.abort();
+        if (!asked.some((number) => next.includes(number))) control.abort();
       more();
     },
     async all(asked) {
@@ -95,7 +97,8 @@ export function createListing(api, cards) {
   /** @type {Map<number, number> | null} */
   let places = null;
 
-  const place = (/** @type {number} */ number) => {
+  /** @param {number} number */
+  const place = (number) => {
     places ??= new Map(found.numbers.map((one, index) => [one, index]));
     return places.get(number) ?? -1;
   };
@@ -145,7 +148,8 @@ export function createListing(api, cards) {
 export function createCategories(first) {
   /** @type {Map<string, Category>} */
   const known = new Map();
-  const learn = (/** @type {Category[]} */ categories) => categories.forEach((category) => known.set(category.name, category));
+  /** @param {Category[]} categories */
+  const learn = (categories) => categories.forEach((category) => known.set(category.name, category));
   learn(first);
   return {
     learn,

@@ -76,6 +76,7 @@ export interface Session {
   categories: Category[];
   keys: Record<string, string[]>; // action -> key combinations
   help: Record<string, [keys: string[], says: string][]>; // group -> keys as people write them, and what they do
+  examples: [text: string, says: string][]; // of expressions
   orders: string[]; // in which images can be listed
   where: string; // the expression that the command gave
   order: string;
