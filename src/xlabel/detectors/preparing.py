@@ -83,8 +83,8 @@ def framed(picture: Array, how: Preparation) -> Frame:
     """How a picture will lie in what is prepared of it."""
     height, width = picture.shape[:2]
     if how.size is None:
-        ratio = min(how.sides[0] / min(width, height), how.sides[1] / max(width, height)) if how.sides else 1
-        size = tuple(-(-round(n * ratio) // how.multiple) * how.multiple for n in (width, height))
+        sides = _between(how.sides, width, height) if how.sides else (width, height)
+        size = tuple(-(-side // how.multiple) * how.multiple for side in sides)
     else:
         size = how.size
     across, down = size[0] / width, size[1] / height
@@ -96,6 +96,14 @@ def framed(picture: Array, how: Preparation) -> Frame:
     spare = ((size[0] - inner[0]) / 2, (size[1] - inner[1]) / 2)
     offset = (round(spare[0] - 0.1), round(spare[1] - 0.1)) if how.fit == "letterbox" else (0, 0)
     return Frame((width, height), (size[0], size[1]), (ratio, ratio), offset)
+
+
+def _between(sides: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    """A size of the same ratio, rounded as transformers does it."""
+    short, long = min(width, height), max(width, height)
+    side: float = sides[0] if long / short * sides[0] <= sides[1] else sides[1] * short / long
+    shorter, longer = round(side), int(side * long / short)
+    return (shorter, longer) if width < height else (longer, shorter)
 
 
 def inside(frame: Frame) -> tuple[int, int]:

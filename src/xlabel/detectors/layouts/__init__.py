@@ -15,6 +15,10 @@ from xlabel.detectors.preparing import Frame, Preparation
 
 LAYOUTS = {
     "yolo8": "xlabel.detectors.layouts.yolo8",
+    "rtdetr": "xlabel.detectors.layouts.rtdetr",
+    "torchvision": "xlabel.detectors.layouts.torchvision",
+    "rfdetr": "xlabel.detectors.layouts.rfdetr",
+    "detr": "xlabel.detectors.layouts.detr",
     "tensorflow": "xlabel.detectors.layouts.tensorflow",
     "centerface": "xlabel.detectors.layouts.centerface",
     "gfl": "xlabel.detectors.layouts.gfl",
