@@ -22,7 +22,13 @@ from xlabel.detectors.layouts import (
     rtdetr,
     tensorflow,
     torchvision,
+    yolo5,
     yolo8,
+    yolo8_oriented,
+    yolo8_pose,
+    yolo8_segment,
+    yolo_chosen,
+    yolox,
 )
 from xlabel.formats import Format, coco, csv, embedded, labelme, native, parquet, voc, yolo
 from xlabel.images import Carrying, Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
@@ -89,6 +95,12 @@ NAMES = {
     "kinds of bundles": [as_kind(mp4), as_kind(tar), as_kind(zip)],
     "layouts of detectors": [
         as_layout(yolo8),
+        as_layout(yolo8_segment),
+        as_layout(yolo8_pose),
+        as_layout(yolo8_oriented),
+        as_layout(yolo_chosen),
+        as_layout(yolo5),
+        as_layout(yolox),
         as_layout(rtdetr),
         as_layout(torchvision),
         as_layout(rfdetr),

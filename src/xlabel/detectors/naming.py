@@ -1,10 +1,9 @@
 """What the numbers of a model's categories are called: by its metadata, by whoever runs it, by its layout."""
 
-import ast
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from xlabel.detectors.layouts import Plan
+from xlabel.detectors.layouts.ultralytics import literal
 from xlabel.errors import InputError
 from xlabel.model import Category
 
@@ -56,10 +55,7 @@ def named(
 
 def stated(metadata: Mapping[str, str]) -> dict[int, str] | None:
     """The names in a model's metadata, as ultralytics writes them: the text of a dict or of a list."""
-    try:
-        found: Any = ast.literal_eval(metadata["names"])
-    except (KeyError, ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
+    found = literal(metadata, "names")
     pairs = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
     names = {int(number): str(name) for number, name in pairs if str(number).isdecimal()}
     return names or None
