@@ -14,8 +14,11 @@ from tests.detectors.vision import torchvision
 from tests.tools import library
 
 from xlabel import detectors
+from xlabel.detectors import coco
 
 NAMES = ["a", "b", "c"]
+DOG = 18
+"""Its id in COCO, where it is the 17th."""
 
 
 def ssdlite() -> Any:
@@ -79,3 +82,16 @@ def test_outputs_are_told_apart_in_any_order_alone_or_in_a_batch(
     detector = detectors.opened(constant(tmp_path / "any.onnx", shape, outputs), categories=NAMES)
     (found,) = detector.detect([np.zeros((60, 90, 3), np.uint8)])
     agree(found, [Thing("b", 0.9, (10, 20, 30, 50))], pixels=0)
+
+
+def test_the_categories_of_coco_are_numbered_with_its_gaps(tmp_path: Path) -> None:
+    outputs: dict[str, NDArray[Any]] = {
+        "boxes": np.array([[10, 20, 30, 50]], np.float32),
+        "labels": np.array([DOG], np.int64),
+        "scores": np.array([0.9], np.float32),
+    }
+    path = constant(tmp_path / "any.onnx", [3, "height", "width"], outputs)
+    detector = detectors.opened(path, categories=list(coco.NAMES.values()))
+    agree(
+        detector.detect([np.zeros((60, 90, 3), np.uint8)])[0], [Thing("dog", 0.9, (10, 20, 30, 50))], pixels=0
+    )
