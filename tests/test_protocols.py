@@ -12,7 +12,24 @@ import pytest
 from xlabel import bundles, formats, images
 from xlabel.bundles import Kind, mp4, tar, zip
 from xlabel.detectors import layouts
-from xlabel.detectors.layouts import Layout, centerface, fastestdet, gfl, tensorflow, yolo8
+from xlabel.detectors.layouts import (
+    Layout,
+    centerface,
+    detr,
+    fastestdet,
+    gfl,
+    rfdetr,
+    rtdetr,
+    tensorflow,
+    torchvision,
+    yolo5,
+    yolo8,
+    yolo8_oriented,
+    yolo8_pose,
+    yolo8_segment,
+    yolo_chosen,
+    yolox,
+)
 from xlabel.formats import Format, coco, csv, embedded, labelme, native, parquet, voc, yolo
 from xlabel.images import Carrying, Container, bmp, gif, heif, jp2, jpeg, jxl, png, tiff, webp
 from xlabel.stores import azure, file, gcs, hf, s3, sftp, transport
@@ -78,6 +95,16 @@ NAMES = {
     "kinds of bundles": [as_kind(mp4), as_kind(tar), as_kind(zip)],
     "layouts of detectors": [
         as_layout(yolo8),
+        as_layout(yolo8_segment),
+        as_layout(yolo8_pose),
+        as_layout(yolo8_oriented),
+        as_layout(yolo_chosen),
+        as_layout(yolo5),
+        as_layout(yolox),
+        as_layout(rtdetr),
+        as_layout(torchvision),
+        as_layout(rfdetr),
+        as_layout(detr),
         as_layout(tensorflow),
         as_layout(centerface),
         as_layout(gfl),

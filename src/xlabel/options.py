@@ -129,7 +129,7 @@ class Finding:
     """What a model suggests."""
 
     categories: str | None = None
-    """Names of the model's categories, if it states none or others are wanted: a,b,c, or a file of them."""
+    """Names of the model's categories, if it has none or others are wanted: a,b,c or a file of them; coco."""
     map: str | None = None
     """Other names for categories: old=new,... or a file with one a line. An empty name leaves them out."""
     min_score: float = 0.25

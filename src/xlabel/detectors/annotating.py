@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from xlabel.detectors import suppression
+from xlabel.detectors import masking, suppression
 from xlabel.detectors.layouts import Found, Plan
 from xlabel.detectors.preparing import Array, Frame
 from xlabel.model import Annotation, Category, Source
@@ -58,14 +58,17 @@ def _annotation(found: Found, at: int, frame: Frame, wanted: Wanted) -> Annotati
     right, bottom = (float(n) for n in corners[1].clip(0, (width, height)))
     if right - left < 1e-3 or bottom - top < 1e-3:
         return None
-    box = (_told(left), _told(top), _told(right - left), _told(bottom - top))
-    shape = None
-    if found.oriented is not None:
-        shape = _oriented(found.oriented[at], frame)
+    edges = (_told(left), _told(top), _told(right), _told(bottom))
+    box = (*edges[:2], _told(edges[2] - edges[0]), _told(edges[3] - edges[1]))
+    shape = None if found.oriented is None else _oriented(found.oriented[at], frame)
     keypoints = None if found.keypoints is None else _keypoints(found.keypoints[at], frame)
+    polygons = None
+    if found.masks is not None:
+        polygons = masking.polygons(found.masks(at), frame, (left, top, right, bottom))
     return Annotation(
         category=wanted.categories[int(found.classes[at])],
         bbox=None if shape else box,
+        polygons=polygons,
         keypoints=keypoints,
         shape=shape,
         score=round(float(found.scores[at]), 4),

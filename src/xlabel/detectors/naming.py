@@ -1,10 +1,10 @@
 """What the numbers of a model's categories are called: by its metadata, by whoever runs it, by its layout."""
 
-import ast
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from xlabel.detectors import coco
 from xlabel.detectors.layouts import Plan
+from xlabel.detectors.layouts.ultralytics import literal
 from xlabel.errors import InputError
 from xlabel.model import Category
 
@@ -29,7 +29,7 @@ def named(
         count = f"{plan.classes} categories" if plan.classes else "categories"
         raise InputError(
             f"{model}: expected the names of its {count} in its metadata, found none; give them with "
-            "--categories a,b,c or --categories FILE"
+            "--categories a,b,c or --categories FILE, or where they are COCO's with --categories coco"
         )
     in_order = None if isinstance(given, Mapping) else given
     if in_order is not None and plan.classes not in (None, len(in_order)):
@@ -55,11 +55,10 @@ def named(
 
 
 def stated(metadata: Mapping[str, str]) -> dict[int, str] | None:
-    """The names in a model's metadata, as ultralytics writes them: the text of a dict or of a list."""
-    try:
-        found: Any = ast.literal_eval(metadata["names"])
-    except (KeyError, ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
+    """The names in a model's metadata: a dict or a list as Python writes them, or `character`, one a line."""
+    if "names" not in metadata and metadata.get("character"):
+        return dict(enumerate(metadata["character"].splitlines()))
+    found = literal(metadata, "names")
     pairs = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
     names = {int(number): str(name) for number, name in pairs if str(number).isdecimal()}
     return names or None
@@ -87,4 +86,8 @@ def listed(names: Sequence[str]) -> str:
 def _given(plan: Plan, given: Sequence[str] | Mapping[int, str] | None) -> dict[int, str] | None:
     if given is None:
         return None
-    return dict(given) if isinstance(given, Mapping) else dict(enumerate(given, plan.first))
+    if isinstance(given, Mapping):
+        return dict(given)
+    if plan.first and list(given) == list(coco.NAMES.values()):
+        return dict(coco.NAMES)  # models that begin at 1 number them with COCO's gaps
+    return dict(enumerate(given, plan.first))

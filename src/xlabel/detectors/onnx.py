@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlabel.detectors import layouts
+from xlabel.detectors import beside, layouts
 from xlabel.detectors.annotating import Wanted, annotations
 from xlabel.detectors.freeing import freed
 from xlabel.detectors.layouts import Layout, Plan, Port, Signature
@@ -36,6 +36,7 @@ def opened(
     data = read(model)
     session = started(model, data)
     signature = signature_of(session)
+    signature = signature._replace(metadata={**beside.stated(Path(model)), **signature.metadata})
     try:
         known = layouts.recognised(signature)
     except ValueError as error:
@@ -187,6 +188,9 @@ def _tried(session: Any, inputs: Sequence[Port]) -> dict[str, Array]:
             return {}
         if len(port.shape) < 3:
             given[port.name] = np.full([n or 1 for n in port.shape], SIDE, dtype)
+            continue
+        if len(port.shape) == 3 and any(len(other.shape) == 4 for other in inputs):  # where the picture is
+            given[port.name] = np.ones([port.shape[0] or 1, *(n or SIDE for n in port.shape[1:])], dtype)
             continue
         noise = random.random(_tried_shape(port.shape))
         given[port.name] = (noise * 255 if np.issubdtype(dtype, np.integer) else noise).astype(dtype)

@@ -83,28 +83,33 @@ def framed(picture: Array, how: Preparation) -> Frame:
     """How a picture will lie in what is prepared of it."""
     height, width = picture.shape[:2]
     if how.size is None:
-        ratio = min(how.sides[0] / min(width, height), how.sides[1] / max(width, height)) if how.sides else 1
-        size = tuple(-(-round(n * ratio) // how.multiple) * how.multiple for n in (width, height))
+        sides = _between(how.sides, width, height) if how.sides else (width, height)
+        size = tuple(-(-side // how.multiple) * how.multiple for side in sides)
     else:
         size = how.size
     across, down = size[0] / width, size[1] / height
     if how.fit == "stretch" or how.size is None:
         return Frame((width, height), (size[0], size[1]), (across, down), (0, 0))
     ratio = min(across, down)
-    inner = _inner((width, height), ratio)
-    # Half a pixel of difference goes to the right and below, as ultralytics' LetterBox does it.
+    whole = round if how.fit == "letterbox" else int  # as ultralytics' LetterBox and YOLOX's preproc do it
+    inner = (max(1, whole(width * ratio)), max(1, whole(height * ratio)))
+    # Half a pixel of difference goes to the right and below: LetterBox again.
     spare = ((size[0] - inner[0]) / 2, (size[1] - inner[1]) / 2)
     offset = (round(spare[0] - 0.1), round(spare[1] - 0.1)) if how.fit == "letterbox" else (0, 0)
-    return Frame((width, height), (size[0], size[1]), (ratio, ratio), offset)
+    return Frame((width, height), (size[0], size[1]), (inner[0] / width, inner[1] / height), offset)
+
+
+def _between(sides: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    """A size of the same ratio, rounded as transformers does it."""
+    short, long = min(width, height), max(width, height)
+    side: float = sides[0] if long / short * sides[0] <= sides[1] else sides[1] * short / long
+    shorter, longer = round(side), int(side * long / short)
+    return (shorter, longer) if width < height else (longer, shorter)
 
 
 def inside(frame: Frame) -> tuple[int, int]:
     """Width and height of the picture itself within what was prepared."""
-    return _inner(frame.picture, frame.scale[0]) if frame.scale[0] == frame.scale[1] else frame.size
-
-
-def _inner(picture: tuple[int, int], ratio: float) -> tuple[int, int]:
-    return max(1, round(picture[0] * ratio)), max(1, round(picture[1] * ratio))
+    return round(frame.picture[0] * frame.scale[0]), round(frame.picture[1] * frame.scale[1])
 
 
 def linear(picture: Array, width: int, height: int) -> Array:

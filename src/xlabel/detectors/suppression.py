@@ -2,7 +2,8 @@
 
 Greedy, as torchvision.ops.nms and cv2.dnn.NMSBoxesBatched: by falling score, a box goes where it overlaps one
 that is kept by more than a share of their union. Oriented boxes are compared as Gaussians (Llerena et al.,
-"Gaussian Bounding Boxes and Probabilistic Intersection-over-Union", 2021), as ultralytics does it.
+"Gaussian Bounding Boxes and Probabilistic Intersection-over-Union", 2021), and one goes where it overlaps any
+that is surer (Fast NMS of YOLACT, Bolya et al., 2019), both as ultralytics does it.
 """
 
 from collections.abc import Callable
@@ -14,22 +15,34 @@ from numpy.typing import NDArray
 from xlabel.model.geometry import overlaps
 
 Array = NDArray[Any]
-Overlap = Callable[[Array, Array], Array]
-"""Of one box with many."""
+Numbers = NDArray[np.intp]
 
 MOST = 30_000
 """Boxes above the least score that are looked at in one picture, the best of them."""
 _TINY = 1e-7
 
 
-def kept(boxes: Array, scores: Array, classes: Array, iou: float) -> NDArray[np.intp]:
+def kept(boxes: Array, scores: Array, classes: Array, iou: float) -> Numbers:
     """Numbers of the boxes (left, top, right, bottom) that are kept, by falling score."""
-    return _kept(boxes, scores, classes, iou, overlaps)
+
+    def chosen(boxes: Array) -> list[int]:
+        found, left = [], np.arange(len(boxes))
+        while left.size:
+            best, left = left[0], left[1:]
+            found.append(int(best))
+            left = left[overlaps(boxes[best], boxes[left]) <= iou]
+        return found
+
+    return _kept(boxes, scores, classes, chosen)
 
 
-def kept_oriented(boxes: Array, scores: Array, classes: Array, iou: float) -> NDArray[np.intp]:
+def kept_oriented(boxes: Array, scores: Array, classes: Array, iou: float) -> Numbers:
     """The same of oriented boxes: centre x and y, width, height, radians."""
-    return _kept(boxes, scores, classes, iou, oriented_overlaps)
+
+    def chosen(boxes: Array) -> list[int]:
+        return [at for at, box in enumerate(boxes) if not (oriented_overlaps(box, boxes[:at]) > iou).any()]
+
+    return _kept(boxes, scores, classes, chosen)
 
 
 def oriented_overlaps(box: Array, others: Array) -> Array:
@@ -46,18 +59,16 @@ def oriented_overlaps(box: Array, others: Array) -> Array:
     return np.asarray(1 - np.sqrt(1 - np.exp(-distance) + _TINY))
 
 
-def _kept(boxes: Array, scores: Array, classes: Array, iou: float, overlap: Overlap) -> NDArray[np.intp]:
+def _kept(boxes: Array, scores: Array, classes: Array, chosen: Callable[[Array], list[int]]) -> Numbers:
+    """The boxes that are chosen of each category's, which come by falling score."""
     order = np.argsort(-scores, kind="stable")[:MOST]
     boxes = boxes.astype(np.float64)
     found = []
     for number in np.unique(classes[order]):
-        left = order[classes[order] == number]
-        while left.size:
-            best, left = left[0], left[1:]
-            found.append(best)
-            left = left[overlap(boxes[best], boxes[left]) <= iou]
-    chosen = np.array(found, np.intp)
-    return chosen[np.argsort(-scores[chosen], kind="stable")]
+        own = order[classes[order] == number]
+        found.append(own[chosen(boxes[own])])
+    kept = np.concatenate([np.zeros(0, np.intp), *found])
+    return kept[np.argsort(-scores[kept], kind="stable")]
 
 
 def _covariance(boxes: Array) -> tuple[Array, Array, Array]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xlabel.detectors import coco
 from xlabel.errors import InputError
 from xlabel.formats.yolo_yaml import load_yaml
 
@@ -15,9 +16,11 @@ WANTED = "a name a line, a data.yaml with names, a JSON list, or COCO's categori
 
 
 def names_of(given: Names | None) -> Sequence[str] | Mapping[int, str] | None:
-    """`a,b,c`, or what a file holds: names in their order, or by number."""
+    """`a,b,c`, or what a file holds: names in their order, or by number; those of COCO for `coco`."""
     if not isinstance(given, str):
         return given
+    if given == "coco":
+        return list(coco.NAMES.values())
     if not os.path.isfile(given):
         if os.sep in given:
             raise InputError(f"{given}: expected names of categories a,b,c or a file of them, found no file")

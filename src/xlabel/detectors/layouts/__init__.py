@@ -15,12 +15,26 @@ from xlabel.detectors.preparing import Frame, Preparation
 
 LAYOUTS = {
     "yolo8": "xlabel.detectors.layouts.yolo8",
+    "yolo8_segment": "xlabel.detectors.layouts.yolo8_segment",
+    "yolo8_pose": "xlabel.detectors.layouts.yolo8_pose",
+    "yolo8_oriented": "xlabel.detectors.layouts.yolo8_oriented",
+    "yolo_chosen": "xlabel.detectors.layouts.yolo_chosen",
+    "yolo5": "xlabel.detectors.layouts.yolo5",
+    "yolox": "xlabel.detectors.layouts.yolox",
+    "rtdetr": "xlabel.detectors.layouts.rtdetr",
+    "torchvision": "xlabel.detectors.layouts.torchvision",
+    "rfdetr": "xlabel.detectors.layouts.rfdetr",
+    "detr": "xlabel.detectors.layouts.detr",
     "tensorflow": "xlabel.detectors.layouts.tensorflow",
     "centerface": "xlabel.detectors.layouts.centerface",
     "gfl": "xlabel.detectors.layouts.gfl",
     "fastestdet": "xlabel.detectors.layouts.fastestdet",
 }
-"""Names of layouts, in the order in which they are asked: the first that recognises a model has it."""
+"""Names of layouts, in the order in which they are asked: the first that recognises a model has it.
+
+Those come first that the number of cells over the picture gives away, which no other layout has; then those
+told by several outputs of certain shapes, types or names.
+"""
 
 
 class Port(NamedTuple):

@@ -1,4 +1,4 @@
-"""YOLO from version 8 on as ultralytics exports it: one output, a column a place, no objectness.
+"""YOLO from version 8 on as ultralytics exports it: one output, a column a cell, no objectness.
 
 Each column has centre x and y, width and height in pixels of the letterboxed picture, then the categories'
 scores.
@@ -6,36 +6,30 @@ scores.
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from xlabel.detectors.layouts import Found, Plan, Signature, grids, ultralytics
+from xlabel.detectors.layouts import Found, Plan, Signature, ultralytics
 from xlabel.detectors.preparing import Array, Frame
 
 NAME = "yolo8"
-TITLE = "YOLOv8, YOLO11 and others of ultralytics, without NMS"
-TOLD_BY = "one output, 4 + categories x cells of the grids"
+TITLE = "YOLOv8, YOLO11 and others of ultralytics"
+TOLD_BY = "one output, 4 + categories x cells of three grids"
 
 
 def recognise(signature: Signature) -> Plan | None:
-    port = ultralytics.picture_of(signature)
-    if port is None or len(signature.outputs) != 1:
+    head = ultralytics.raw(signature)
+    task = ultralytics.task_of(signature)
+    if head is None or head.prototypes or task not in (None, "detect"):
         return None
-    (output,) = signature.outputs
-    size = ultralytics.tried(port)
-    if size is None or len(output.dims) != 3:
-        return None
-    _, rows, places = output.dims
-    if rows is None or places is None or rows < 5 or grids.strides_of(size, places) is None:
-        return None
-    return Plan(ultralytics.preparation(signature, port), {"columns": output.name}, classes=rows - 4)
+    seen = head.output.seen
+    if task is None and (seen is None or not ultralytics.are_shares(seen[:, 4:])):
+        return None  # keypoints or angles
+    preparation = ultralytics.preparation(signature, head.picture)
+    return Plan(
+        preparation, {ultralytics.word(head): head.output.name}, classes=(head.output.dims[1] or 0) - 4
+    )
 
 
 def decode(outputs: Mapping[str, Array], plan: Plan, frames: Sequence[Frame]) -> list[Found]:
-    return [_found(columns) for columns in outputs["columns"].astype(np.float32)]
-
-
-def _found(columns: NDArray[np.float32]) -> Found:
-    centre, half = columns[:2], columns[2:4] / 2
-    boxes = np.concatenate([centre - half, centre + half]).T
-    return Found(boxes, columns[4:].max(axis=0), columns[4:].argmax(axis=0))
+    return [
+        Found(ultralytics.corners(rows), rows[:, 4:].max(axis=1), rows[:, 4:].argmax(axis=1))
+        for rows in ultralytics.rows(outputs, frames)
+    ]
