@@ -36,6 +36,7 @@ _HOME = {
     "embed": "xlabel.jobs.embed",
     "extract": "xlabel.jobs.extract",
     "labels": "xlabel.jobs.extract",
+    "review": "xlabel.jobs.review",
     "show": "xlabel.jobs.show",
     "stream": "xlabel.jobs.stream",
     "strip": "xlabel.jobs.strip",
@@ -95,6 +96,7 @@ __all__ = [
     "read",
     "read_exif_tag",
     "repair",
+    "review",
     "show",
     "stream",
     "strip",
@@ -132,6 +134,7 @@ if TYPE_CHECKING:
     from xlabel.jobs.pull import pull
     from xlabel.jobs.push import push
     from xlabel.jobs.repair import repair
+    from xlabel.jobs.review import review
     from xlabel.jobs.show import show
     from xlabel.jobs.stream import Stream, stream
     from xlabel.jobs.strip import strip

@@ -1,5 +1,7 @@
 """Show: the labels of an image for a person: what they are, where they were found, and drawn."""
 
+import base64
+import html
 import io
 import os
 import re
@@ -19,6 +21,7 @@ from xlabel.images.embedding import Found
 from xlabel.jobs.selection import Place, select_all
 from xlabel.model import Annotation, Problem, Sample
 from xlabel.model.geometry import bbox_of, turned_size
+from xlabel.model.reframe import scaled
 from xlabel.model.report import counted, size_text, visible
 from xlabel.stores import rewrite
 from xlabel.stores.local import Folder
@@ -26,6 +29,8 @@ from xlabel.stores.paths import key_of
 
 LONGEST = 40
 """Characters of a cell."""
+LARGE, SMALL, FIRST = 1600, 320, 24
+"""In a notebook: pixels of one image and of each of several, and how many of those."""
 _REGION = re.compile(b"[>\"']%b[0-9]" % xmp.REGION.encode())
 PACKED = b'"labels":"'
 """What stands in a payload whose document is compressed."""
@@ -104,6 +109,19 @@ class Shown(msgspec.Struct):
     def __str__(self) -> str:
         drawn = [f"drawn: {visible(path)}, {size_text(size)}" for path, size in self.files.items()]
         return "\n\n".join([*map(str, self.images), *(["\n".join(drawn)] if drawn else [])])
+
+    def _repr_png_(self) -> bytes | None:
+        """For notebooks: the image with its labels, where it is one."""
+        return _png(self.images[0], LARGE) if len(self.images) == 1 else None
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: several images with their labels, or the words about one that cannot be drawn."""
+        if len(self.images) == 1 and self._repr_png_() is not None:
+            return None
+        parts = [_figure(picture) for picture in self.images[:FIRST]]
+        if len(self.images) > FIRST:
+            parts.append(f"<p>and {len(self.images) - FIRST:,} more</p>")
+        return f"<div>{''.join(parts)}</div>"
 
 
 def show(
@@ -237,6 +255,39 @@ def _draw(path: bytes, picture: ShownImage, target: Path, overwrite: bool, shown
         drawn.save(file, kind)
         rewrite.create(os.fsencode(target), [file.getvalue()], seen.info)
     shown.files[str(target)] = len(file.getvalue())
+
+
+def _png(picture: ShownImage, side: int) -> bytes | None:
+    """A picture with its labels, at most `side` pixels large; None where it cannot be decoded."""
+    from xlabel.pictures import drawing
+
+    try:
+        with rewrite.opened(os.fsencode(picture.file)) as (data, _):
+            shown = drawing.displayed(data)
+    except (ValueError, OSError, InputError):
+        return None
+    width, height = shown.size
+    shown.thumbnail((side, side))
+    across, down = shown.width / width, shown.height / height
+    labels = [scaled(label, across, down)[0] for label in picture.annotations or ()]
+    drawn = drawing.draw(shown, labels)
+    drawn.thumbnail((side, side))
+    file = io.BytesIO()
+    drawn.save(file, "PNG")
+    return file.getvalue()
+
+
+def _figure(picture: ShownImage) -> str:
+    name = html.escape(visible(picture.file))
+    png = _png(picture, SMALL)
+    if png is None:
+        return f"<pre>{html.escape(str(picture))}</pre>"
+    text = f"{name}: {counted(len(picture.annotations or ()), 'labels')}"
+    source = base64.b64encode(png).decode("ascii")
+    return (
+        f'<figure style="display: inline-block; margin: 4px"><img alt="{text}" '
+        f'src="data:image/png;base64,{source}"><figcaption>{text}</figcaption></figure>'
+    )
 
 
 def _described(picture: ShownImage) -> str:
