@@ -13,6 +13,7 @@ import { keep, kept } from "./store.js";
 const THEMES = ["system", "light", "dark"];
 const USUAL = 184; // pixels that a card is wide, on screens that are not large
 const REST = 1500; // milliseconds between questions for the same list
+const FLIGHT = 80; // milliseconds that cards of another screen stay in sight before they are asked for
 const AHEAD = 2; // screens' worth of cards that are asked for beyond the last in sight
 
 /** @type {MakeGrid} */
@@ -22,6 +23,8 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
   let asking = new AbortController();
   let timer = 0;
   let last = 0; // when the listing was asked for
+  let sight = 0; // the first index in sight
+  let flying = 0; // the timer of what is asked for once it stays in sight
 
   const scroll = h("div", { class: "scroll", tabindex: "-1" });
   const nothing = h("div", { class: "empty", role: "status", hidden: true });
@@ -38,7 +41,11 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
     seen(from, to) {
       const { numbers } = listing;
       const beyond = (to - from) * AHEAD;
-      cards.want([...numbers.slice(from, to + beyond), ...numbers.slice(Math.max(0, from - beyond), from)]);
+      const want = () => cards.want([...numbers.slice(from, to + beyond), ...numbers.slice(Math.max(0, from - beyond), from)]);
+      clearTimeout(flying);
+      flying = Math.abs(from - sight) > to - from ? setTimeout(want, FLIGHT) : 0;
+      flying || want();
+      sight = from;
     },
     selected(size) {
       bulk.show(size);
