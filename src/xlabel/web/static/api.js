@@ -123,7 +123,7 @@ export function watch(api, told) {
     try {
       if (!document.hidden || api.lost) {
         const status = await api.status(since);
-        if (missed) await told.back();
+        if (missed || Number(status.since) < Number(since)) await told.back();
         else if (since && status.changed.length) told.changed(status.changed);
         missed = false;
         since = status.since;

@@ -154,6 +154,7 @@ export type MakePerson = (session: Session) => Person;
 
 export interface Grid {
   stale(): void; // what is shown may not be so any more
+  forget(): void; // nor are the numbers of the images
   progress(looked: number, total: number): void;
   show(asked: Asked, opened: number | null): Promise<void>; // with the image in sight that was open before
 }

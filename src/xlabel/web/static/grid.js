@@ -1,6 +1,6 @@
 // The grid: all images that fit, as cards, with a filter before and actions on what is selected.
 
-import { aborted } from "./api.js";
+import { aborted, Refused } from "./api.js";
 import { button, counted, h, shown } from "./dom.js";
 import { createBulk } from "./grid_bulk.js";
 import { createCell, createLoader, MARKS } from "./grid_card.js";
@@ -21,6 +21,7 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
   const loader = createLoader();
   let fresh = false; // the listing says what is so
   let asking = new AbortController();
+  let wanted = listing.asked;
   let timer = 0;
   let last = 0; // when the listing was asked for
   let sight = 0; // the first index in sight
@@ -119,11 +120,13 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
     const another = address(next) !== address(listing.asked);
     const [first, focused] = [list.first, list.current].map((index) => listing.numbers[index] ?? -1);
     fresh = true;
+    wanted = next;
     try {
       await listing.ask(next, signal);
       if (!Object.keys(listing.found.categories).every(knows)) await learn();
     } catch (error) {
       fresh &&= aborted(error);
+      if (error instanceof Refused) wanted = listing.asked;
       throw error;
     }
     list.reset(another ? -1 : listing.position(first).index, another ? 0 : listing.position(focused).index);
@@ -160,7 +163,7 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
     if (timer) return;
     timer = setTimeout(() => {
       timer = 0;
-      if (!root.hidden && !fresh) ask(listing.asked).catch(() => undefined);
+      if (!root.hidden && !fresh) ask(wanted).catch(() => undefined);
     }, Math.max(0, last + rest - Date.now()));
   }
 
@@ -179,6 +182,10 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
 
   return {
     stale,
+    forget() {
+      list.choose([]);
+      stale(0);
+    },
     progress(seen, total) {
       looking.hidden = seen >= total;
       meter.value = total ? seen / total : 1;

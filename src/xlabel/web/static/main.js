@@ -30,7 +30,7 @@ async function start(page) {
 
   const session = await api.session();
   document.title = `${shown(session.name)} \u2013 xlabel`;
-  if (session.readonly) warn("readonly", `Nothing can be saved here: ${shown(session.readonly)}`);
+  if (session.readonly) page.before(h("p", { class: "banner", role: "alert" }, `Nothing can be saved here: ${shown(session.readonly)}`));
   const keys = createKeys(session.keys);
   const categories = createCategories(session.categories);
   const person = createPerson(session);
@@ -94,7 +94,7 @@ async function start(page) {
     const asked = location.hash;
     if (asked === here) return;
     if (open !== null && editor && !(await editor.leave())) return history.pushState(null, "", here);
-    if (location.hash !== asked) return route(); // somebody has gone on while it was saved
+    if (location.hash !== asked) return; // somebody has gone on while it was saved, of which another event tells
     here = asked;
     const before = open;
     if (asked.startsWith(IMAGE)) return showImage(keyOf(asked));
@@ -116,7 +116,7 @@ async function start(page) {
       if (aborted(error)) return;
       const missing = error instanceof Refused && error.status === 404;
       fail(missing ? new Error(`${shown(key)}: there is no such image in this folder`) : error);
-      if (missing) app.grid();
+      app.grid();
     }
   }
 
@@ -146,7 +146,7 @@ async function start(page) {
     async back() {
       await learn();
       cards.clear();
-      grid.stale();
+      grid.forget();
       for (const handler of watchers) handler(listing.numbers);
     },
     refused: (error) => warn("lost", `The server says: ${error.message}`),
