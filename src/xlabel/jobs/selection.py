@@ -93,11 +93,14 @@ def sweep(selected: Scan) -> None:
 
 def _at_top(found: Scan) -> Scan:
     """Only the images that lie in no folder: a glob without a slash matches no others."""
-    kept = [
-        (name, size) for name, size in zip(found.keys.names(), found.sizes, strict=True) if b"/" not in name
-    ]
-    keys = Paths(name for name, _ in kept)
-    return msgspec.structs.replace(found, keys=keys, sizes=array("Q", [size for _, size in kept]))
+    kept = [at for at, name in enumerate(found.keys.names()) if b"/" not in name]
+    return msgspec.structs.replace(
+        found,
+        keys=Paths(name for name in found.keys.names() if b"/" not in name),
+        sizes=array("Q", [found.sizes[at] for at in kept]),
+        times=array("q", [found.times[at] for at in kept]),
+        inodes=array("Q", [found.inodes[at] for at in kept]),
+    )
 
 
 def _split(path: str) -> tuple[str, str]:
