@@ -80,6 +80,17 @@ def test_labels_in_the_image_stay_as_they_are(images: Path) -> None:
     assert [label.status for label in xlabel.labels(path)] == [None, "suggestion"]
 
 
+def test_categories_of_labels_keep_their_ids_whatever_other_images_call_so(images: Path) -> None:
+    for name, category in (("a.png", "cat"), ("d.png", "dog")):
+        label = xlabel.Annotation(category=xlabel.Category(id=0, name=category), bbox=(1, 1, 4, 4))
+        xlabel.embed(images / name, [label])
+    run(images)
+    for name, category in (("a.png", "cat"), ("d.png", "dog")):
+        document = document_in((images / name).read_bytes())
+        assert document is not None
+        assert [(c.id, c.name) for c in document.categories] == [(0, category), (1, "thing")]
+
+
 def test_labels_in_files_beside_the_images_are_taken_along(images: Path) -> None:
     labels = images.parent / "labels"
     labels.mkdir()

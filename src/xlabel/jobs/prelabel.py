@@ -140,7 +140,7 @@ class _Prelabelling:
         self.turned: list[str] = []
         self._selected = selected
         self._root = os.fsencode(selected.root) + b"/"
-        self._inside = EmbeddedLabels(Folder(selected.root))
+        self._folder = Folder(selected.root)
         self._files = None if found is None or isinstance(found.labels, EmbeddedLabels) else found.labels
         self._detector = detector
         self._how = how
@@ -247,8 +247,9 @@ class _Prelabelling:
             image = images.image_of(key, images.header(data))
         except ValueError:
             image = images.image_of(key, None)
-        sample = self._inside.load_from(data, image)
-        problems = self._drained(self._inside.problems)
+        inside = EmbeddedLabels(self._folder)  # one for all would give categories ids that all images share
+        sample = inside.load_from(data, image)
+        problems = inside.problems
         if sample is not None:
             stated = sample.origin.get("stream") if isinstance(sample.origin, dict) else None
             if stated is not None and _stream(data) not in (None, stated):
@@ -256,7 +257,8 @@ class _Prelabelling:
                 sample = None
         elif not problems and self._files is not None:
             loaded, unread = labelling.load(self._files, image)
-            problems = self._drained(self._files.problems)
+            problems = [*self._files.problems]
+            self._files.problems.clear()
             sample = loaded if unread is None else None
         elif not problems:
             sample = Sample(image=image)
@@ -283,11 +285,6 @@ class _Prelabelling:
         if change is not None and not self._how.dry_run:
             rewrite.replace(seen, change.pieces)
         return True
-
-    def _drained(self, problems: list[Problem]) -> list[Problem]:
-        found = [*problems]
-        problems.clear()
-        return found
 
     def _where(self, name: bytes) -> str:
         return f"{self._selected.root}/{key_of(name)}"
