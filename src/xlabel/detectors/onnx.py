@@ -11,7 +11,7 @@ from xlabel.detectors import beside, layouts
 from xlabel.detectors.annotating import Wanted, annotations
 from xlabel.detectors.freeing import freed
 from xlabel.detectors.layouts import Layout, Plan, Port, Signature
-from xlabel.detectors.naming import licence, listed, named, shortened
+from xlabel.detectors.naming import licence, listed, named, shortened, stated
 from xlabel.detectors.preparing import Array, Frame, prepared
 from xlabel.errors import InputError, extra
 from xlabel.model import Annotation, Source
@@ -37,7 +37,9 @@ def opened(
     """The detector in a file; see `xlabel.detectors.opened`."""
     session = started(model)
     signature = signature_of(session)
-    signature = signature._replace(metadata={**beside.stated(Path(model)), **signature.metadata})
+    metadata = {**beside.stated(Path(model)), **signature.metadata}
+    names = categories or stated(metadata)
+    signature = signature._replace(metadata=metadata, named=len(names) if names else None)
     try:
         known = layouts.recognised(signature)
     except ValueError as error:

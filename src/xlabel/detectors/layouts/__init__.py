@@ -67,6 +67,8 @@ class Signature(NamedTuple):
     outputs: tuple[Port, ...]
     metadata: Mapping[str, str]
     """What the file says of itself."""
+    named: int | None = None
+    """How many names of categories there are, in the metadata or given by who runs the model."""
 
 
 class Plan(NamedTuple):
