@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from PIL import Image as Pillow
@@ -191,6 +192,14 @@ def test_boxes_are_of_the_image_as_displayed(orientation: int, tmp_path: Path) -
     run(path)
     (label,) = xlabel.labels(path)
     assert label.bbox == DISPLAYED[orientation]
+
+
+def test_the_model_sees_what_a_person_is_shown_of_sixteen_bits(tmp_path: Path) -> None:
+    picture = np.full((32, 64), 300, np.uint16)
+    picture[5:13, 10:30] = 4000
+    Pillow.fromarray(picture).save(tmp_path / "a.png")
+    run(tmp_path / "a.png")
+    assert [label.bbox for label in xlabel.labels(tmp_path / "a.png")] == [BOX]
 
 
 def test_one_bad_image_and_one_bad_call_end_nothing(images: Path) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 from xxhash import xxh3_64_hexdigest
 
 from xlabel import detectors, images
@@ -30,7 +31,7 @@ from xlabel.model import Annotation, Category, Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.report import Progress, counted
 from xlabel.model.suggestions import SUGGESTION, Run, has_run, in_categories, is_by, suggested, with_ids
-from xlabel.pictures import pillow
+from xlabel.pictures import drawing
 from xlabel.stores import rewrite
 from xlabel.stores.local import Folder, Scan
 from xlabel.stores.paths import key_of
@@ -92,6 +93,9 @@ def prelabel(
     token = f"{detector.source.hash or ''}:{xxh3_64_hexdigest(said)}"
     how = How(Run(source=detector.source, token=token, iou=iou, licence=detector.licence), sidecar, dry_run)
     report = Report(job="prelabel", problems=[*selected.problems])
+    if found is not None:
+        report.problems += found.labels.problems
+        found.labels.problems.clear()
     work = _Prelabelling(selected, found, detector, how, report)
     at_a_time = min(batch or BATCH, detector.most or batch or BATCH)
     for done in work.through(at_a_time):
@@ -175,7 +179,7 @@ class _Prelabelling:
             with rewrite.opened(self._root + name) as (data, seen):
                 size = len(data)
                 try:
-                    prepared = self._detector.prepare(pillow.displayed(data))
+                    prepared = self._detector.prepare(np.asarray(drawing.displayed(data)))
                 except ValueError as error:
                     problem = Problem(where, "undecodable", f"{error}; no suggestions for it")
                     return Looked(name, size, problem=problem)
