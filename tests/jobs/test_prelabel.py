@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image as Pillow
 from tests import awkward, finders
 from tests.jobs.test_orientation import BOX as DRAWN
 from tests.jobs.test_orientation import DISPLAYED, ORIENTATIONS, STORED
+from tests.kills import killed, started
 from tests.tools import xlabel as command
 
 import xlabel
@@ -168,6 +170,31 @@ def test_a_run_that_was_ended_goes_on_where_it_was(images: Path, monkeypatch: py
     assert [len(xlabel.labels(images / name)) for name in ("a.png", "b/c.png")] == [1, 0]
     calls.left = 9
     assert run(images, batch=1).done == {"images": 3, "seen": 2, "skipped": 1, "suggestions": 2}
+
+
+def test_a_run_that_was_killed_leaves_each_image_whole_and_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number:02}.png").write_bytes(painted((10 + number, 5, 20, 8)))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    child = started(lambda: run(folder, "tests.finders:slow", batch=1))
+    while not xlabel.labels(folder / "03.png"):
+        time.sleep(0.01)
+    assert killed(child)
+    done = [path for path, data in before.items() if path.read_bytes() != data]
+    assert 4 <= len(done) < 30
+    report = run(folder, "tests.finders:slow")
+    assert report.done == {
+        "images": 30,
+        "seen": 30 - len(done),
+        "skipped": len(done),
+        "suggestions": 30 - len(done),
+    }
+    assert {path for path in folder.iterdir()} == before.keys()
+    assert all(len(xlabel.labels(path)) == 1 for path in before)
+    xlabel.strip(folder)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 class Ending(list[tuple[int, int]]):
