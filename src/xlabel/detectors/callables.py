@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from xlabel.detectors.masking import SMALLEST
 from xlabel.detectors.naming import listed, shortened
 from xlabel.detectors.preparing import Array
 from xlabel.errors import InputError
 from xlabel.model import Annotation, Category, Source
+from xlabel.pictures import contours
 
 if TYPE_CHECKING:
     from xlabel.detectors import Picture
 
+THING = 0.5
+"""Above it a pixel of a mask of torchvision's is of the thing."""
 EXPECTED = "xlabel.Annotation, a dict with its fields, or a dict of the arrays boxes, labels and scores"
 
 
@@ -118,22 +122,35 @@ class CallableDetector:
         category = annotation.category
         if wanted is not None and (category is None or category.name != wanted):
             category = self._category(wanted)
-        return msgspec.structs.replace(
-            annotation, category=category, status="suggestion", source=self.source, id=None, origin=None
+        return self._sound(
+            msgspec.structs.replace(
+                annotation, category=category, status="suggestion", source=self.source, id=None, origin=None
+            )
         )
 
-    def _of_fields(self, fields: Mapping[str, Any]) -> tuple[Annotation, str | None]:
-        rest = {key: _plain(value) for key, value in fields.items() if key != "category"}
+    def _sound(self, annotation: Annotation) -> Annotation:
+        """The annotation with Python's own numbers; what no label can say, such as NaN, is an InputError."""
         try:
-            annotation = msgspec.convert(rest, Annotation)
-        except msgspec.ValidationError as error:
-            raise InputError(f"{self.source.name}: expected fields of xlabel.Annotation: {error}") from None
+            return msgspec.json.decode(msgspec.json.encode(annotation, enc_hook=_plain), type=Annotation)
+        except (TypeError, msgspec.MsgspecError) as error:
+            raise InputError(f"{self.source.name}: expected a label of numbers: {error}") from None
+
+    def _of_fields(self, fields: Mapping[str, Any]) -> tuple[Annotation, str | None]:
+        mask = _array(fields["mask"]) if hasattr(fields.get("mask"), "shape") else None
+        if mask is not None:
+            fields = {key: value for key, value in fields.items() if key != "mask"}
+            fields["polygons"] = contours.polygons(mask.astype(bool), smallest=SMALLEST * mask.sum()) or None
+        rest = {key: _plain(value) for key, value in fields.items() if key != "category"}
         unknown = rest.keys() - set(Annotation.__struct_fields__)
         if unknown:
             raise InputError(
                 f"{self.source.name}: expected fields of xlabel.Annotation, got {listed(sorted(unknown))}; "
                 f"it has {', '.join(Annotation.__struct_fields__)}"
             )
+        try:
+            annotation = msgspec.convert(rest, Annotation)
+        except msgspec.ValidationError as error:
+            raise InputError(f"{self.source.name}: expected fields of xlabel.Annotation: {error}") from None
         category = _plain(fields.get("category"))
         if isinstance(category, int):
             if category not in self._names:
@@ -168,11 +185,12 @@ def _things(given: Any) -> Iterable[Any]:
 
 
 def _of_arrays(given: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """One dict a thing out of boxes (n x 4: left, top, right, bottom), labels, scores and keypoints."""
+    """One dict a thing; boxes are n x 4 (left, top, right, bottom), all other arrays as long."""
     boxes = _array(given["boxes"]).reshape(-1, 4)
     labels = given.get("labels")
     named = labels if labels is None or isinstance(labels, list | tuple) else _array(labels)
     scores = None if given.get("scores") is None else _array(given["scores"])
+    masks = None if given.get("masks") is None else _array(given["masks"])
     points = None if given.get("keypoints") is None else _array(given["keypoints"])
     for at, (left, top, right, bottom) in enumerate(boxes.tolist()):
         thing: dict[str, Any] = {"bbox": (left, top, right - left, bottom - top)}
@@ -184,6 +202,8 @@ def _of_arrays(given: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
             thing["keypoints"] = [
                 n for x, y, seen in points[at].tolist() for n in (x, y, 2 if seen > 0 else 0)
             ]
+        if masks is not None:
+            thing["mask"] = masks[at].reshape(masks.shape[-2:]) > THING
         yield thing
 
 

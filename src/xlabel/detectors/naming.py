@@ -37,6 +37,12 @@ def named(
             f"{model}: expected {plan.classes} names of categories, as many as it has scores for, "
             f"got {len(in_order)}"
         )
+    in_a_row = plan.first == 0 and not plan.names and set(names) == set(range(len(names)))
+    if given is None and in_a_row and plan.classes not in (None, len(names)):
+        raise InputError(
+            f"{model}: expected as many names of categories in its metadata as it has scores for, "
+            f"{plan.classes}, found {len(names)}; give them with --categories"
+        )
     unknown = [name for name in renamed if name not in names.values()]
     if unknown:
         raise InputError(

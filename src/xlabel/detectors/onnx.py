@@ -11,7 +11,7 @@ from xlabel.detectors import beside, layouts
 from xlabel.detectors.annotating import Wanted, annotations
 from xlabel.detectors.freeing import freed
 from xlabel.detectors.layouts import Layout, Plan, Port, Signature
-from xlabel.detectors.naming import licence, listed, named, shortened
+from xlabel.detectors.naming import licence, listed, named, shortened, stated
 from xlabel.detectors.preparing import Array, Frame, prepared
 from xlabel.errors import InputError, extra
 from xlabel.model import Annotation, Source
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from xlabel.detectors import Picture
 
 PROVIDERS = {"CUDAExecutionProvider": "CUDA", "CPUExecutionProvider": "CPU"}
+BESIDE = (".data", "_data")
+"""What a file of weights beside a model is called besides, by torch's exporters and by transformers'."""
 SIDE = 640
 """Of the picture by which a model is tried that states no size."""
 
@@ -33,10 +35,11 @@ def opened(
     iou: float,
 ) -> "OnnxDetector":
     """The detector in a file; see `xlabel.detectors.opened`."""
-    data = read(model)
-    session = started(model, data)
+    session = started(model)
     signature = signature_of(session)
-    signature = signature._replace(metadata={**beside.stated(Path(model)), **signature.metadata})
+    metadata = {**beside.stated(Path(model)), **signature.metadata}
+    names = categories or stated(metadata)
+    signature = signature._replace(metadata=metadata, named=len(names) if names else None)
     try:
         known = layouts.recognised(signature)
     except ValueError as error:
@@ -45,12 +48,12 @@ def opened(
         raise InputError(unknown(model, signature))
     layout, plan = known
     if plan.freed:
-        session = started(model, freed(data, plan.preparation.input))
+        session = started(model, freed(Path(model).read_bytes(), plan.preparation.input))
     wanted = Wanted(
         named(model, signature.metadata, plan, categories, renamed),
         min_score,
         iou,
-        Source(kind="model", name=Path(model).stem, hash=hashlib.sha256(data).hexdigest()),
+        Source(kind="model", name=Path(model).stem, hash=digest(Path(model))),
     )
     return OnnxDetector(model, session, layout, plan, wanted, signature)
 
@@ -118,24 +121,31 @@ class OnnxDetector:
             raise InputError(f"{self._model}: ONNX Runtime failed: {shortened(str(error))}") from None
 
 
-def read(model: str) -> bytes:
-    """A model's file."""
-    try:
-        return Path(model).read_bytes()
-    except OSError as error:
-        raise InputError(f"{model}: expected a model to read: {error.strerror}") from None
+def digest(model: Path) -> str:
+    """The sha256 of a model's file, in hexadecimal; with the weights where they are in a file beside it."""
+    hasher = hashlib.sha256()
+    for path in (model, *(model.with_name(model.name + ending) for ending in BESIDE)):
+        if path == model or path.is_file():
+            with open(path, "rb") as file:
+                while chunk := file.read(1 << 20):
+                    hasher.update(chunk)
+    return hasher.hexdigest()
 
 
-def started(model: str, data: bytes) -> Any:
-    """A session of ONNX Runtime for the model in a file; InputError where it is none."""
+def started(model: str, data: bytes | None = None) -> Any:
+    """A session of ONNX Runtime for a model's file, or for `data` in its place; InputError for no model."""
+    if not Path(model).is_file():
+        raise InputError(f"{model}: expected a model, found no file there")
     with extra("onnx", "models in ONNX files"):
         import onnxruntime
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised anyway
+    folder = str(Path(model).absolute().parent)
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     there = onnxruntime.get_available_providers()
     providers = [name for name in PROVIDERS if name in there]
     try:
-        return onnxruntime.InferenceSession(data, options, providers=providers)
+        return onnxruntime.InferenceSession(model if data is None else data, options, providers=providers)
     except Exception as error:  # ONNX Runtime's own, which share no class
         raise InputError(f"{model}: expected an ONNX model: {shortened(str(error))}") from None
 

@@ -29,7 +29,8 @@ class Preparation(NamedTuple):
     axes: Literal["NCHW", "NHWC", "CHW", "HWC"] = "NCHW"
     bgr: bool = False
     dtype: str = "float32"
-    scale: float = 1 / 255
+    scale: float | None = 1 / 255
+    """None: 1 divided by the picture's own largest value."""
     mean: tuple[float, float, float] = (0, 0, 0)
     """In the order of the model's colours, as is `std`."""
     std: tuple[float, float, float] = (1, 1, 1)
@@ -68,8 +69,9 @@ def prepared(picture: NDArray[np.uint8], how: Preparation) -> tuple[Array, Frame
     values: Array = resized
     if how.dtype not in ("uint8",):
         values = resized.astype(np.float32)
-        if how.scale != 1:
-            values *= np.float32(how.scale)
+        scale = 1 / max(1, resized.max()) if how.scale is None else how.scale
+        if scale != 1:
+            values *= np.float32(scale)
         if any(how.mean):
             values -= np.array(how.mean, np.float32)
         if how.std != (1, 1, 1):

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 from xxhash import xxh3_64_hexdigest
 
 from xlabel import detectors, images
@@ -30,7 +31,7 @@ from xlabel.model import Annotation, Category, Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.report import Progress, counted
 from xlabel.model.suggestions import SUGGESTION, Run, has_run, in_categories, is_by, suggested, with_ids
-from xlabel.pictures import pillow
+from xlabel.pictures import drawing
 from xlabel.stores import rewrite
 from xlabel.stores.local import Folder, Scan
 from xlabel.stores.paths import key_of
@@ -92,6 +93,9 @@ def prelabel(
     token = f"{detector.source.hash or ''}:{xxh3_64_hexdigest(said)}"
     how = How(Run(source=detector.source, token=token, iou=iou, licence=detector.licence), sidecar, dry_run)
     report = Report(job="prelabel", problems=[*selected.problems])
+    if found is not None:
+        report.problems += found.labels.problems
+        found.labels.problems.clear()
     work = _Prelabelling(selected, found, detector, how, report)
     at_a_time = min(batch or BATCH, detector.most or batch or BATCH)
     for done in work.through(at_a_time):
@@ -140,7 +144,7 @@ class _Prelabelling:
         self.turned: list[str] = []
         self._selected = selected
         self._root = os.fsencode(selected.root) + b"/"
-        self._inside = EmbeddedLabels(Folder(selected.root))
+        self._folder = Folder(selected.root)
         self._files = None if found is None or isinstance(found.labels, EmbeddedLabels) else found.labels
         self._detector = detector
         self._how = how
@@ -175,7 +179,7 @@ class _Prelabelling:
             with rewrite.opened(self._root + name) as (data, seen):
                 size = len(data)
                 try:
-                    prepared = self._detector.prepare(pillow.displayed(data))
+                    prepared = self._detector.prepare(np.asarray(drawing.displayed(data)))
                 except ValueError as error:
                     problem = Problem(where, "undecodable", f"{error}; no suggestions for it")
                     return Looked(name, size, problem=problem)
@@ -247,8 +251,9 @@ class _Prelabelling:
             image = images.image_of(key, images.header(data))
         except ValueError:
             image = images.image_of(key, None)
-        sample = self._inside.load_from(data, image)
-        problems = self._drained(self._inside.problems)
+        inside = EmbeddedLabels(self._folder)  # one for all would give categories ids that all images share
+        sample = inside.load_from(data, image)
+        problems = inside.problems
         if sample is not None:
             stated = sample.origin.get("stream") if isinstance(sample.origin, dict) else None
             if stated is not None and _stream(data) not in (None, stated):
@@ -256,7 +261,8 @@ class _Prelabelling:
                 sample = None
         elif not problems and self._files is not None:
             loaded, unread = labelling.load(self._files, image)
-            problems = self._drained(self._files.problems)
+            problems = [*self._files.problems]
+            self._files.problems.clear()
             sample = loaded if unread is None else None
         elif not problems:
             sample = Sample(image=image)
@@ -283,11 +289,6 @@ class _Prelabelling:
         if change is not None and not self._how.dry_run:
             rewrite.replace(seen, change.pieces)
         return True
-
-    def _drained(self, problems: list[Problem]) -> list[Problem]:
-        found = [*problems]
-        problems.clear()
-        return found
 
     def _where(self, name: bytes) -> str:
         return f"{self._selected.root}/{key_of(name)}"

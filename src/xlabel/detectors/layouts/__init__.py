@@ -18,6 +18,7 @@ LAYOUTS = {
     "yolo8_segment": "xlabel.detectors.layouts.yolo8_segment",
     "yolo8_pose": "xlabel.detectors.layouts.yolo8_pose",
     "yolo8_oriented": "xlabel.detectors.layouts.yolo8_oriented",
+    "rtdetr_ultralytics": "xlabel.detectors.layouts.rtdetr_ultralytics",
     "yolo_chosen": "xlabel.detectors.layouts.yolo_chosen",
     "yolo5": "xlabel.detectors.layouts.yolo5",
     "yolox": "xlabel.detectors.layouts.yolox",
@@ -28,12 +29,14 @@ LAYOUTS = {
     "tensorflow": "xlabel.detectors.layouts.tensorflow",
     "centerface": "xlabel.detectors.layouts.centerface",
     "gfl": "xlabel.detectors.layouts.gfl",
+    "u2net": "xlabel.detectors.layouts.u2net",
     "fastestdet": "xlabel.detectors.layouts.fastestdet",
 }
 """Names of layouts, in the order in which they are asked: the first that recognises a model has it.
 
 Those come first that the number of cells over the picture gives away, which no other layout has; then those
-told by several outputs of certain shapes, types or names.
+told by several outputs of certain shapes, types or names. RT-DETR of ultralytics stands before the YOLOs that
+choose, whose boxes are in pixels, and are empty where nothing is.
 """
 
 
@@ -64,6 +67,8 @@ class Signature(NamedTuple):
     outputs: tuple[Port, ...]
     metadata: Mapping[str, str]
     """What the file says of itself."""
+    named: int | None = None
+    """How many names of categories there are, in the metadata or given by who runs the model."""
 
 
 class Plan(NamedTuple):

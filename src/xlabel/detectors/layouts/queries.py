@@ -17,11 +17,17 @@ Chosen = tuple[Array, Array, Array]
 """Numbers of queries, their categories and scores."""
 
 
-def found(logits: Array, shares: Array, frame: Frame, chosen: Callable[[Array], Chosen]) -> Found:
+def found(
+    logits: Array, shares: Array, frame: Frame, chosen: Callable[[Array], Chosen], masks: Array | None = None
+) -> Found:
+    """What the queries of a picture found; `masks` are a map each, above 0 where its thing is."""
     queries, classes, scores = chosen(logits.astype(np.float64))
     middles, halves = shares[queries, :2], shares[queries, 2:] / 2
     boxes = np.concatenate([middles - halves, middles + halves], axis=1) * np.array(frame.size * 2)
-    return Found(boxes.astype(np.float32), scores.astype(np.float32), classes.astype(np.int64))
+    things = Found(boxes.astype(np.float32), scores.astype(np.float32), classes.astype(np.int64))
+    return (
+        things if masks is None else things._replace(masks=lambda at: masks[queries[at]].astype(np.float32))
+    )
 
 
 def decided(logits: Array) -> Chosen:

@@ -1,4 +1,4 @@
-"""RF-DETR as its own code exports it: dets and labels. rfdetr/export/_onnx/inference.py.
+"""RF-DETR as its own code exports it: dets, labels and perhaps masks. rfdetr/export/_onnx/inference.py.
 
 Models of COCO have a column for each id from 0 to 90; others one for each category, and one behind them for
 nothing.
@@ -11,8 +11,8 @@ from xlabel.detectors.layouts import Found, Plan, Signature, ports, queries
 from xlabel.detectors.preparing import Array, Frame, Preparation
 
 NAME = "rfdetr"
-TITLE = "RF-DETR by its own export"
-TOLD_BY = "dets: queries x 4 boxes, and labels: queries x categories + 1"
+TITLE = "RF-DETR by its own export, with masks or without"
+TOLD_BY = "dets: queries x 4 boxes, and labels: queries x categories + 1; masks: a map a query"
 
 
 def recognise(signature: Signature) -> Plan | None:
@@ -32,10 +32,13 @@ def recognise(signature: Signature) -> Plan | None:
         mean=queries.MEAN,
         std=queries.STD,
     )
+    words = {"logits": "labels", "boxes": "dets"}
+    if any(port.name == "masks" for port in ports.shaped(signature.outputs, None, None, None, None)):
+        words["masks"] = "masks"
     sparse = columns == coco.MOST + 1
     return Plan(
         preparation,
-        {"logits": "labels", "boxes": "dets"},
+        words,
         suppress=False,
         classes=None if sparse else columns - 1,
         names=coco.NAMES if sparse else None,
@@ -44,5 +47,6 @@ def recognise(signature: Signature) -> Plan | None:
 
 def decode(outputs: Mapping[str, Array], plan: Plan, frames: Sequence[Frame]) -> list[Found]:
     logits = outputs["logits"][:, :, : plan.classes]
-    values = zip(logits, outputs["boxes"], frames, strict=True)
-    return [queries.found(told, shares, frame, queries.asked) for told, shares, frame in values]
+    masks = outputs.get("masks", [None] * len(frames))
+    values = zip(logits, outputs["boxes"], frames, masks, strict=True)
+    return [queries.found(told, shares, frame, queries.asked, maps) for told, shares, frame, maps in values]

@@ -61,6 +61,16 @@ def raw(signature: Signature, extra: int = 0) -> Head | None:
     return head if known and rows is not None and rows > 4 + extra else None
 
 
+def upright(signature: Signature) -> Head | None:
+    """A model whose output was turned so that it has a row a cell, which the number of its names tells."""
+    head = head_of(signature)
+    if head is None or head.prototypes is not None:
+        return None
+    _, count, numbers = head.output.dims
+    known = count is not None and grids.strides_of(head.size, count) is not None
+    return head if known and signature.named is not None and numbers == 4 + signature.named else None
+
+
 def word(head: Head) -> str:
     """What `rows` knows an output by: boxes that TensorFlow exported are shares of the picture."""
     seen = head.output.seen
@@ -70,6 +80,9 @@ def word(head: Head) -> str:
 def rows(outputs: Mapping[str, Array], frames: Sequence[Frame]) -> Iterator[NDArray[np.float32]]:
     """Of each picture: a row a cell, which begins with the centre and the sides of a box in pixels."""
     for at, frame in enumerate(frames):
+        if "upright" in outputs:
+            yield outputs["upright"][at].astype(np.float32)
+            continue
         found = outputs["pixels" if "pixels" in outputs else "shares"][at].T.astype(np.float32)
         if "shares" in outputs:
             found[:, :4] *= np.array(frame.size * 2, np.float32)

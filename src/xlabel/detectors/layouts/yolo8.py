@@ -1,4 +1,4 @@
-"""YOLO from version 8 on as ultralytics exports it: one output, a column a cell, no objectness.
+"""YOLO from version 8 on as ultralytics exports it: one output, a column a cell, no objectness. Some turn it.
 
 Each column has centre x and y, width and height in pixels of the letterboxed picture, then the categories'
 scores.
@@ -15,6 +15,9 @@ TOLD_BY = "one output, 4 + categories x cells of three grids"
 
 
 def recognise(signature: Signature) -> Plan | None:
+    if (turned := ultralytics.upright(signature)) is not None:
+        words = {"upright": turned.output.name}
+        return Plan(ultralytics.preparation(signature, turned.picture), words, classes=signature.named)
     head = ultralytics.raw(signature)
     task = ultralytics.task_of(signature)
     if head is None or head.prototypes or task not in (None, "detect"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlabel.detectors import masking
-from xlabel.detectors.layouts import Found, Plan, Port, Signature, ultralytics
+from xlabel.detectors.layouts import Found, Plan, Port, Signature, grids, ultralytics
 from xlabel.detectors.preparing import Array, Frame
 
 NAME = "yolo_chosen"
@@ -28,6 +28,11 @@ def recognise(signature: Signature) -> Plan | None:
     _, count, numbers = head.output.dims
     if numbers is None or numbers < REST or (count is not None and count < numbers):
         return None
+    if count is not None and any(grids.strides_of(head.size, count, anchors) for anchors in (1, 3)):
+        return None
+    seen = head.output.seen
+    if seen is not None and seen.any() and not ultralytics.in_pixels(seen[:, :, BOX]):
+        return None  # RT-DETR of ultralytics, whose boxes are centres and sides, as shares
     task = ultralytics.task_of(signature) or _told(head.output, numbers)
     extra = numbers - REST
     shape = ultralytics.keypoints_of(signature)
