@@ -8,9 +8,10 @@ import msgspec
 from msgspec.structs import replace
 from xxhash import xxh3_128_digest
 
-from xlabel.checks import Fault, Finding, files, finding, geometry, room, twins
+from xlabel.checks import Finding, files, finding, room
 from xlabel.checks.codes import rule
 from xlabel.checks.names import Name
+from xlabel.checks.samples import in_sample
 from xlabel.errors import CorruptError, InputError
 from xlabel.images import Buffer, Header, carrying, image_of
 from xlabel.jobs import labels as labelling
@@ -183,14 +184,6 @@ def _only_recompressed(verdict: Verdict) -> bool:
     return verdict.kind == "recompressed" and verdict.proof in (EXACT, REPRODUCED, ALIKE)
 
 
-def in_sample(sample: Sample, where: str) -> list[Finding]:
-    """What is wrong with the annotations of an image, whose labels are in the file `where`."""
-    found = []
-    for fault in (*geometry.faults(sample), *twins.faults(sample)):
-        found.append(_placed(fault, sample, where))
-    return found
-
-
 def count_names(sample: Sample, names: Names) -> None:
     """Add the categories of an image's annotations to what is known of all."""
     for annotation in sample.annotations:
@@ -221,10 +214,3 @@ def _uncategorised(held: Document, where: str, key: str) -> list[Finding]:
         for n, label in enumerate(held.annotations, 1)
         if label.category is not None and label.category not in known
     ]
-
-
-def _placed(fault: Fault, sample: Sample, where: str) -> Finding:
-    number = fault.annotation
-    identity = None if number is None else sample.annotations[number - 1].id
-    key = sample.image.key
-    return finding(fault.code, where, fault.message, image=key, annotation=number, id=identity)

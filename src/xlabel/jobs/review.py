@@ -197,12 +197,13 @@ def _served(
     more = [socket.gethostname()] if exposed else LOCAL
     hosts = guard.Hosts([*names, *more], port, addresses=exposed)
     guarded = guard.Guard(app.app(desk), token, hosts, framed=framed)
-    threading.Thread(target=sweep, args=[selected], daemon=True).start()
-    desk.start()
     shown = f"[{names[0]}]" if ":" in names[0] else names[0]
     what = f"{counted(len(selected.keys), 'images')} of {os.path.realpath(selected.root)}"
     url = f"http://{shown}:{port}/{token}/"
-    return Page(what, url, desk, serving.Serving(guarded, place), guarded, kept)
+    page = Page(what, url, desk, serving.Serving(guarded, place), guarded, kept)
+    threading.Thread(target=sweep, args=[selected], daemon=True).start()
+    desk.start()
+    return page
 
 
 def _place(kept: Kept, host: str, port: int) -> tuple[socket.socket, str]:

@@ -12,6 +12,7 @@ import msgspec
 
 from xlabel import images
 from xlabel.checks import Finding
+from xlabel.checks.samples import in_sample
 from xlabel.errors import InputError
 from xlabel.formats.embedded import SIDECAR, EmbeddedLabels
 from xlabel.images import Buffer, embedding, fingerprint, payload, xmp
@@ -19,7 +20,6 @@ from xlabel.images.embedding import Found as Inside
 from xlabel.images.payload import Wrapped
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.categories import Categories
-from xlabel.jobs.examine import in_sample
 from xlabel.jobs.labels import Found
 from xlabel.jobs.putting import ForeignError, embedded, now, picture
 from xlabel.model import Annotation, Circle, Number, OrientedBox, Problem, Sample, Shape
@@ -310,7 +310,7 @@ def _examined(held: Held, data: Buffer) -> Held:
 
 
 def _checked(held: Held) -> Held:
-    return msgspec.structs.replace(held, findings=list(in_sample(held.sample, held.sample.image.key)))
+    return msgspec.structs.replace(held, findings=in_sample(held.sample, held.sample.image.key))
 
 
 def _refuse_no_numbers(sample: Sample) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from xlabel.checks import Finding, finding, names
 from xlabel.checks import sarif as logs
+from xlabel.checks.samples import in_sample
 from xlabel.checks.twins import Contents
 from xlabel.errors import InputError
 from xlabel.formats.embedded import EmbeddedLabels
 from xlabel.jobs import findings_page
 from xlabel.jobs import labels as labelling
 from xlabel.jobs.binding import NEVER, known
-from xlabel.jobs.examine import FULLEST, STATES, Examine, Judge, Names, count_names, in_sample, told
+from xlabel.jobs.examine import FULLEST, STATES, Examine, Judge, Names, count_names, told
 from xlabel.jobs.findings import Findings
 from xlabel.jobs.labels import ADD_OR_REMOVE, Found
 from xlabel.jobs.sets import Set, Subject, path_of, subject_of
