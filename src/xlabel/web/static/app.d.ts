@@ -33,6 +33,7 @@ export interface Sent {
   key: string;
   changes: Change[];
   author?: string;
+  fingerprint?: string | null; // of the picture that they were made on
 }
 
 /** Gives false where the key is not for it: others are asked then. */
@@ -79,6 +80,7 @@ export interface App {
   onChanged(handler: (numbers: number[]) => void): () => void; // images that others have changed
   help(): void; // all keys
   warn: Warn;
+  journal: Journal; // see editing.d.ts
 }
 
 export interface Editor {

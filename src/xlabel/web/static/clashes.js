@@ -1,113 +1,67 @@
 // Two have changed the same: both versions over the picture, and a choice for each.
 
-import { button, h, shown, svg } from "./dom.js";
 import { boundsOf, clamp } from "./geometry.js";
-import { shapesOf, titleOf } from "./drawing.js";
+import { button, h, shown, svg } from "./dom.js";
+import { set, shapesOf, titleOf } from "./stage.js";
 
-/** @import {Clash, Label, Review} from "./types" */
-/** @import {Bench} from "./bench.js" */
-/** @import {Work} from "./saving.js" */
-/** @typedef {"mine" | "theirs" | "both"} Keep */
+const COLOURS = { theirs: "#ff922b", mine: "#4dabf7" };
+const KEEPS = { mine: "Mine", theirs: "Theirs", both: "Both" };
 
-const COLOURS = { mine: "#4dabf7", theirs: "#ff922b" };
-const SHARE = 0.25; // of the picture around what is looked at
-
-/** @param {Bench} bench @param {Work} work @returns {Promise<void>} */
+/** @param {Bench} bench @param {Work} work */
 export async function askAbout(bench, work) {
-  const { app, stage } = bench;
-  const clashes = [...work.clashes];
+  const { app, stage, saving } = bench;
+  if (work.replaced) {
+    const text = "Another picture is in the place of the one that you have labelled. What shall become of your unsaved changes?";
+    const buttons = [{ value: "leave", text: "Give them up" }, { value: "keep", text: "Make them on the new picture" }];
+    const chosen = await app.dialogs.open({ title: `${shown(work.key)}: another picture`, body: h("p", {}, text), buttons });
+    return chosen ? saving.onto(work, chosen === "keep") : undefined;
+  }
   const { width, height } = stage.size;
-  const view = svg("svg", { class: "versions", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Both versions over the picture" });
-  view.append(svg("image", { href: stage.img.src, width, height, preserveAspectRatio: "none" }));
-  /** @type {Map<Clash, SVGGElement[]>} */
-  const drawn = new Map();
-  for (const clash of clashes) {
-    const nodes = /** @type {const} */ (["theirs", "mine"]).map((side) => {
-      const label = clash.field ? null : /** @type {Label | null} */ (clash[side]);
-      const colour = COLOURS[side];
-      return svg("g", { class: `version ${side}`, stroke: colour, fill: colour }, ...(label ? shapesOf(label, app.categories) : []));
-    });
-    drawn.set(clash, nodes);
-    view.append(...nodes);
+  const view = svg("svg", { class: "versions", role: "img", "aria-label": "Both versions over the picture" }, svg("image", { href: stage.img.src, width, height, preserveAspectRatio: "none" }));
+  const asked = work.clashes.map((clash, i) => question(clash, i));
+  for (const { clash } of asked) {
+    for (const side of /** @type {const} */ (["theirs", "mine"])) {
+      const label = /** @type {Label | null} */ (clash[side]);
+      if (label && !clash.field) view.append(svg("g", { class: `version ${side}`, stroke: COLOURS[side], fill: COLOURS[side] }, ...shapesOf(label, app)));
+    }
   }
+  const all = Object.entries(KEEPS).map(([keep, text]) => button({ label: `${text} for all`, text: `${text} for all`, onclick: () => asked.forEach(({ choose }) => choose(keep)) }));
+  const questions = h("div", { class: "questions" }, h("div", { class: "row" }, ...all), ...asked.map(({ node }) => node));
+  const body = h("div", { class: "clashes" }, h("p", {}, "Somebody else has changed the same meanwhile. Choose what stays: nothing is lost before, and it can be undone."), view, questions);
 
-  const asked = clashes.map((clash, i) => question(clash, i, () => look(clash)));
-  const all = h(
-    "div",
-    { class: "row" },
-    ...COUNTED.map(([keep, text]) => button({ label: `${text} for all`, text: `${text} for all`, onclick: () => asked.forEach(({ choose }) => choose(keep)) })),
-  );
-  const body = h(
-    "div",
-    { class: "clashes" },
-    h("p", {}, "Somebody else has changed the same here since you began. Nothing is lost yet: choose what stays. It can be undone."),
-    h("div", { class: "beside" }, view, h("div", { class: "questions" }, all, ...asked.map(({ node }) => node))),
-  );
-
-  /** @param {Clash} clash */
+  /** Show where it is. @param {Clash} clash */
   function look(clash) {
-    for (const [one, nodes] of drawn) for (const node of nodes) node.classList.toggle("faint", one !== clash);
-    const found = [clash.mine, clash.theirs].map((label) => (label && !clash.field ? boundsOf(/** @type {Label} */ (label)) : null)).filter((bounds) => bounds !== null);
-    if (!found.length) return view.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const [left, top] = [Math.min(...found.map((b) => b[0])), Math.min(...found.map((b) => b[1]))];
-    const [right, bottom] = [Math.max(...found.map((b) => b[2])), Math.max(...found.map((b) => b[3]))];
-    const margin = SHARE * Math.max(right - left, bottom - top, 64);
-    const wide = clamp(right - left + 2 * margin, 1, width);
-    const high = clamp(bottom - top + 2 * margin, 1, height);
-    const x = clamp((left + right - wide) / 2, 0, width - wide);
-    const y = clamp((top + bottom - high) / 2, 0, height - high);
-    view.setAttribute("viewBox", `${x} ${y} ${wide} ${high}`);
+    const [left, top, right, bottom] = (!clash.field && boundsOf(/** @type {Label} */ (clash.mine ?? clash.theirs))) || [0, 0, width, height];
+    const margin = Math.max(right - left, bottom - top, 64) / 2;
+    const [x, y] = [clamp(left - margin, 0, width), clamp(top - margin, 0, height)];
+    set(view, { viewBox: `${x} ${y} ${clamp(right + margin, 1, width) - x} ${clamp(bottom + margin, 1, height) - y}` });
   }
+  for (const { node, clash } of asked) for (const event of ["pointerenter", "focusin"]) node.addEventListener(event, () => look(clash));
+  look(asked[0].clash);
 
-  if (clashes.length) look(clashes[0]);
   const title = `${shown(work.key)}: two versions`;
-  const buttons = [{ value: "", text: "Later" }, { value: "keep", text: "Keep these", kind: /** @type {const} */ ("primary") }];
-  const pressed = await app.dialogs.open({ title, body, buttons, wide: true });
-  if (pressed !== "keep") {
-    app.dialogs.toast("Nothing of this image is saved until it is decided which version stays.", { action: { text: "Decide", run: () => void askAbout(bench, work) } });
-    return;
-  }
-  bench.settle(work, clashes.map((clash, i) => ({ clash, keep: asked[i].chosen() })));
+  const pressed = await app.dialogs.open({ title, body, buttons: [{ value: "keep", text: "Keep these", kind: "primary" }], wide: true });
+  if (pressed) bench.settle(work, asked.map(({ clash, chosen }) => ({ clash, keep: chosen() })));
+  else app.dialogs.toast("Nothing of this image is saved before somebody chooses.", { kind: "error", action: { text: "Choose", run: () => void askAbout(bench, work) } });
 }
 
-/** @type {[Keep, string][]} */
-const COUNTED = [["mine", "Mine"], ["theirs", "Theirs"], ["both", "Both"]];
-
-/** @param {Clash} clash @param {number} number @param {() => void} look */
-function question(clash, number, look) {
-  const inputs = new Map();
-  const offered = clash.field ? COUNTED.slice(0, 2) : COUNTED;
-  const parts = offered.map(([keep, text]) => {
-    const id = `clash-${number}-${keep}`;
-    const input = h("input", { type: "radio", name: `clash-${number}`, id, value: keep, onchange: look });
-    input.checked = keep === "mine";
-    inputs.set(keep, input);
-    const what = keep === "both" ? "" : ` \u2013 ${said(clash, keep)}`;
-    return h("div", { class: `choice ${keep}` }, input, h("label", { for: id }, `${text}${what}`));
-  });
-  const title = clash.field ? { split: "Split", review: "Review" }[clash.field] : titleOf(/** @type {Label} */ (clash.mine ?? clash.theirs ?? clash.base));
+/** @param {Clash} clash @param {number} number */
+function question(clash, number) {
+  const inputs = Object.entries(KEEPS).slice(0, clash.field ? 2 : 3).map(([value]) => h("input", { type: "radio", name: `clash-${number}`, id: `clash-${number}-${value}`, value }));
+  const texts = inputs.map(({ value, id }) => h("label", { for: id }, KEEPS[/** @type {"mine"} */ (value)], value === "both" ? "" : ` \u2013 ${said(clash, /** @type {"mine"} */ (value))}`));
+  inputs[0].checked = true;
+  const title = clash.field ?? titleOf(/** @type {Label} */ (clash.mine ?? clash.theirs));
   return {
-    node: h("fieldset", { onmouseenter: look, onfocusin: look }, h("legend", {}, title), ...parts),
-    /** @param {Keep} keep */
-    choose(keep) {
-      const input = inputs.get(keep) ?? inputs.get("mine");
-      input.checked = true;
-    },
-    /** @returns {Keep} */
-    chosen: () => offered.find(([keep]) => inputs.get(keep).checked)?.[0] ?? "mine",
+    clash,
+    node: h("fieldset", {}, h("legend", {}, title), ...inputs.map((input, i) => h("div", { class: `choice ${input.value}` }, input, texts[i]))),
+    choose: (/** @type {string} */ keep) => inputs.forEach((input) => (input.checked ||= input.value === keep)),
+    chosen: () => inputs.find(({ checked }) => checked)?.value ?? "mine",
   };
 }
 
 /** @param {Clash} clash @param {"mine" | "theirs"} side @returns {string} what it says there */
 function said(clash, side) {
-  const value = clash[side];
-  if (clash.field === "split") return value ? shown(String(value)) : "none";
-  if (clash.field) {
-    const review = /** @type {Review | null} */ (value);
-    return review ? `${review.state}${review.comment ? `: ${shown(review.comment)}` : ""}` : "no mark";
-  }
-  const label = /** @type {Label | null} */ (value);
-  if (!label) return "deleted";
-  const by = label.author && side === "theirs" ? ` by ${shown(label.author)}` : "";
-  return `${titleOf(label)}${label.status ? `, ${label.status}` : ""}${by}`;
+  const value = /** @type {any} */ (clash[side]);
+  if (clash.field) return shown(value?.state ? `${value.state} ${value.comment ?? ""}` : value) || "none";
+  return value ? `${titleOf(value)} ${value.status ?? ""}${side === "theirs" && value.author ? ` by ${shown(value.author)}` : ""}` : "deleted";
 }

@@ -1,77 +1,65 @@
-// Edits that the server has not acknowledged, kept in this browser: by folder, image and tab.
+// Edits that the server has not acknowledged, kept in this browser by folder, tab and image.
 //
-// What a tab has left that crashed or was closed is an orphan: no tab answers for it. Orphans are saved by whoever
-// opens the page next.
-
-/** @import {Change} from "./types" */
-/** @typedef {{key: string, number: number, changes: Change[]}} Kept */
-/** @typedef {Kept & {name: string}} Orphan name: where it is kept */
+// What a tab has left that crashed or was closed is an orphan: no tab answers for it. Whoever opens the page next saves it.
 
 const PATIENCE = 200; // milliseconds that other tabs have to answer
 
-/** @param {string} folder */
+/** @param {string} folder @returns {Journal} */
 export function createJournal(folder) {
   const prefix = `xlabel.unsaved ${folder} `;
-  const tab = Math.random().toString(36).slice(2, 12);
-  const channel = new BroadcastChannel("xlabel.tabs");
-  channel.onmessage = ({ data }) => {
-    if (data === "who?") channel.postMessage(tab);
-    else alive.add(data);
-  };
+  const tab = Math.random().toString(36).slice(2);
   const alive = new Set([tab]);
-  /** @param {string} key */
-  const nameOf = (key) => `${prefix}${tab} ${key}`;
-
-  /** @type {Promise<Orphan[]>} */
-  const orphans = found().length ? answered().then(() => found().filter(({ name }) => !alive.has(tabOf(name)))) : Promise.resolve([]);
-
-  /** @returns {Promise<void>} when the other tabs have said that they are there */
-  function answered() {
-    channel.postMessage("who?");
-    return new Promise((done) => setTimeout(done, PATIENCE));
-  }
-
-  /** @param {string} name */
-  const tabOf = (name) => name.slice(prefix.length).split(" ", 1)[0];
+  const channel = new BroadcastChannel("xlabel.tabs");
+  channel.onmessage = ({ data }) => (data ? alive.add(data) : channel.postMessage(tab));
+  const nameOf = (/** @type {string} */ key) => `${prefix}${tab} ${key}`;
 
   /** @returns {Orphan[]} */
-  function found() {
-    const all = [];
-    try {
-      for (const name of Object.keys(localStorage)) {
-        if (!name.startsWith(prefix)) continue;
-        const kept = JSON.parse(localStorage.getItem(name) ?? "null");
-        if (kept && Array.isArray(kept.changes)) all.push({ ...kept, name });
-      }
-    } catch {
-      // No storage here, or something in it that is not ours: nothing to be had.
-    }
-    return all;
+  const found = () =>
+    Object.keys(stored(() => ({ ...localStorage })) ?? {}).flatMap((name) => {
+      const kept = name.startsWith(prefix) && !alive.has(name.slice(prefix.length).split(" ")[0]) && stored(() => JSON.parse(localStorage[name]));
+      return kept && Array.isArray(kept.changes) ? [{ ...kept, name }] : [];
+    });
+
+  async function orphans() {
+    if (!found().length) return [];
+    channel.postMessage("");
+    await new Promise((done) => setTimeout(done, PATIENCE));
+    return found();
   }
 
   return {
-    orphans,
-    /** @param {Kept} kept @returns {boolean} whether there was room for it */
-    keep(kept) {
-      try {
-        localStorage.setItem(nameOf(kept.key), JSON.stringify(kept));
-        return true;
-      } catch {
-        return false;
-      }
-    },
-    /** @param {string} key */
-    drop: (key) => removed(nameOf(key)),
-    /** @param {Orphan} orphan */
-    adopted: (orphan) => removed(orphan.name),
+    orphans: orphans(),
+    keep: (kept) => stored(() => (localStorage.setItem(nameOf(kept.key), JSON.stringify(kept)), true)) ?? false,
+    drop: (key) => void stored(() => localStorage.removeItem(nameOf(key))),
+    adopted: (orphan) => void stored(() => localStorage.removeItem(orphan.name)),
   };
 }
 
-/** @param {string} name */
-function removed(name) {
+/** Save the orphans; what clashes waits until its image is opened. @param {App} app @param {Journal} journal */
+export async function adopt({ api, author, cards, dialogs }, journal) {
+  let [saved, clashing] = [0, 0];
+  for (const orphan of await journal.orphans) {
+    const { key, changes, fingerprint } = orphan;
+    if (!changes.length) continue; // its image was opened meanwhile
+    try {
+      const { picture, clashes } = await api.save({ number: await api.number(key), key, changes, fingerprint, author: author() });
+      cards.changed(picture);
+      if (clashes.length) clashing++;
+      else journal.adopted(orphan), saved++;
+    } catch (error) {
+      dialogs.toast(`Unsaved edits are kept in this browser. ${key}: ${/** @type {Error} */ (error).message}`, { kind: "error" });
+    }
+  }
+  const images = (/** @type {number} */ count) => `Unsaved edits of ${count} image${count > 1 ? "s" : ""}`;
+  if (saved) dialogs.toast(`${images(saved)} were found in this browser, and saved.`);
+  if (clashing) dialogs.toast(`${images(clashing)} differ from what others have saved meanwhile: open them to choose.`, { kind: "error" });
+}
+
+/** Nothing where this window has no storage, or no room in it. @template T @param {() => T} what */
+function stored(what) {
   try {
-    localStorage.removeItem(name);
+    return what();
   } catch {
-    // No storage here.
+    return null;
   }
 }

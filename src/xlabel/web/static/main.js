@@ -4,6 +4,7 @@ import { aborted, createApi, Refused, watch } from "./api.js";
 import { createBanners, createDialogs } from "./dialogs.js";
 import { h, shown } from "./dom.js";
 import { createGrid } from "./grid.js";
+import { adopt, createJournal } from "./journal.js";
 import { createKeys, keyHelp } from "./keys.js";
 import { createCards, createCategories, createListing, createPerson } from "./store.js";
 
@@ -53,6 +54,7 @@ async function start(page) {
   /** @type {App} */
   const app = {
     session, api, listing, keys, dialogs, announce, warn,
+    journal: createJournal(session.root),
     author: person.name,
     next: listing.next,
     previous: listing.previous,
@@ -158,6 +160,7 @@ async function start(page) {
   if (location.hash.startsWith(IMAGE)) listing.ask(first).catch(fail);
   else if (session.first !== null) await app.go(session.first);
   addEventListener("hashchange", route);
+  void adopt(app, app.journal);
   await route();
 }
 

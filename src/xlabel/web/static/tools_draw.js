@@ -1,215 +1,277 @@
-// Tools that draw new labels: boxes, turned boxes, polygons, keypoints.
+// Tools that draw new labels.
 
 import * as geometry from "./geometry.js";
-import { dotsOf, pathOf } from "./drawing.js";
-import { set } from "./stage.js";
-import { shown, svg } from "./dom.js";
+import * as masks from "./masks.js";
+import { bonesOf, dotsOf, pathOf, set } from "./stage.js";
+import { button, h, shown, svg } from "./dom.js";
 
-/** @import {Label} from "./types" */
-/** @import {Bench} from "./bench.js" */
-/** @import {Point} from "./geometry.js" */
-/** @import {Tool} from "./tools.js" */
-
-const LEAST = 3; // screen pixels of a box; less is a click
 const CLOSE = 10; // screen pixels around a polygon's first point that close it
 
-/** @param {Bench} bench @param {SVGGElement} preview @returns {Tool} */
-export function createBox(bench, preview) {
-  return {
-    name: "box",
-    label: "Box",
-    icon: "M2.5 3.5h11v9h-11z",
-    hint: () => `Drag to draw a box${naming(bench)}`,
-    down: (p) => dragged(bench, preview, p, (a, b) => bench.add({ bbox: geometry.boxOf(a, b) }, "Box")),
-  };
+/** @param {Bench} bench @param {string} text */
+const naming = ({ category }, text) => `${text} (${category ? shown(category) : "name a category at the right"})`;
+
+/** Show something in the colour that it will have. @param {Bench} bench @param {SVGGElement} preview @param {Label | null} label @param {SVGElement[]} nodes */
+function show(bench, preview, label, ...nodes) {
+  const colour = bench.app.colourOf((label ?? bench).category);
+  set(preview, { stroke: colour, fill: colour });
+  preview.replaceChildren(...nodes);
 }
 
-/** @param {Bench} bench @param {SVGGElement} preview @returns {Tool} */
-export function createOrientedBox(bench, preview) {
-  return {
-    name: "oriented_box",
-    label: "Oriented box",
-    icon: "M8 1.5L14.5 8 8 14.5 1.5 8z",
-    hint: () => `Drag to draw a box, then turn it by its round handle${naming(bench)}`,
-    down: (p) =>
-      dragged(bench, preview, p, (a, b) => bench.add({ shape: { kind: "oriented_box", corners: geometry.cornersOf(a, b) } }, "Oriented box")),
-  };
-}
+/** @param {string} kind @param {string} d */
+const path = (kind, d) => svg("path", { class: kind, d, "fill-rule": "evenodd" });
 
-/** @param {Bench} bench @param {SVGGElement} preview @param {() => void} changed @returns {Tool} */
-export function createPolygon(bench, preview, changed) {
-  /** @type {number[]} */
-  let points = [];
-  const line = svg("path", { class: "line" });
-  const dots = svg("path", { class: "dots" });
-
-  /** @param {Point | null} [p] where the pointer is */
-  function draw(p) {
-    if (points.length) preview.replaceChildren(line, dots);
-    else preview.replaceChildren();
-    paint(bench, preview);
-    set(line, { d: pathOf(p ? [...points, p.x, p.y] : points, false) });
-    set(dots, { d: dotsOf(points) });
-  }
-
-  function finish() {
-    const made = points;
-    points = [];
-    draw();
-    if (made.length >= 6) bench.add({ polygons: [made] }, "Polygon");
-  }
-
-  /** @param {Point} p */
-  const closes = (p) => points.length >= 6 && Math.hypot(p.x - points[0], p.y - points[1]) * bench.stage.scale <= CLOSE;
-
-  return {
-    name: "polygon",
-    label: "Polygon",
-    icon: "M3 6l6-3.5L13.5 8l-4 5.5H4z",
-    hint: () => {
-      if (!points.length) return `Click the corners one after the other${naming(bench)}`;
-      return points.length < 6 ? "Click the next corner; Escape leaves it" : "Close it by the first corner, Enter or a double click; Backspace takes one back";
-    },
-    down(to) {
-      const p = geometry.inside(to, bench.stage.size);
-      const [x, y] = points.slice(-2);
-      if (!points.length) bench.select(null);
-      if (closes(to)) finish();
-      else if (Math.hypot(p.x - x, p.y - y) * bench.stage.scale < 2) return null; // the second press of a double click
-      else points.push(p.x, p.y);
-      draw(p);
-      changed();
-      return null;
-    },
-    hover(p) {
-      if (!points.length) return;
-      draw(p && geometry.inside(p, bench.stage.size));
-      line.classList.toggle("closing", p !== null && closes(p));
-    },
-    busy: () => points.length > 0,
-    finish,
-    back() {
-      points = points.slice(0, -2);
-      draw();
-    },
-    cancel() {
-      points = [];
-      draw();
-    },
-  };
-}
-
-/** @param {Bench} bench @param {SVGGElement} preview @param {() => void} changed @returns {Tool} */
-export function createKeypoints(bench, preview, changed) {
-  /** @type {number[]} x, y, v of each, as far as they are set */
-  let points = [];
-  /** @type {Label | null} a label that gets them */
-  let onto = null;
-
-  /** @returns {string[]} in their order; none where the category has none */
-  const names = () => bench.categoryOf(onto ? (onto.category ?? null) : bench.category)?.keypoints ?? [];
-
-  function draw() {
-    const bones = [];
-    const skeleton = bench.categoryOf(onto ? (onto.category ?? null) : bench.category)?.skeleton ?? [];
-    for (const [from, to] of skeleton) {
-      const [a, b] = [(from - 1) * 3, (to - 1) * 3];
-      if (points[a + 2] && points[b + 2]) bones.push(pathOf([points[a], points[a + 1], points[b], points[b + 1]], false));
-    }
-    preview.replaceChildren(svg("path", { class: "line", d: bones.join("") }), svg("path", { class: "dots", d: dotsOf(geometry.seen(points)) }));
-    paint(bench, preview, onto);
-  }
-
-  function finish() {
-    const [made, label, count] = [points, onto, names().length];
-    cancel();
-    if (!geometry.seen(made).length) return;
-    if (!count) {
-      bench.add({ shape: { kind: "points", points: geometry.seen(made) } }, "Points");
-      return;
-    }
-    const keypoints = [...made, ...Array(count * 3 - made.length).fill(0)];
-    if (label && bench.labels.get(label.id) === label) bench.commit("Keypoints", [bench.corrected(label, { keypoints })]);
-    else bench.add({ keypoints }, "Keypoints");
-  }
-
-  function cancel() {
-    [points, onto] = [[], null];
-    draw();
-  }
-
-  /** @param {number[]} point */
-  function put(point) {
-    if (!points.length) {
-      const held = bench.selected;
-      const fits = held?.bbox && !held.keypoints && bench.categoryOf(held.category ?? null)?.keypoints?.length;
-      onto = held && fits ? held : null;
-    }
-    points.push(...point);
-    if (points.length === names().length * 3) finish();
-    else draw();
-    changed();
-  }
-
-  return {
-    name: "keypoints",
-    label: "Keypoints",
-    icon: "M5.5 4.400l5 1.500M4.5 5.500l2 5.500M11.3 7.800l-2.8 3.700M4 2.500a1.5 1.5 0 100 3 1.5 1.5 0 000-3zM12 5a1.5 1.5 0 100 3 1.5 1.5 0 000-3zM7.2 11a1.5 1.5 0 100 3 1.5 1.5 0 000-3z",
-    hint() {
-      const known = names();
-      const next = points.length / 3;
-      if (!known.length) {
-        const plain = bench.category ? `${shown(bench.category)} has no skeleton: each click sets a point` : "Each click sets a point";
-        return next ? "Enter makes a label of these points; Escape leaves them" : plain;
-      }
-      return `Click ${shown(known[next])} (${next + 1} of ${known.length}); Shift: it is hidden, Space: it is not there, Enter: all done`;
-    },
-    down(to, event) {
-      const p = geometry.inside(to, bench.stage.size);
-      put([p.x, p.y, event.shiftKey ? 1 : 2]);
-      return null;
-    },
-    busy: () => points.length > 0,
-    finish,
-    skip() {
-      if (names().length) put([0, 0, 0]);
-    },
-    back() {
-      points = points.slice(0, -3);
-      draw();
-    },
-    cancel,
-  };
-}
-
-/** @param {Bench} bench @param {SVGGElement} preview @param {Point} from @param {(a: Point, b: Point) => void} done */
-function dragged(bench, preview, from, done) {
-  const { size, scale } = bench.stage;
+/** A box is dragged from a place. @type {(bench: Bench, preview: SVGGElement, from: Point, done: (a: Point, b: Point) => void) => Gesture} */
+const dragged = (bench, preview, from, done) => {
+  const { size } = bench.stage;
   const a = geometry.inside(from, size);
-  const rect = svg("rect");
-  paint(bench, preview);
-  preview.replaceChildren(rect);
+  const rect = svg("rect", { class: "asked" });
+  preview.append(rect);
   return {
-    /** @param {Point} to */
     move(to) {
       const [x, y, width, height] = geometry.boxOf(a, geometry.inside(to, size));
       set(rect, { x, y, width, height });
     },
-    /** @param {Point} to */
     up(to) {
-      preview.replaceChildren();
+      rect.remove();
       const b = geometry.inside(to, size);
-      if (Math.abs(a.x - b.x) * scale >= LEAST && Math.abs(a.y - b.y) * scale >= LEAST) done(a, b);
+      if (a.x !== b.x && a.y !== b.y) done(a, b);
     },
-    cancel: () => preview.replaceChildren(),
+    cancel: () => rect.remove(),
   };
-}
+};
 
-/** In the colour that it will have. @param {Bench} bench @param {SVGGElement} preview @param {Label | null} [label] */
-function paint(bench, preview, label) {
-  const colour = bench.app.colourOf(label ? label.category : bench.category);
-  set(preview, { stroke: colour, fill: colour });
-}
+/** @type {MakeTool} */
+export const createBox = (bench, preview) => ({
+  name: "box",
+  label: "Box",
+  icon: "M2.5 3.5h11v9h-11z",
+  clicks: true,
+  hint: () => naming(bench, "Drag to draw a box"),
+  down: (p) => dragged(bench, preview, p, (a, b) => bench.add("Box", { bbox: geometry.boxOf(a, b) })),
+});
 
-/** @param {Bench} bench */
-export const naming = (bench) => (bench.category ? ` (${shown(bench.category)})` : "; name its category at the right");
+/** @type {MakeTool} */
+export const createOrientedBox = (bench, preview) => ({
+  name: "oriented_box",
+  label: "Oriented box",
+  icon: "M8 1.5L14.5 8 8 14.5 1.5 8z",
+  clicks: true,
+  hint: () => naming(bench, "Drag to draw a box, then turn it by its round handle"),
+  down: (p) =>
+    dragged(bench, preview, p, (a, b) => {
+      const [x, y, w, h] = geometry.boxOf(a, b);
+      const [right, bottom] = [geometry.round(x + w), geometry.round(y + h)];
+      bench.add("Oriented box", { shape: { kind: "oriented_box", corners: [x, y, right, y, right, bottom, x, bottom] } });
+    }),
+});
+
+/** @type {MakeTool} */
+export const createPolygon = (bench, preview, changed) => {
+  /** @type {Point[]} */
+  let points = [];
+  const far = (/** @type {Point} */ p, /** @type {Point | undefined} */ q) => (q ? Math.hypot(p.x - q.x, p.y - q.y) * bench.stage.scale : Infinity);
+  const closes = (/** @type {Point} */ p) => points.length > 2 && far(p, points[0]) <= CLOSE;
+  const draw = (/** @type {Point | null} */ p = null) => {
+    if (!points.length) return preview.replaceChildren();
+    const line = pathOf([...points, ...(p ? [p] : [])].flatMap(({ x, y }) => [x, y]));
+    show(bench, preview, null, path(p && closes(p) ? "line closing" : "line", line), path("dots", dotsOf(points)));
+  };
+  const finish = () => {
+    const polygon = points.flatMap(({ x, y }) => [x, y]);
+    points = [];
+    draw();
+    if (polygon.length > 5) bench.add("Polygon", { polygons: [polygon] });
+  };
+  return {
+    name: "polygon",
+    label: "Polygon",
+    icon: "M3 6l6-3.5L13.5 8l-4 5.5H4z",
+    hint: () => (points.length > 2 ? "Close it by its first corner, Enter or a double click" : naming(bench, "Click its corners")),
+    down(to) {
+      const p = geometry.inside(to, bench.stage.size);
+      if (!points.length) bench.select(null);
+      if (closes(to)) finish();
+      else if (far(p, points.at(-1)) > 2) points.push(p); // else the second press of a double click
+      draw(p);
+      changed();
+      return null;
+    },
+    hover: (p) => points.length > 0 && draw(p && geometry.inside(p, bench.stage.size)),
+    busy: () => points.length > 0,
+    finish,
+    back: () => (points.pop(), draw()),
+    cancel: () => ((points = []), draw()),
+  };
+};
+
+/** @type {MakeTool} */
+export const createKeypoints = (bench, preview, changed) => {
+  /** @type {number[]} x, y, v of each, as far as they are set */
+  let points = [];
+  /** @type {Label | null} a label that gets them */
+  let onto = null;
+  const category = () => bench.categoryOf((onto ?? bench).category);
+  const names = () => category()?.keypoints ?? [];
+  const draw = () => show(bench, preview, onto, path("line", bonesOf(points, category())), path("dots", dotsOf(geometry.seen(points))));
+  const finish = () => {
+    const [made, label, count] = [points, onto, names().length];
+    cancel();
+    const seen = geometry.seen(made).flatMap(({ x, y }) => [x, y]);
+    const keypoints = [...made, ...Array(Math.max(0, count * 3 - made.length)).fill(0)];
+    if (!seen.length) return;
+    if (!count) bench.add("Points", { shape: { kind: "points", points: seen } });
+    else if (label) bench.commit("Keypoints", [bench.corrected(label, { keypoints })]);
+    else bench.add("Keypoints", { keypoints });
+  };
+  const cancel = () => {
+    [points, onto] = [[], null];
+    draw();
+  };
+  const put = (/** @type {number[]} */ ...point) => {
+    const held = bench.selected;
+    if (!points.length) onto = held?.bbox && !held.keypoints && bench.categoryOf(held.category)?.keypoints?.length ? held : null;
+    points.push(...point);
+    if (points.length === names().length * 3) finish();
+    else draw();
+    changed();
+  };
+  return {
+    name: "keypoints",
+    label: "Keypoints",
+    icon: "M5.5 4.4l5 1.5M4.500 5.5l2 5.5M11.3 7.8l-2.8 3.7M4 2.5a1.5 1.5 0 100 3 1.5 1.5 0 000-3zM12 5a1.5 1.5 0 100 3 1.5 1.5 0 000-3zM7.2 11a1.5 1.5 0 100 3 1.5 1.5 0 000-3z",
+    hint() {
+      const [all, at] = [names(), points.length / 3];
+      if (!all.length) return naming(bench, "Click points, then Enter");
+      return `Click ${shown(all[at])} (${at + 1} of ${all.length}). Shift: it is hidden, Space: it is not there, Enter: done`;
+    },
+    down(to, event) {
+      const { x, y } = geometry.inside(to, bench.stage.size);
+      put(x, y, event.shiftKey ? 1 : 2);
+      return null;
+    },
+    busy: () => points.length > 0,
+    finish,
+    skip: () => names().length > 0 && put(0, 0, 0),
+    back: () => (points.splice(-3), draw()),
+    cancel,
+  };
+};
+
+/** Paints a mask, and with Alt or as an eraser takes away. @type {MakeTool} */
+export const createBrush = (bench, preview) => {
+  const size = h("input", { id: "brush-size", type: "range", min: "1", max: "200", value: "24" });
+  const eraser = button({ label: "Eraser", text: "Eraser", "aria-pressed": "false", onclick: () => set(eraser, { "aria-pressed": !erases() }) });
+  const erases = () => eraser.getAttribute("aria-pressed") === "true";
+  const radius = () => Number(size.value) / 2 / bench.stage.scale;
+  const held = () => (bench.selected?.mask ? bench.selected : null);
+
+  /** @param {Label | null} label @param {Point[]} way @param {number} r @param {number} value */
+  const paint = (label, way, r, value) => {
+    const old = label?.mask;
+    const bitmap = old ? masks.toBitmap(old) : masks.emptyBitmap(bench.stage.size);
+    way.forEach((p, i) => masks.stroke(bitmap, way[Math.max(0, i - 1)], p, r, value));
+    const mask = masks.fromBitmap(bitmap, Array.isArray(old?.counts));
+    if (label && !masks.bounds(mask)) bench.remove();
+    else if (label) bench.commit(value ? "Paint" : "Erase", [bench.corrected(label, geometry.withParts(label, { mask }))]);
+    else if (masks.bounds(mask)) bench.add("Mask", { mask });
+  };
+  return {
+    name: "brush",
+    label: "Brush",
+    icon: "M13.5 2.5L7 9M7 9c-3-1-3 3-5 3.5 2 2.5 6.5 1.5 5-3.5z",
+    options: h("div", { class: "slide" }, eraser, h("label", { for: "brush-size" }, "Brush size"), size),
+    hint: () => (held() ? "Paint into the selected mask; Alt erases" : naming(bench, "Paint a mask")),
+    hover: (p, event) => show(bench, preview, held(), ...(p ? [svg("circle", { class: erases() || event.altKey ? "ring off" : "ring", cx: p.x, cy: p.y, r: radius() })] : [])),
+    down(from, event) {
+      const [out, label, r, way] = [erases() || event.altKey, held(), radius(), [from]];
+      const trace = svg("path", { class: out ? "trace off" : "trace", "stroke-width": 2 * r });
+      const draw = () => set(trace, { d: `${pathOf(way.flatMap(({ x, y }) => [x, y]))}h0` });
+      draw();
+      show(bench, preview, label, trace);
+      return {
+        move: (p) => (way.push(p), draw()),
+        up() {
+          preview.replaceChildren();
+          if (label || !out) paint(label, way, r, out ? 0 : 1);
+        },
+        cancel: () => preview.replaceChildren(),
+      };
+    },
+  };
+};
+
+/** A click or a box becomes the outline of what is there, by the server's model. @type {MakeTool} */
+export const createSmart = (bench, preview, changed) => {
+  /** @type {[number, number, boolean][]} */
+  let points = [];
+  /** @type {Box | null} */
+  let box = null;
+  /** @type {number[][]} */
+  let found = [];
+  let [turn, says] = [0, ""];
+  const busy = () => points.length > 0 || box !== null;
+  const draw = () => {
+    const dots = [true, false].map((on) => path(on ? "dots on" : "dots off", dotsOf(points.filter((p) => p[2] === on).map(([x, y]) => ({ x, y })))));
+    const asked = box ? [svg("rect", { class: "asked", x: box[0], y: box[1], width: box[2], height: box[3] })] : [];
+    show(bench, preview, null, path("found", found.map((flat) => `${pathOf(flat)}Z`).join("")), ...dots, ...asked);
+  };
+  const ask = async () => {
+    const [work, mine] = [bench.work, ++turn];
+    if (!work) return;
+    says = "Looking\u2026";
+    draw();
+    changed();
+    try {
+      const { polygons } = await bench.app.api.segment(work.number, points, box);
+      if (mine !== turn) return;
+      found = polygons ?? [];
+      says = found.length ? "Enter takes it. A click adds, Shift and click leaves out" : busy() ? "Nothing is found there" : "";
+    } catch (error) {
+      if (mine === turn) says = /** @type {Error} */ (error).message;
+    }
+    if (mine === turn && busy()) draw();
+    changed();
+  };
+  const cancel = () => {
+    turn++;
+    [points, box, found, says] = [[], null, [], ""];
+    preview.replaceChildren();
+  };
+  return {
+    name: "sam",
+    label: "Smart select",
+    icon: "M8 1.5v3M8 11.5v3M1.5 8h3M11.5 8h3M8 8v0",
+    hint: () => says || naming(bench, "Click a thing, or drag a box around it"),
+    taken: () => void ask(), // the model looks at the image before somebody clicks, which takes longer than a click
+    down(p, event) {
+      const { x, y } = geometry.inside(p, bench.stage.size);
+      const drag = dragged(bench, preview, p, (a, b) => (box = geometry.boxOf(a, b)));
+      let way = 0;
+      return {
+        move(to, next) {
+          way = Math.max(way, Math.hypot(to.x - p.x, to.y - p.y) * bench.stage.scale);
+          if (way > 4) drag.move(to, next);
+        },
+        up(to, next) {
+          if (way > 4) drag.up(to, next);
+          else drag.cancel(), points.push([x, y, !event.shiftKey]);
+          void ask();
+        },
+        cancel: drag.cancel,
+      };
+    },
+    busy,
+    finish() {
+      const polygons = found;
+      if (!polygons.length) return;
+      cancel();
+      bench.add("Smart select", { polygons });
+    },
+    back() {
+      points.pop();
+      if (busy()) void ask();
+      else cancel();
+    },
+    cancel,
+  };
+};
