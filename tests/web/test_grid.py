@@ -334,7 +334,7 @@ def test_a_lost_server_is_told_and_found_again(
             expect(page.get_by_role("alert")).to_have_count(0)
             expect(card(page, "new.jpg")).to_be_visible()
             expect(page.locator(".counts [role=status]")).to_have_text("25 images")
-    watched.excuse("ERR_CO")
+    watched.excuse("net::ERR")
 
 
 def test_what_another_changes_is_seen_and_who_works_here_is_kept(
