@@ -28,7 +28,7 @@ PAGES = [
 SHARED = dict.fromkeys(("embed", "extract", "show", "strip"), "embed")
 SHARED |= dict.fromkeys(("compact", "log", "diff"), "update") | dict.fromkeys(("push", "pull"), "push")
 """Commands on one page, each with its own section of options."""
-COMMANDS = ("pack", "verify", "unpack", "convert", "repair", "validate", "prelabel", *SHARED)
+COMMANDS = ("pack", "verify", "unpack", "convert", "repair", "validate", "review", "prelabel", *SHARED)
 SCRIPTS = ("bundle_images", "build_annotations", "run_pipeline", "unbundle_dataset", "make_sample")
 XLABEL = (sys.executable, "-m", "xlabel")
 
@@ -55,7 +55,7 @@ def commands(page: Path) -> Iterator[tuple[str, int]]:
 
 
 def run(command: list[str], folder: Path, source: Path = ROOT / "src") -> subprocess.CompletedProcess[str]:
-    env = os.environ | {"COLUMNS": "200", "PYTHONPATH": str(source)}
+    env = os.environ | {"COLUMNS": "200", "PYTHONPATH": str(source), "XDG_CACHE_HOME": str(folder / ".cache")}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
 
 

@@ -16,7 +16,7 @@ from tests.tools import ROOT, SAMPLE, tree
 
 FUNCTIONS = (
     "annotate compact convert diff embed evaluate extract labels log open_bundle pack prelabel pull push "
-    "read read_exif_tag repair show stream strip unpack update validate verify write write_exif_tag"
+    "read read_exif_tag repair review show stream strip unpack update validate verify write write_exif_tag"
 ).split()
 LABELLED = ("extract", "labels", "show", "strip")
 """Functions whose example is about an image that holds a label."""

@@ -13,13 +13,15 @@ import httpx
 import pytest
 from playwright.sync_api import sync_playwright
 from tests.awkward import picture
-from tests.tools import Done, tool
+from tests.tools import ROOT, Done, tool
 from tests.tools import xlabel as command
 
 import xlabel
 from xlabel.errors import InputError
 from xlabel.jobs import review as job
 from xlabel.jobs.address import Address, Kept
+from xlabel.model.key_help import groups
+from xlabel.model.keys import bindings
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +186,14 @@ def test_one_image_a_glob_and_what_to_begin_with(folder: Path) -> None:
         page.stop()
         assert (session["total"], session["first"]) == (total, first)
         assert (session["where"], session["order"], session["author"]) == ("count > 3", "date", "Ann")
+
+
+def test_the_keys_of_the_docs_are_those_of_the_page() -> None:
+    page = (ROOT / "docs" / "review.md").read_text("utf-8")
+    for group, rows in groups(bindings({})).items():
+        for row in rows:
+            keys = ", ".join(f"`{key}`" for key in row.keys)
+            assert f"| {group} | {keys} | {row.says} |\n" in page
 
 
 def test_a_browser_is_opened_where_there_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What is shown of an image's labels, in words and drawn."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -161,3 +162,26 @@ def test_an_image_whose_name_leaves_no_room_for_a_file_beside_it_is_shown(image:
     long = image.rename(image.with_name("a" * 251 + ".jpg"))
     assert xlabel.show(long).images[0].annotations is None
     assert xlabel.labels(long) == []
+
+
+def test_a_notebook_shows_one_image_as_a_picture_and_several_as_a_page(image: Path, tmp_path: Path) -> None:
+    xlabel.embed(image, [BOX])
+    png = xlabel.show(image)._repr_png_()
+    assert png is not None
+    with Pillow.open(io.BytesIO(png)) as shown, Pillow.open(image) as plain:
+        assert shown.width / shown.height == pytest.approx(plain.width / plain.height, rel=0.01)
+        scale = shown.width / plain.width
+        edge = shown.convert("RGB").getpixel((round(10 * scale), round(40 * scale)))
+        inside = plain.convert("RGB").getpixel((10, 40))
+    assert edge != inside, "the box's left edge is drawn there"
+    assert xlabel.show(image)._repr_html_() is None
+    Path(shutil.copy(image, tmp_path / "<b>.jpg"))
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    several = xlabel.show([image, tmp_path / "<b>.jpg", tmp_path / "broken.jpg"])
+    page = several._repr_html_()
+    assert several._repr_png_() is None and page is not None
+    assert page.count("data:image/png;base64,") == 2
+    assert "&lt;b&gt;.jpg: 1 label" in page and "<b>" not in page
+    assert "broken.jpg" in page
+    broken = xlabel.show(tmp_path / "broken.jpg")
+    assert broken._repr_png_() is None and "broken.jpg" in (broken._repr_html_() or "")

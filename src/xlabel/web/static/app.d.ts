@@ -167,6 +167,7 @@ export interface Around {
   rename(): void;
   fail(error: unknown): void;
   moved(push: boolean): void; // another list is on the screen: an address of its own, to be gone back from
+  gridAddress(asked: Asked): string;
   imageAddress(key: string): string;
   learn(): Promise<void>; // there are new categories
   knows(category: string): boolean;
@@ -178,7 +179,7 @@ export interface Cell {
   link: HTMLAnchorElement;
   number: number;
   become(number: number, place: number, of: number, state: State | undefined): void; // nothing else may be known yet
-  fill(card: Card): void;
+  fill(card: Card | undefined): void;
   dress(selected: boolean, current: boolean): void;
 }
 export type Load = (picture: HTMLImageElement, url: string) => void;
@@ -195,12 +196,11 @@ export interface Listed {
 export interface List {
   readonly chosen: number[];
   readonly current: number; // the index that has the focus
-  readonly first: number; // the index at the top
   choose(numbers: Iterable<number>): void;
   move(index: number): void; // the focus
   refit(): void; // after it was hidden
   resize(pixels: number): void;
-  reset(index: number, focus: number): void; // it is another list: what is at the top now, -1 for its beginning
+  reset(now: (index: number) => number): void; // it is another list, in which an index is another now
   each(handler: (cell: Cell) => void): void;
 }
 export type MakeList = (root: HTMLElement, of: Listed) => List;

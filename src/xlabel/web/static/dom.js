@@ -50,17 +50,9 @@ export function drawn(d) {
   return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d }));
 }
 
-/**
- * A name as it is, with what hides or turns text made visible: control characters as their pictures, marks of
- * direction and the like by their number.
- *
- * @param {string | null | undefined} text
- */
+/** A name as it is, but what hides or turns text is made visible by its number. @param {string | null | undefined} text */
 export function shown(text) {
-  return (text ?? "").replace(HIDDEN, (found) => {
-    const code = found.codePointAt(0) ?? 0;
-    return code < 32 ? String.fromCharCode(0x2400 + code) : `\u2039U+${code.toString(16).toUpperCase().padStart(4, "0")}\u203a`;
-  });
+  return (text ?? "").replace(HIDDEN, (found) => `\u2039U+${found.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}\u203a`);
 }
 
 /** @param {number} count */

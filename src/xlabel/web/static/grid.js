@@ -8,7 +8,7 @@ import { createFilter } from "./grid_filter.js";
 import { createList } from "./grid_list.js";
 import { keep, kept } from "./store.js";
 
-/** @import { Asked, MakeGrid } from "./app.d.ts" */
+/** @import { Asked, Cell, MakeGrid } from "./app.d.ts" */
 
 const THEMES = ["system", "light", "dark"];
 const USUAL = 184; // pixels that a card is wide, on screens that are not large
@@ -17,7 +17,7 @@ const FLIGHT = 80; // milliseconds that cards of another screen stay in sight be
 const AHEAD = 2; // screens' worth of cards that are asked for beyond the last in sight
 
 /** @type {MakeGrid} */
-export function createGrid(root, app, { cards, listing, person, rename, fail, moved, imageAddress, learn, knows }) {
+export function createGrid(root, app, { cards, listing, person, rename, fail, moved, gridAddress, imageAddress, learn, knows }) {
   const loader = createLoader();
   let fresh = false; // the listing says what is so
   let asking = new AbortController();
@@ -34,10 +34,9 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
     make: () => createCell(app, imageAddress, loader),
     fill(cell, index) {
       const number = listing.numbers[index];
-      const card = cards.get(number);
       const filled = cell.number === number && cell.link.dataset.key !== undefined;
       cell.become(number, index, listing.numbers.length, MARKS[listing.found.marks[index]]);
-      if (card && !filled) cell.fill(card);
+      if (!filled) refill(cell);
     },
     seen(from, to) {
       const { numbers } = listing;
@@ -117,19 +116,25 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
     clearTimeout(timer);
     timer = 0;
     last = Date.now();
-    const another = address(next) !== address(listing.asked);
-    const [first, focused] = [list.first, list.current].map((index) => listing.numbers[index] ?? -1);
+    const another = gridAddress(next) !== gridAddress(listing.asked);
+    const before = listing.numbers;
     fresh = true;
     wanted = next;
     try {
       await listing.ask(next, signal);
-      if (!Object.keys(listing.found.categories).every(knows)) await learn();
+      if (!Object.keys(listing.found.categories).every(knows)) {
+        await learn();
+        list.each(refill);
+      }
     } catch (error) {
       fresh &&= aborted(error);
       if (error instanceof Refused) wanted = listing.asked;
       throw error;
     }
-    list.reset(another ? -1 : listing.position(first).index, another ? 0 : listing.position(focused).index);
+    list.reset((index) => {
+      const now = listing.position(before[index] ?? -1).index;
+      return another ? 0 : now < 0 ? index : now;
+    });
     show();
     const { index } = listing.position(opened ?? -1);
     if (index >= 0) list.move(index);
@@ -179,6 +184,8 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
   for (const [key, index] of Object.entries({ ArrowLeft: NaN, ArrowRight: NaN, ArrowUp: NaN, ArrowDown: NaN, Home: 0, End: Infinity }))
     app.keys.onKey(key, () => list.move(Number.isNaN(index) ? list.current : index), { when });
   cards.on((card) => list.each((cell) => cell.number === card.number && cell.fill(card)));
+  /** @param {Cell} cell */
+  const refill = (cell) => cell.fill(cards.get(cell.number));
 
   return {
     stale,
@@ -196,13 +203,8 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
       filter.set(next.where);
       list.refit();
       const { index } = listing.position(opened ?? -1);
-      if (!fresh || !listing.numbers.length || address(next) !== address(listing.asked)) await ask(next, opened).catch(filter.failed);
+      if (!fresh || !listing.numbers.length || gridAddress(next) !== gridAddress(listing.asked)) await ask(next, opened).catch(filter.failed);
       else if (index >= 0) list.move(index);
     },
   };
-}
-
-/** @param {Asked} asked */
-function address({ where, order, reverse }) {
-  return JSON.stringify([where, order, reverse]);
 }

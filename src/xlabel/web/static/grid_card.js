@@ -63,7 +63,9 @@ export function createCell({ api, colourOf }, imageAddress, loader) {
       mark(known);
     },
 
-    fill({ number, key, version, state, labels, more, error, width, height, split, tags, readonly }) {
+    fill(card) {
+      if (!card) return;
+      const { number, key, version, state, labels, more, error, width, height, split, tags, readonly } = card;
       link.dataset.key = key;
       link.href = imageAddress(key);
       const cut = key.lastIndexOf("/") + 1;

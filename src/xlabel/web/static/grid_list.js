@@ -122,7 +122,11 @@ export function createList(root, of) {
     current = Math.max(0, Math.min(of.numbers().length - 1, index));
     const at = Math.floor(current / columns) * row;
     root.scrollTop = Math.min(at, Math.max(root.scrollTop, at + row + GAP - root.clientHeight));
-    place(current);
+    focus();
+  }
+
+  function focus() {
+    if (current < of.numbers().length) place(current);
     render();
     cells.get(current)?.link.focus({ preventScroll: true });
   }
@@ -233,9 +237,6 @@ export function createList(root, of) {
     get current() {
       return current;
     },
-    get first() {
-      return Math.floor(top / row) * columns;
-    },
     choose,
     move,
     refit,
@@ -243,11 +244,14 @@ export function createList(root, of) {
       wish = pixels;
       refit();
     },
-    reset(index, focus) {
+    reset(now) {
       const there = new Set(of.numbers());
-      current = anchor = Math.max(0, focus);
-      if (index < 0) top = 0;
-      refit(Math.max(0, index));
+      const first = now(Math.floor(top / row) * columns);
+      const focused = content.contains(document.activeElement);
+      current = anchor = now(current);
+      if (!first) top = 0;
+      refit(first);
+      if (focused) focus();
       choose([...chosen].filter((number) => there.has(number)));
     },
     each: (handler) => cells.forEach(handler),

@@ -84,7 +84,7 @@ async function start(page) {
   const gridRoot = h("section", { id: "grid-view", "aria-label": "Images", hidden: true });
   const editorRoot = h("section", { id: "editor-view", "aria-label": "Editor", hidden: true });
   page.append(gridRoot, editorRoot);
-  const grid = createGrid(gridRoot, app, { cards, listing, person, rename, fail, moved, imageAddress, learn, knows: categories.has });
+  const grid = createGrid(gridRoot, app, { cards, listing, person, rename, fail, moved, gridAddress, imageAddress, learn, knows: categories.has });
   /** @type {Editor | null} */
   let editor = null;
   /** @type {number | null} */
