@@ -15,6 +15,7 @@ from tests.tools import library
 @cache
 def torchvision() -> Any:
     torch = library("torch")
+    torch.set_num_threads(1)  # of small models, several threads only wait for each other
     if find_spec("torchvision") is None:
         library("torchvision")  # which skips the test, or fails it
     try:

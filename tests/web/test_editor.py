@@ -1,4 +1,4 @@
-"""The editor as a person uses it, by mouse and keys in Chromium. What comes of it is read by others' tools."""
+"""The editor as a person uses it, by mouse and keys in Chromium. Others' tools read what comes of it."""
 
 from pathlib import Path
 from typing import Any
