@@ -109,21 +109,6 @@ def test_an_address_that_others_can_read_is_not_taken_again(cache: Path) -> None
     assert Kept("images").last is None
 
 
-def test_what_is_kept_of_images_is_for_their_user_alone(folder: Path, cache: Path) -> None:
-    page = xlabel.review(folder)
-    assert httpx.get(f"{page.url}thumbs/0").status_code == 200
-    page.stop()
-    files = [path for path in cache.rglob("*") if path.is_file()]
-    assert {path.relative_to(cache / "xlabel").parts[0][:6] for path in files} == {
-        "thumbs",
-        "review",
-        "addres",
-    }
-    for path in files:
-        modes = [stat.S_IMODE(above.stat().st_mode) for above in (path, path.parent)]
-        assert any(not mode & 0o077 for mode in modes), path
-
-
 def test_others_are_let_in_only_where_that_is_said_twice(folder: Path) -> None:
     refused = review(folder, "--host", "0.0.0.0")
     assert refused.returncode == 2

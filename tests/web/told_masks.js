@@ -7,7 +7,6 @@ async (told) => {
     let area = 0;
     for (const ring of rings) {
       let [x, y] = ring.match(/M(\d+) (\d+)/).slice(1).map(Number);
-      const [x0] = [x];
       for (const [, way, n] of ring.matchAll(/([HV])(\d+)/g)) {
         if (way === "H") x = Number(n);
         else { area += x * (Number(n) - y); y = Number(n); }

@@ -29,7 +29,7 @@ class Kept:
         self._fd: int | None = None
         place = cache.place("addresses", xxh3_128_hexdigest(os.fsencode(what)))
         with suppress(OSError):
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             self._fd = fd
             info = os.fstat(fd)

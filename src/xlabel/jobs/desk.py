@@ -169,8 +169,6 @@ class Review:
         except msgspec.ValidationError as error:
             raise Refusal(400, "bad-request", f"action: {error}") from None
         name = getattr(action, "to", getattr(action, "name", None))
-        if name and len(name) > wire.LONGEST:
-            raise Refusal(400, "bad-request", f"action: expected a name of at most {wire.LONGEST} characters")
         category = self._categories.named(name) if name and not isinstance(action, actions.Split) else None
 
         def changes(number: int) -> list[Change | FieldChange]:

@@ -255,7 +255,7 @@ class Gallery:
         data = msgspec.msgpack.encode(Kept(self._source, self.categories.met_so_far(), looked))
         new = self._cache.with_name(f".{self._cache.name}.{os.getpid()}")
         with suppress(OSError):  # no cache: everything is looked at again next time
-            self._cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._cache.parent.mkdir(parents=True, exist_ok=True)
             new.write_bytes(data)
             new.rename(self._cache)
 

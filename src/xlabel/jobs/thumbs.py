@@ -24,7 +24,7 @@ class Thumbs:
         self._folder = cache.place("thumbs", xxh3_128_hexdigest(os.path.realpath(os.fsencode(root))))
         self._decoding = threading.Semaphore(os.cpu_count() or 1)
         with suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     def kept(self, key: str, version: str) -> bytes | None:
         """The thumbnail of an image, a WebP, where it was made before."""

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.resources import files
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 from starlette.applications import Starlette
@@ -25,8 +25,6 @@ PATIENCE = 60
 AT_ONCE = (os.cpu_count() or 1) + 1
 """Pictures that are made ready at a time, so that they hold up nothing else."""
 
-Author = Annotated[str, msgspec.Meta(max_length=200)] | None
-"""The name of whoever asks."""
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -62,7 +60,7 @@ class Save(msgspec.Struct, frozen=True):
     number: int
     key: str
     changes: list[Any]
-    author: Author = None
+    author: str | None = None
     fingerprint: str | None = None
     """Of the picture that they were made on."""
 
@@ -72,14 +70,14 @@ class Bulk(msgspec.Struct, frozen=True):
 
     numbers: list[int]
     action: dict[str, Any]
-    author: Author = None
+    author: str | None = None
 
 
 class Batch(msgspec.Struct, frozen=True):
     """Changes of many images' labels."""
 
     items: list[Save]
-    author: Author = None
+    author: str | None = None
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
@@ -104,7 +102,7 @@ class Propagation(msgspec.Struct, frozen=True):
     number: int
     id: int | str
     count: int
-    author: Author = None
+    author: str | None = None
 
 
 class Desk(Protocol):

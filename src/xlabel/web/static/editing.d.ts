@@ -119,6 +119,7 @@ declare global {
   }
 
   interface Drawing {
+    scaled(node?: SVGElement): void; // names keep their size on the screen
     readonly hidden: boolean;
     hide(is: boolean): void;
     all(labels: Label[]): void;

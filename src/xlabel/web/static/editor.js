@@ -16,14 +16,13 @@ export function createEditor(root, app) {
   const { keys } = app;
   const [zoomed, where] = [h("output", { "aria-label": "Zoom" }), h("output", { "aria-label": "Pointer" })];
   const stage = createStage(() => {
-    zoomed.textContent = `${Math.round(stage.scale * 100)} %`;
-    tools?.grip();
+    const text = `${Math.round(stage.scale * 100)} %`;
+    if (text !== zoomed.textContent) bench.drawing.scaled();
+    zoomed.textContent = text;
+    tools.grip();
   });
   const bench = createBench(app, stage, createDrawing(stage, app));
-  /** @type {Tools | undefined} */
-  let tools;
-  tools = createTools(bench, shownTool);
-  const held = tools;
+  const tools = createTools(bench, shownTool);
 
   // What keys and buttons do, by the names in the table of keys.
   /** @type {Record<string, () => unknown>} */
@@ -33,14 +32,14 @@ export function createEditor(root, app) {
     next_todo: nextTodo,
     grid: app.grid,
     repeat: bench.repeat,
-    accept_all: () => held.ask("finish") || approve(),
+    accept_all: () => tools.ask("finish") || approve(),
     accept: () => bench.decide("accepted"),
     reject: () => bench.decide("rejected"),
     reject_image: () => reject(bench),
-    deselect: () => held.leave() || bench.select(null),
-    undo: () => held.ask("back") || bench.undo(),
+    deselect: () => tools.leave() || bench.select(null),
+    undo: () => tools.ask("back") || bench.undo(),
     redo: bench.redo,
-    delete: () => held.ask("back") || (bench.selected ? bench.remove() : false),
+    delete: () => tools.ask("back") || (bench.selected ? bench.remove() : false),
     hide_labels: () => bench.drawing.hide(pressed("hide_labels")),
     crosshair: () => stage.cross(pressed("crosshair")),
     zoom_in: () => stage.zoom(1.25),
@@ -53,7 +52,7 @@ export function createEditor(root, app) {
     plain: () => [brightness, contrast].forEach((one) => lit(one, 1 - Number(one.value))),
     help: app.help,
   };
-  for (const { name } of held.all) actions[name] = () => held.take(name);
+  for (const { name } of tools.all) actions[name] = () => tools.take(name);
 
   /** @param {string} label @param {string} action @param {string} icon */
   function command(label, action, icon) {
@@ -75,7 +74,7 @@ export function createEditor(root, app) {
     command("Keys", "help", "M5.5 6a2.5 2.5 0 115 0c0 2-2.5 2-2.5 4M8 13v0"),
   );
   const side = h("div", { class: "toolbar", role: "toolbar", "aria-label": "Tools", "aria-orientation": "vertical" },
-    ...held.all.map((tool) => command(tool.label, tool.name, tool.icon)),
+    ...tools.all.map((tool) => command(tool.label, tool.name, tool.icon)),
     h("hr"),
     command("Hide labels", "hide_labels", "M1.5 8C4 3.5 12 3.5 14.5 8 12 12.5 4 12.5 1.5 8zM8 6a2 2 0 100 4 2 2 0 000-4z"),
     command("Crosshair", "crosshair", "M8 1.5v13M1.5 8h13"),
@@ -108,8 +107,7 @@ export function createEditor(root, app) {
   }
 
   function shownTool() {
-    const { current, all } = tools ?? {};
-    if (!current || !all) return;
+    const { current, all } = tools;
     all.forEach((tool, i) => side.children[i].setAttribute("aria-pressed", String(tool === current)));
     hint.textContent = bench.readonly ? "" : current.hint();
     if (options.firstChild !== (current.options ?? null)) options.replaceChildren(current.options ?? "");
@@ -226,7 +224,7 @@ export function createEditor(root, app) {
   addEventListener("keydown", (event) => {
     if (event.key === " " && free()) {
       event.preventDefault();
-      held.space(true);
+      tools.space(true);
     } else if (event.key === "F6" && when()) {
       event.preventDefault();
       const areas = [stage.root, panel.querySelector("input"), side.querySelector("button")];
@@ -234,8 +232,8 @@ export function createEditor(root, app) {
       /** @type {HTMLElement | null} */ (areas[(at + 1) % 3])?.focus();
     }
   });
-  addEventListener("keyup", ({ key }) => key === " " && free() && !held.space(false) && held.ask("skip"));
-  addEventListener("blur", () => held.space(false));
+  addEventListener("keyup", ({ key }) => key === " " && free() && !tools.space(false) && tools.ask("skip"));
+  addEventListener("blur", () => tools.space(false));
 
   return {
     async show(number) {
@@ -256,7 +254,7 @@ export function createEditor(root, app) {
     },
     async leave() {
       turn++;
-      held.leave();
+      tools.leave();
       if (bench.work) void bench.saving.send(bench.work);
       return true;
     },

@@ -94,7 +94,7 @@ function labels(bench) {
     bench.select(next.id);
   });
   new ResizeObserver(soon).observe(root);
-  bench.on(["image"], () => (root.scrollTop = 0));
+  bench.on(["image"], () => (root.scrollTop &&= 0));
   bench.on(["labels"], () => {
     all = [...bench.labels.values()];
     const open = bench.undecided().length;
@@ -102,8 +102,8 @@ function labels(bench) {
     soon();
   });
   bench.on(["selection"], () => {
-    const [top, height] = [place() * ROW, root.clientHeight];
-    if (top >= 0) root.scrollTop = Math.max(top + ROW - height, Math.min(top, root.scrollTop));
+    const top = place() * ROW;
+    if (top >= 0) root.scrollTop = Math.max(top + ROW - root.clientHeight, Math.min(top, root.scrollTop));
     soon();
   });
   return h("section", {}, h("header", {}, h("h2", {}, "Labels"), count), root);

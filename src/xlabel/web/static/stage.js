@@ -21,7 +21,7 @@ export function createStage(onView) {
   const root = h("div", { id: "stage", tabindex: "0", role: "application", "aria-label": "Image" }, img, overlay);
   /** @type {Size} */
   let size = { width: 1, height: 1 };
-  let [scale, left, top, written] = [1, 0, 0, 0];
+  let [scale, left, top] = [1, 0, 0];
   let [fitted, crossed] = [true, false];
   let box = new DOMRect();
 
@@ -39,7 +39,6 @@ export function createStage(onView) {
     img.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
     img.classList.toggle("near", scale > 3);
     set(view, { transform: `translate(${left} ${top}) scale(${scale})` });
-    if (scale !== written) view.style.setProperty("--scale", String((written = scale)));
     onView();
   }
 
@@ -116,8 +115,11 @@ export function createDrawing(stage, app) {
     const colour = app.colourOf(category);
     const mark = ["selected", "pointed"][marked.indexOf(id)];
     set(node, { class: `label ${status ?? ""} ${mark ?? ""}`, stroke: colour, fill: colour, "data-category": category ?? "", "data-status": status ?? "" });
+    node.replaceChildren(...shapesOf(label, app));
+    if (many && !mark) return;
     const [x, y] = geometry.boundsOf(label) ?? [0, 0];
-    node.replaceChildren(...shapesOf(label, app), ...(many && !mark ? [] : [svg("text", { x, y, dy: "-.4em" }, titleOf(label))]));
+    node.append(svg("text", { dy: "-5", "data-x": x, "data-y": y }, titleOf(label)));
+    drawing.scaled(node);
   }
 
   /** @param {Label} label */
@@ -128,7 +130,11 @@ export function createDrawing(stage, app) {
     return node;
   }
 
-  return {
+  /** @type {Drawing} */
+  const drawing = {
+    scaled(node = layer) {
+      for (const text of node.getElementsByTagName("text")) set(text, { transform: `translate(${text.dataset.x} ${text.dataset.y}) scale(${1 / stage.scale})` });
+    },
     get hidden() {
       return layer.hasAttribute("visibility");
     },
@@ -136,11 +142,11 @@ export function createDrawing(stage, app) {
     all(labels) {
       nodes.clear();
       many = labels.length > NAMED;
-      layer.replaceChildren(...labels.filter(geometry.boundsOf).map(made));
+      layer.replaceChildren(...labels.filter(lies).map(made));
     },
     put(id, label) {
       const node = nodes.get(id);
-      if (label && geometry.boundsOf(label)) {
+      if (label && lies(label)) {
         if (node) dress(label, node);
         else layer.append(made(label));
       } else {
@@ -158,6 +164,7 @@ export function createDrawing(stage, app) {
     },
     shift: (id, dx, dy) => nodes.get(id)?.setAttribute("transform", `translate(${dx} ${dy})`),
   };
+  return drawing;
 }
 
 /** @param {Label} label @param {App} app @returns {SVGElement[]} */
@@ -185,6 +192,9 @@ export function bonesOf(keypoints, category) {
   const points = geometry.triples(keypoints);
   return (category?.skeleton ?? []).map(([a, b]) => (points[a - 1]?.[2] && points[b - 1]?.[2] ? pathOf([a, b].flatMap((n) => points[n - 1].slice(0, 2))) : "")).join("");
 }
+
+/** Whether it has a place in the image. @param {Label} label */
+const lies = (label) => geometry.kindOf(label) !== "tag";
 
 /** @param {Label} label */
 export const titleOf = ({ category, score }) => `${shown(category) || "no category"}${typeof score === "number" ? ` ${score.toFixed(2)}` : ""}`;
