@@ -167,7 +167,9 @@ def test_labels_go_beside_an_image_that_cannot_hold_them_where_said(serve: Serve
     client = serve(folder, sidecar=True)
     seen = client.saved(client.picture(3), added(box(1)))
     assert (seen["from"], seen["readonly"]) == ("sidecar", None)
-    client.saved(seen, added(box(2)))
+    since = client.get("api/status?since=")["since"]
+    assert client.saved(seen, added(box(2)))["version"] != seen["version"]
+    assert client.get(f"api/status?since={since}")["changed"] == [3]
     assert path.read_bytes() == before
     assert [label.id for label in xlabel.labels(path)] == [1, 2]
 

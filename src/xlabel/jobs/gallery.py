@@ -200,7 +200,8 @@ class Gallery:
                 continue
             looked = self._looked[number]
             new = looked is None and number >= self._sorted  # the others are looked at just now
-            if new or number in self._gone or (looked is not None and looked.version != versions[name]):
+            other = looked is not None and looked.version.partition("+")[0] != versions[name]
+            if new or other or number in self._gone:
                 self._look(number)
 
     def _look_at_all(self) -> None:

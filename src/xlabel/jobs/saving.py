@@ -64,6 +64,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     time: int
     """When the file was changed last, in nanoseconds."""
     version: str
+    """See `version_of`; behind it, after a +, how often the labels beside the image were written."""
     place: str
     """image, sidecar, files or none."""
     readonly: str | None
@@ -218,12 +219,15 @@ class Labelled:
             place, sample = "none", Sample(image=image)
         annotations = tuple(map(self._joined, sample.annotations))
         info = seen.info
+        version = version_of(info.st_mtime_ns, info.st_size, info.st_ino)
+        if place == "sidecar" and sample.origin:
+            version += f"+{sample.origin['revision']}"
         return Held(
             sample=with_ids(msgspec.structs.replace(sample, annotations=annotations)),
             mime=header.mime if header else None,
             bytes=info.st_size,
             time=info.st_mtime_ns,
-            version=version_of(info.st_mtime_ns, info.st_size, info.st_ino),
+            version=version,
             place=place,
             readonly=self._why_readonly(data, seen, inside, problems),
             problems=problems,
