@@ -44,7 +44,7 @@ def test_a_server_that_is_killed_loses_at_most_the_edit_on_its_way(folder: Path)
     expected: list[dict[Any, Any]] = [{} for _ in NAMES]
     chance = random.Random(5)
     at_work = 0
-    for _ in range(often(12, 200)):
+    for _ in range(often(8, 200)):
         child = started(lambda: quietly(folder))
         try:
             wait_for(url)
