@@ -7,7 +7,6 @@ const BUSY = 700; // milliseconds between questions for what is new, while the s
 const IDLE = 3000;
 const GONE = 1500;
 
-/** What the server refused, and why. */
 export class Refused extends Error {
   /** @param {number} status @param {{code?: string, message?: string, at?: number}} error */
   constructor(status, { code = "failed", message = `the server answered ${status}`, at }) {
@@ -18,7 +17,6 @@ export class Refused extends Error {
   }
 }
 
-/** The server does not answer. */
 export class Lost extends Error {
   constructor() {
     super("the server does not answer");
@@ -109,11 +107,7 @@ function reason(body) {
   }
 }
 
-/**
- * Ask from time to time what others have changed, how far the looking has come, and whether the server is there.
- *
- * @type {Watch}
- */
+/** @type {Watch} */
 export function watch(api, told) {
   let since = "";
   let missed = false;

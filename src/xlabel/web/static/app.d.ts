@@ -39,6 +39,13 @@ export interface Sent {
 /** Gives false where the key is not for it: others are asked then. */
 export type KeyHandler = (event: KeyboardEvent) => unknown;
 
+export interface Binding {
+  combo: string;
+  handler: KeyHandler;
+  when: () => boolean;
+}
+export type Bind = (combos: string[], handler: KeyHandler, options?: { when?: () => boolean }) => () => void;
+
 /** Of several handlers that fit, the one that came last is asked first. */
 export interface Keys {
   on(action: string, handler: KeyHandler, options?: { when?: () => boolean }): () => void;
@@ -96,8 +103,11 @@ export type Warn = (id: string, text: string | null) => void; // a banner above 
 
 type Child = Node | string | number | false | null | undefined;
 type Attributes = Record<string, any>;
+/** An element. `onclick` and the like are listeners, `value` is a property; what is false or null is left out. */
 export type MakeElement = <K extends keyof HTMLElementTagNameMap>(tag: K, attributes?: Attributes, ...children: Child[]) => HTMLElementTagNameMap[K];
+/** The same for SVG. */
 export type MakeSvg = <K extends keyof SVGElementTagNameMap>(tag: K, attributes?: Attributes, ...children: Child[]) => SVGElementTagNameMap[K];
+/** A button. With an icon alone the label is its name. A click by mouse does not take the focus, so that Enter and Space go on to mean what they mean for the image. */
 export type MakeButton = (options: { label: string; icon?: string; text?: string; title?: string | null; [name: string]: any }) => HTMLButtonElement;
 
 export type MakeApi = () => Api;
@@ -108,8 +118,11 @@ export interface Told {
   back(): Promise<void>; // the server was lost, and answers again
   refused(error: Error): void;
 }
+/** Ask from time to time what others have changed, how far the looking has come, and whether the server is there. */
 export type Watch = (api: Api, told: Told) => void;
 
+/** A text field with its name, which proposes what is there already. */
+export type MakeField = (label: string, options: { choices?: string[]; [name: string]: any }) => { input: HTMLInputElement; parts: Node[] };
 export type MakeDialogs = () => Dialogs;
 
 export interface Cards {
@@ -122,6 +135,7 @@ export interface Cards {
   clear(): void; // another server may count otherwise
   on(handler: (card: Card) => void): void;
 }
+/** Cards come in batches as they get into sight, and are kept for a while. */
 export type MakeCards = (api: Api, fail: (error: unknown) => void) => Cards;
 
 export interface Shown {
@@ -134,6 +148,7 @@ export interface Shown {
   previous(number: number): number | null;
   nextTodo(number: number): Promise<number | null>;
 }
+/** The answer to one query, and the way from one image to the next. */
 export type MakeListing = (api: Api, cards: Cards) => Shown;
 
 export interface Categories {
@@ -143,6 +158,7 @@ export interface Categories {
   colourOf(name: string | null | undefined): string;
   add(name: string): Category;
 }
+/** The categories of the session, and those that are made on the page. */
 export type MakeCategories = (first: Category[]) => Categories;
 
 export interface Person {
@@ -152,6 +168,7 @@ export interface Person {
   wear(theme: string): void;
   on(handler: () => void): void;
 }
+/** Who works here, and how they like it: kept in this browser. */
 export type MakePerson = (session: Session) => Person;
 
 export interface Grid {
@@ -183,6 +200,7 @@ export interface Cell {
   dress(selected: boolean, current: boolean): void;
 }
 export type Load = (picture: HTMLImageElement, url: string) => void;
+/** Loads few pictures at a time. */
 export type MakeLoader = () => Load;
 export type MakeCell = (app: App, imageAddress: (key: string) => string, load: Load) => Cell;
 

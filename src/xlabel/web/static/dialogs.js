@@ -1,11 +1,10 @@
-// Questions, short messages, and what must be known whatever is on the screen.
+// Questions, short messages and banners.
 
-import { button, h } from "./dom.js";
+import { button, h, tool } from "./dom.js";
 
-/** @import { MakeDialogs, Warn } from "./app.d.ts" */
+/** @import { Dialogs, MakeDialogs, MakeField, Warn } from "./app.d.ts" */
 
 const STAYS = 6000; // milliseconds that a message stays
-const CLOSE = "M4 4l8 8M12 4l-8 8";
 let fields = 0;
 
 /** @type {MakeDialogs} */
@@ -13,7 +12,7 @@ export function createDialogs() {
   const toasts = h("div", { id: "toasts", "aria-live": "polite" });
   document.body.append(toasts);
 
-  /** @type {import("./app.d.ts").Dialogs["open"]} */
+  /** @type {Dialogs["open"]} */
   const open = ({ title, body, buttons, wide }) => new Promise((resolve) => {
     const id = `dialog-${++fields}`;
     const dialog = h("dialog", { "aria-labelledby": id, class: wide && "wide" });
@@ -44,7 +43,7 @@ export function createDialogs() {
       const away = () => toast.remove();
       const toast = h("div", { class: `toast ${kind}`, role: kind === "error" && "alert" }, h("span", {}, text),
         action && button({ label: action.text, text: action.text, onclick: () => (away(), action.run()) }),
-        button({ label: "Close", icon: CLOSE, class: "quiet", onclick: away }));
+        tool("Close", "M4 4l8 8M12 4l-8 8", away));
       toasts.querySelector(".info")?.remove();
       toasts.append(toast);
       while (toasts.children.length > 3) toasts.firstChild?.remove();
@@ -53,11 +52,7 @@ export function createDialogs() {
   };
 }
 
-/**
- * A text field with its name, which proposes what is there already.
- *
- * @param {string} label @param {{choices?: string[], [name: string]: any}} options
- */
+/** @type {MakeField} */
 export function field(label, { choices = [], ...more }) {
   const id = `field-${++fields}`;
   const input = h("input", { id, list: `${id}-list`, autocomplete: "off", ...more });

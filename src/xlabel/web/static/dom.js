@@ -6,10 +6,10 @@ const HIDDEN = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu; // apart 
 const BUTTONS = /^(button|checkbox|color|radio|range|submit)$/;
 const NUMBER = new Intl.NumberFormat("en");
 
-/** An element. `onclick` and the like are listeners, `value` is a property; what is false or null is left out. @type {MakeElement} */
+/** @type {MakeElement} */
 export const h = (tag, attributes, ...children) => dressed(document.createElement(tag), attributes, children);
 
-/** The same for SVG. @type {MakeSvg} */
+/** @type {MakeSvg} */
 export const svg = (tag, attributes, ...children) => dressed(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
 /** @template {Element} E @param {E} element @param {Record<string, any>} [attributes] @param {any[]} [children] */
@@ -23,16 +23,14 @@ function dressed(element, attributes = {}, children = []) {
   return element;
 }
 
-/**
- * A button. With an icon alone the label is its name. A click by mouse does not take the focus, so that Enter
- * and Space go on to mean what they mean for the image.
- *
- * @type {MakeButton}
- */
+/** @type {MakeButton} */
 export function button({ label, icon, text, title = text ? null : label, ...more }) {
   const named = { type: "button", "aria-label": text === label ? null : label, title, onmousedown: keepFocus, ...more };
   return h("button", named, icon && drawn(icon), text && h("span", {}, text));
 }
+
+/** A button that is an icon alone. @param {string} label @param {string} icon @param {() => void} onclick */
+export const tool = (label, icon, onclick) => button({ label, icon, onclick, class: "quiet" });
 
 /** @param {Event} event */
 function keepFocus(event) {
@@ -40,7 +38,7 @@ function keepFocus(event) {
   if (typing(document.activeElement)) /** @type {HTMLElement} */ (document.activeElement).blur();
 }
 
-/** Whether keys are text there. @param {EventTarget | null} target */
+/** @param {EventTarget | null} target */
 export function typing(target) {
   return target instanceof HTMLTextAreaElement || (target instanceof HTMLInputElement && !BUTTONS.test(target.type));
 }

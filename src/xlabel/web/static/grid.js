@@ -1,7 +1,7 @@
 // The grid: all images that fit, as cards, with a filter before and actions on what is selected.
 
 import { aborted, Refused } from "./api.js";
-import { button, counted, h, shown } from "./dom.js";
+import { button, counted, h, shown, tool } from "./dom.js";
 import { createBulk } from "./grid_bulk.js";
 import { createCell, createLoader, MARKS } from "./grid_card.js";
 import { createFilter } from "./grid_filter.js";
@@ -66,28 +66,28 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
 
   const order = h("select", { "aria-label": "Sort by", onchange: reorder },
     ...app.session.orders.map((value) => h("option", { value }, value[0].toUpperCase() + value.slice(1))));
-  const reverse = button({ label: "Reverse order", icon: "M5 3v10M2.5 10.5L5 13l2.5-2.5M11 13V3M8.5 5.5L11 3l2.5 2.5", class: "quiet", "aria-pressed": "false", onclick: () => {
+  const reverse = tool("Reverse order", "M5 3v10M2.5 10.5L5 13l2.5-2.5M11 13V3M8.5 5.5L11 3l2.5 2.5", () => {
     reverse.ariaPressed = `${reverse.ariaPressed !== "true"}`;
     reorder();
-  } });
+  });
   const size = h("input", { type: "range", "aria-label": "Size of the cards", min: 112, max: 360, step: 4, value: kept("size") || Math.max(USUAL, innerWidth / 14), oninput: () => {
     keep("size", size.value);
     list.resize(Number(size.value));
   } });
-  const labels = button({ label: "Show labels", icon: "M1.5 8S4 3.5 8 3.5 14.5 8 14.5 8 12 12.5 8 12.5 1.5 8 1.5 8M8 6a2 2 0 1 0 0 4a2 2 0 1 0 0-4", class: "quiet", "aria-pressed": "true", onclick: toggleLabels });
-  const panel = button({ label: "Filters", icon: "M2.5 4h11M4.5 8h7M6.5 12h3", class: "quiet filters", "aria-expanded": "false", onclick: () => {
+  const labels = tool("Show labels", "M1.5 8S4 3.5 8 3.5 14.5 8 14.5 8 12 12.5 8 12.5 1.5 8 1.5 8M8 6a2 2 0 1 0 0 4a2 2 0 1 0 0-4", toggleLabels);
+  labels.ariaPressed = "true";
+  const panel = tool("Filters", "M2.5 4h11M4.5 8h7M6.5 12h3", () => {
     panel.ariaExpanded = `${root.classList.toggle("with-filters")}`;
-  } });
-  const author = button({ label: "Author", icon: "M8 2.500a2.7 2.7 0 1 0 0 5.400a2.7 2.7 0 1 0 0-5.400M2.8 13.500c.5-2.6 2.6-4 5.2-4s4.7 1.4 5.2 4", text: " ", class: "quiet author", onclick: rename });
-  const theme = button({ label: "Theme", icon: "M8 2.500a5.5 5.5 0 1 0 0 11zM8 2.500a5.5 5.5 0 0 1 0 11", class: "quiet", onclick: () => {
+  });
+  panel.classList.add("filters");
+  const author = button({ label: "Author", icon: "M8 3a2.5 2.5 0 1 0 0 5a2.5 2.5 0 1 0 0-5M3 13.5a5 4 0 0 1 10 0", text: " ", class: "quiet author", onclick: rename });
+  const theme = tool("Theme", "M8 3a5 5 0 1 0 0 10zM8 3a5 5 0 0 1 0 10", () => {
     person.wear(THEMES[(THEMES.indexOf(person.theme()) + 1) % THEMES.length]);
     app.announce(`Theme: ${person.theme()}`);
     dress();
-  } });
+  });
   const count = h("span", { role: "status" });
-  const meter = h("progress", { "aria-label": "Looking at labels", value: 0 });
-  const looked = h("span");
-  const looking = h("span", { class: "looking", hidden: true }, looked, meter);
+  const looking = h("span", { class: "looking", hidden: true });
   const counts = h("div", { class: "counts" }, count, looking);
 
   root.append(
@@ -95,7 +95,7 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
       panel, h("h1", { title: app.session.root }, h("bdi", {}, shown(app.session.name))), filter.bar,
       h("label", { class: "sort" }, h("span", {}, "Sort"), order), reverse, size, labels, h("span", { class: "space" }),
       bulk.undo, bulk.redo, author, theme,
-      button({ label: "Keys", icon: "M1.5 4.500h13v7h-13zM4 7h.01M6.7 7h.01M9.3 7h.01M12 7h.01M5 9.500h6", class: "quiet", onclick: app.help })),
+      tool("Keys", "M1.5 4.500h13v7h-13zM4 7h.01M6.7 7h.01M9.3 7h.01M12 7h.01M5 9.500h6", app.help)),
     filter.facets, h("div", { class: "line" }, counts, bulk.bar), scroll, nothing,
   );
   person.on(dress);
@@ -195,8 +195,7 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
     },
     progress(seen, total) {
       looking.hidden = seen >= total;
-      meter.value = total ? seen / total : 1;
-      looked.textContent = `Looking at labels: ${counted(seen)} of ${counted(total)}`;
+      looking.textContent = `Looking at labels: ${counted(seen)} of ${counted(total)}`;
       if (seen !== listing.found.looked) stale();
     },
     async show(next, opened) {

@@ -1,13 +1,13 @@
 // The same done to all selected images, undone and done again.
 
 import { field } from "./dialogs.js";
-import { button, counted, h, shown } from "./dom.js";
+import { button, counted, h, shown, tool } from "./dom.js";
 
 /** @import { Deed, MakeBulk } from "./app.d.ts" */
 /** @import { Action, Bulk, Change } from "./types.d.ts" */
 
 const BATCH = 100; // images of one request
-const FEW = 200; // failures that are listed
+const FEW = 200; // failures in a list
 
 /** @type {MakeBulk} */
 export function createBulk(app, { cards, selected, found, clear, done, fail }) {
@@ -20,12 +20,12 @@ export function createBulk(app, { cards, selected, found, clear, done, fail }) {
 
   const back = () => again(past, future, true);
   const forth = () => again(future, past, false);
-  const undo = button({ label: "Undo", icon: "M3 6.5h6.5a3.5 3.5 0 0 1 0 7H6M6 3.5l-3 3 3 3", class: "quiet", onclick: back });
-  const redo = button({ label: "Redo", icon: "M13 6.5H6.5a3.5 3.5 0 0 0 0 7H10M10 3.5l3 3-3 3", class: "quiet", onclick: forth });
+  const undo = tool("Undo", "M3 6.5h6.5a3.5 3.5 0 0 1 0 7H6M6 3.5l-3 3 3 3", back);
+  const redo = tool("Redo", "M13 6.5H6.5a3.5 3.5 0 0 0 0 7H10M10 3.5l3 3-3 3", forth);
   const deeds = { Accept: accept, Reject: reject, Relabel: relabel, Tag: tag, Untag: untag, Split: split, Mark: mark };
   const actions = h("div", { class: "actions", role: "toolbar", "aria-label": "Selected images" },
     ...Object.entries(deeds).map(([text, onclick], index) => button({ label: text, text: index < 2 ? text : `${text}\u2026`, onclick })),
-    h("span", { class: "space" }), button({ label: "Select none", icon: "M4 4l8 8M12 4l-8 8", class: "quiet", onclick: clear }));
+    h("span", { class: "space" }), tool("Select none", "M4 4l8 8M12 4l-8 8", clear));
   const count = h("span", { class: "chosen", role: "status" });
   const meter = h("progress", { "aria-label": "Progress" });
   const what = h("span");
@@ -42,11 +42,7 @@ export function createBulk(app, { cards, selected, found, clear, done, fail }) {
     doing.hidden = !busy;
   }
 
-  /**
-   * In batches, so that one sees it go on and can stop it.
-   *
-   * @template T @param {string} text @param {T[]} items @param {(batch: T[]) => Promise<Bulk>} ask @returns {Promise<Bulk>}
-   */
+  /** @template T @param {string} text @param {T[]} items @param {(batch: T[]) => Promise<Bulk>} ask @returns {Promise<Bulk>} */
   async function inBatches(text, items, ask) {
     /** @type {Bulk} */
     const all = { done: [], failed: [] };
@@ -156,7 +152,6 @@ export function createBulk(app, { cards, selected, found, clear, done, fail }) {
   }
 
   const names = () => app.categories().map((category) => category.name);
-  /** Tags of what is selected, as far as it is known. */
   const tags = () => [...new Set(selected().flatMap((number) => cards.get(number)?.tags ?? []))];
 
   const when = () => document.body.dataset.view === "grid";

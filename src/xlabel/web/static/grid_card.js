@@ -3,7 +3,7 @@
 import { counted, drawn, h, shown, svg } from "./dom.js";
 import { placed } from "./store.js";
 
-/** @import { MakeCell, MakeLoader } from "./app.d.ts" */
+/** @import { Cell, MakeCell, MakeLoader } from "./app.d.ts" */
 /** @import { Label, State } from "./types.d.ts" */
 
 const SINGLE = 60; // labels with an element of their own; the others of a card share one for each look
@@ -41,7 +41,7 @@ export function createCell({ api, colourOf }, imageAddress, loader) {
     loader(picture, url);
   }
 
-  /** @type {import("./app.d.ts").Cell} */
+  /** @type {Cell} */
   const cell = {
     root,
     link,
@@ -95,7 +95,7 @@ export function createCell({ api, colourOf }, imageAddress, loader) {
   return cell;
 }
 
-/** Loads few pictures at a time. @type {MakeLoader} */
+/** @type {MakeLoader} */
 export function createLoader() {
   const waiting = new Map();
   const loading = new Set();

@@ -15,14 +15,14 @@ export function createList(root, of) {
   const content = h("div", { class: "content", role: "list", "aria-label": "Images" }, band);
   root.append(content);
   /** @type {Map<number, Cell>} */
-  const cells = new Map(); // by index
+  const cells = new Map();
   /** @type {Cell[]} */
   const spare = [];
   let wish = 200; // pixels that a card is wide, or a little more
   let columns = 1;
   let width = wish; // of a card
   let row = wish; // height of a row
-  let top = 0; // where the list is scrolled to
+  let top = 0;
   let frame = 0;
   /** @type {Set<number>} */
   let chosen = new Set();

@@ -2,12 +2,10 @@
 
 import { h, typing } from "./dom.js";
 
-/** @import { Keys, KeyHandler } from "./app.d.ts" */
+/** @import { Bind, Binding, Keys } from "./app.d.ts" */
 /** @import { Session } from "./types.d.ts" */
 
 const MODIFIERS = ["Ctrl", "Alt", "Meta", "Shift"]; // in the order of the session's combinations
-
-/** @typedef {{combo: string, handler: KeyHandler, when: () => boolean}} Binding */
 
 /** @param {Session["keys"]} table @returns {Keys} */
 export function createKeys(table) {
@@ -23,7 +21,7 @@ export function createKeys(table) {
       }
   });
 
-  /** @param {string[]} combos @param {KeyHandler} handler @param {{when?: () => boolean}} [options] */
+  /** @type {Bind} */
   function bind(combos, handler, { when = () => true } = {}) {
     const mine = combos.map((combo) => ({ combo, handler, when }));
     bindings = [...mine, ...bindings];
@@ -39,7 +37,7 @@ export function createKeys(table) {
   };
 }
 
-/** All keys by group. @param {Session["help"]} help */
+/** @param {Session["help"]} help */
 export function keyHelp(help) {
   return h("div", { class: "keys" }, ...Object.entries(help).map(([group, rows]) => h("section", {}, h("h3", {}, group),
     h("dl", {}, ...rows.map(([keys, says]) => h("div", {}, h("dt", {}, ...keys.map((key) => h("kbd", {}, key))), h("dd", {}, says)))))));

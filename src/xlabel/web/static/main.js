@@ -22,7 +22,8 @@ async function start(page) {
   page.before(banners);
   page.after(announcer);
   const warn = createBanners(banners);
-  const announce = (/** @type {string} */ text) => void (announcer.textContent = text);
+  /** @type {App["announce"]} */
+  const announce = (text) => void (announcer.textContent = text);
   const dialogs = createDialogs();
   const fail = (/** @type {unknown} */ error) => dialogs.toast(/** @type {Error} */ (error).message, { kind: "error" });
   const api = createApi();
@@ -40,7 +41,6 @@ async function start(page) {
   /** @type {Set<(numbers: number[]) => void>} */
   const watchers = new Set();
 
-  /** Ask for the session again: categories were met, or the server is another one. */
   async function learn() {
     Object.assign(session, await api.session());
     categories.learn(session.categories);
@@ -91,7 +91,6 @@ async function start(page) {
   let open = null;
   let here = ""; // the address of what is on the screen
 
-  /** Show what the address says, unless the editor wants to stay. */
   async function route() {
     const asked = location.hash;
     if (asked === here) return;
@@ -129,7 +128,7 @@ async function start(page) {
     editorRoot.hidden = view !== "editor";
   }
 
-  /** The grid shows something else by now. @param {boolean} push to be gone back from */
+  /** @param {boolean} push to be gone back from */
   function moved(push) {
     const address = gridAddress(listing.asked);
     if (document.body.dataset.view !== "grid" || address === here) return;

@@ -1,4 +1,4 @@
-// What the page knows: single images, which of them are shown and in which order, categories, and who works here.
+// What the page knows: images, which of them are shown in which order, categories, and who works here.
 
 import { aborted } from "./api.js";
 
@@ -6,12 +6,12 @@ import { aborted } from "./api.js";
 /** @import { Asked, MakeCards, MakeCategories, MakeListing, MakePerson } from "./app.d.ts" */
 
 const BATCH = 48; // cards of one request
-const AT_ONCE = 2; // requests under way
-const KEPT = 4000; // cards in memory
-const DRAWN = 200; // labels of a card, as the server has it
-const COLOURS = "#ff5252 #409cff #4cd964 #ffcc00 #bf5af2 #ff9500 #00d2d3 #ff69b4 #aae63c #7878ff #f0e68c #00b482 #ff8c6e #82c8ff #dc78c8 #c8a064".split(" ");
+const AT_ONCE = 2; // requests
+const KEPT = 4000;
+const DRAWN = 200; // labels of a card
+const COLOURS = "#ff5252 #409cff #4cd964 #ffcc00 #bf5af2 #ff9500 #00d2d3 #ff69b4".split(" "); // until the server has one
 
-/** Cards come in batches as they get into sight, and are kept for a while. @type {MakeCards} */
+/** @type {MakeCards} */
 export function createCards(api, fail) {
   const known = new Map();
   const numbers = new Map();
@@ -80,12 +80,12 @@ export function createCards(api, fail) {
   };
 }
 
-/** Whether a label has a place in the image. @param {Label} label */
+/** @param {Label} label */
 export function placed({ bbox, polygons, mask, keypoints, shape }) {
   return Boolean(bbox || polygons?.length || mask || keypoints?.length || shape);
 }
 
-/** The answer to one query, and the way from one image to the next. @type {MakeListing} */
+/** @type {MakeListing} */
 export function createListing(api, cards) {
   /** @type {Listing} */
   let found = {
@@ -144,7 +144,7 @@ export function createListing(api, cards) {
   };
 }
 
-/** The categories of the session, and those that are made on the page. @type {MakeCategories} */
+/** @type {MakeCategories} */
 export function createCategories(first) {
   /** @type {Map<string, Category>} */
   const known = new Map();
@@ -163,7 +163,7 @@ export function createCategories(first) {
   };
 }
 
-/** Who works here, and how they like it: kept in this browser. @type {MakePerson} */
+/** @type {MakePerson} */
 export function createPerson(session) {
   const handlers = new Set();
   return {
@@ -181,27 +181,25 @@ export function createPerson(session) {
   };
 }
 
-const dress = () => (document.documentElement.dataset.theme = kept("theme") || "system");
-
-const memory = /** @type {Record<string, string>} */ ({}); // for windows that have no storage, as private ones
+/** @type {Record<string, string>} */
+let storage = {};
+try {
+  storage = localStorage;
+} catch {
+  // this window keeps nothing, as some private ones
+}
 
 /** @param {string} name */
-export function kept(name) {
-  try {
-    return localStorage.getItem(`xlabel.${name}`) ?? memory[name] ?? "";
-  } catch {
-    return memory[name] ?? "";
-  }
-}
+export const kept = (name) => storage[`xlabel.${name}`] ?? "";
 
 /** @param {string} name @param {string} value */
 export function keep(name, value) {
-  memory[name] = value;
   try {
-    localStorage.setItem(`xlabel.${name}`, value);
+    storage[`xlabel.${name}`] = value;
   } catch {
-    // it is in the memory
+    // it is full
   }
 }
 
+const dress = () => (document.documentElement.dataset.theme = kept("theme") || "system");
 dress(); // before anything is seen
