@@ -29,7 +29,14 @@ SHARED = dict.fromkeys(("embed", "extract", "show", "strip"), "embed")
 SHARED |= dict.fromkeys(("compact", "log", "diff"), "update") | dict.fromkeys(("push", "pull"), "push")
 """Commands on one page, each with its own section of options."""
 COMMANDS = ("pack", "verify", "unpack", "convert", "repair", "validate", "review", "prelabel", *SHARED)
-SCRIPTS = ("bundle_images", "build_annotations", "run_pipeline", "unbundle_dataset", "make_sample")
+SCRIPTS = (
+    "bundle_images",
+    "build_annotations",
+    "run_pipeline",
+    "unbundle_dataset",
+    "make_sample",
+    "make_screenshots",
+)
 XLABEL = (sys.executable, "-m", "xlabel")
 
 
