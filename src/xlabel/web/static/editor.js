@@ -37,7 +37,7 @@ export function createEditor(root, app) {
     reject: () => bench.decide("rejected"),
     reject_image: () => reject(bench),
     deselect: () => tools.leave() || bench.select(null),
-    undo: () => tools.ask("back") || bench.undo(),
+    undo: () => tools.ask("back") || bench.undo() || undoApproval(),
     redo: bench.redo,
     delete: () => tools.ask("back") || (bench.selected ? bench.remove() : false),
     hide_labels: () => bench.drawing.hide(pressed("hide_labels")),
@@ -119,6 +119,8 @@ export function createEditor(root, app) {
     if (saved.textContent !== now.text) saved.title = saved.textContent = now.text;
     saved.dataset.state = now.state;
     if (!work) return;
+    const { index, of } = app.position(work.number);
+    place.textContent = index < 0 ? "" : `${index + 1} / ${of}`;
     const { review, labels } = work.content;
     state.dataset.state = state.textContent = review?.state ?? (labels.length && !bench.undecided().length ? "labelled" : "todo");
     undo.disabled = !work.history.canUndo;
@@ -159,12 +161,24 @@ export function createEditor(root, app) {
     if (!work) return;
     bench.approve();
     await Promise.race([bench.saving.send(work), new Promise((done) => setTimeout(done, PATIENCE))]);
-    if (bench.work === work) await nextTodo();
+    if (bench.work !== work) return;
+    await nextTodo();
+    approved = work.number;
+  }
+
+  /** Of the image before, where nothing was done to this one yet. */
+  function undoApproval() {
+    if (approved === null || bench.work?.history.canRedo) return;
+    undoing = true;
+    void app.go(approved);
   }
 
   /** @type {Map<number, Promise<Picture>>} */
   const ahead = new Map();
   let turn = 0;
+  /** @type {number | null} the image that was left by accepting all */
+  let approved = null;
+  let undoing = false; // that
 
   /** @param {number} number @returns {Promise<Picture>} */
   function coming(number) {
@@ -245,11 +259,11 @@ export function createEditor(root, app) {
       present(work.picture);
       name.title = name.textContent = shown(work.key);
       document.title = `${shown(work.key)} \u2013 xlabel`;
-      const { index, of } = app.position(number);
-      place.textContent = index < 0 ? "" : `${index + 1} / ${of}`;
       bench.open(work);
       stage.root.focus({ preventScroll: true });
       lookAhead(number).catch(() => {});
+      if (undoing && number === approved) bench.undo();
+      [undoing, approved] = [false, undoing ? null : approved];
       if (early) app.api.picture(number).then((now) => refresh(work, now)).catch(() => {}); // it was fetched some time ago
     },
     async leave() {

@@ -27,8 +27,8 @@ export const seen = (keypoints) => triples(keypoints).filter(([, , v]) => v).map
 /** @param {number[]} keypoints */
 export const triples = (keypoints) => Array.from({ length: keypoints.length / 3 }, (_, i) => keypoints.slice(3 * i, 3 * i + 3));
 
-/** @param {Label} label @param {(p: Point) => Point} to @returns {Label} with each of its points elsewhere; not its mask */
-function mapped(label, to) {
+/** @type {Geometry["mapped"]} */
+const mapped = (label, to) => {
   const flat = (/** @type {number[]} */ all) => pairs(all).flatMap((p) => Object.values(to(p)));
   const { bbox, polygons, keypoints, shape } = label;
   const next = { ...label };
@@ -39,7 +39,7 @@ function mapped(label, to) {
   else if (shape?.kind === "oriented_box") next.shape = { ...shape, corners: flat(shape.corners) };
   else if (shape) next.shape = { ...shape, points: flat(shape.points) };
   return next;
-}
+};
 
 /** @type {(points: Point[]) => Bounds | null} */
 const around = (points) =>
@@ -51,8 +51,8 @@ const around = (points) =>
 /** @type {WeakMap<Label, Bounds | null>} */
 const known = new WeakMap();
 
-/** @param {Label} label @returns {Bounds | null} null where it is about the whole image */
-export function boundsOf(label) {
+/** @type {Geometry["boundsOf"]} */
+export const boundsOf = (label) => {
   let found = known.get(label);
   if (found !== undefined) return found;
   /** @type {Point[]} */
@@ -67,10 +67,10 @@ export function boundsOf(label) {
   found = around(points);
   known.set(label, found);
   return found;
-}
+};
 
-/** @param {Iterable<Label>} labels @param {Point} p @param {number} near pixels that count as on it @returns {Label | null} the smallest there */
-export function under(labels, p, near) {
+/** @type {Geometry["under"]} */
+export const under = (labels, p, near) => {
   let [best, least] = [/** @type {Label | null} */ (null), Infinity];
   for (const label of labels) {
     const [left, top, right, bottom] = boundsOf(label) ?? [1, 1, 0, 0];
@@ -79,17 +79,17 @@ export function under(labels, p, near) {
     if (size <= least && contains(label, p, near)) [best, least] = [label, size];
   }
   return best;
-}
+};
 
-/** @param {Label} label @param {Point} p within its bounds @param {number} near @returns {boolean} */
-function contains({ mask, polygons, shape, keypoints, bbox }, p, near) {
+/** @type {Geometry["contains"]} */
+const contains = ({ mask, polygons, shape, keypoints, bbox }, p, near) => {
   const close = (/** @type {Point} */ q) => Math.hypot(p.x - q.x, p.y - q.y) <= near;
   if (mask || polygons) return Boolean((mask && masks.has(mask, p)) || polygons?.some((flat) => within(flat, p)));
   if (shape?.kind === "oriented_box") return within(shape.corners, p);
   if (shape?.kind === "circle") return Math.hypot(p.x - shape.x, p.y - shape.y) <= shape.radius + near;
   if (shape?.kind === "polyline") return edges(shape.points).slice(1).some(([a, b]) => close(nearest(p, a, b)));
   return Boolean(bbox) || (shape ? pairs(shape.points) : seen(keypoints ?? [])).some(close);
-}
+};
 
 /** @param {number[]} flat @returns {[Point, Point][]} round and round: the last to the first comes first */
 const edges = (flat) => pairs(flat).map((p, i, all) => [all.at(i - 1) ?? p, p]);
@@ -97,15 +97,15 @@ const edges = (flat) => pairs(flat).map((p, i, all) => [all.at(i - 1) ?? p, p]);
 /** @param {number[]} flat @param {Point} p by the even-odd rule */
 const within = (flat, p) => edges(flat).filter(([a, b]) => a.y > p.y !== b.y > p.y && p.x < ((b.x - a.x) * (p.y - a.y)) / (b.y - a.y) + a.x).length % 2 === 1;
 
-/** @param {Point} p @param {Point} a @param {Point} b @returns {Point} of the line from a to b */
-function nearest(p, a, b) {
+/** @type {Geometry["nearest"]} */
+const nearest = (p, a, b) => {
   const [dx, dy] = [b.x - a.x, b.y - a.y];
   const along = clamp(((p.x - a.x) * dx + (p.y - a.y) * dy) / (dx * dx + dy * dy || 1), 0, 1);
   return { x: a.x + along * dx, y: a.y + along * dy };
-}
+};
 
-/** @param {Label} label @returns {Handle[]} those that lie on top of others come last */
-export function handlesOf({ bbox, polygons, mask, keypoints, shape }) {
+/** @type {Geometry["handlesOf"]} */
+export const handlesOf = ({ bbox, polygons, mask, keypoints, shape }) => {
   const named = (/** @type {string} */ kind, /** @type {Point[]} */ points, part = 0) => points.map(({ x, y }, index) => ({ kind, x, y, part, index }));
   const middles = (/** @type {number[]} */ flat) => edges(flat).map(([a, b]) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 }));
   if (shape?.kind === "oriented_box") {
@@ -122,17 +122,13 @@ export function handlesOf({ bbox, polygons, mask, keypoints, shape }) {
   if (!bbox || mask) return found;
   const [x, y, w, h] = bbox;
   return [...SIDES.flatMap(([kind, right, down]) => named(kind, [{ x: x + right * w, y: y + down * h }])), ...found];
-}
+};
 
 /** @type {[string, number, number][]} how far right, and how far down */
 const SIDES = [["n", 0.5, 0], ["e", 1, 0.5], ["s", 0.5, 1], ["w", 0, 0.5], ["nw", 0, 0], ["ne", 1, 0], ["se", 1, 1], ["sw", 0, 1]];
 
-/**
- * The label after one of its handles was pulled to a place.
- * @param {Label} label @param {Handle} at @param {Point} to @param {Size} size of the image
- * @param {boolean} [even] by steps of 15 degrees @returns {Label}
- */
-export function pulled(label, at, to, size, even = false) {
+/** @type {Geometry["pulled"]} */
+export const pulled = (label, at, to, size, even = false) => {
   const p = inside(to, size);
   const { bbox, polygons, keypoints, shape } = label;
   if (shape?.kind === "oriented_box") {
@@ -152,10 +148,10 @@ export function pulled(label, at, to, size, even = false) {
   if (/[ns]/.test(at.kind)) corners[at.kind.includes("n") ? 0 : 1].y = p.y;
   const [x, y, w, h] = boxOf(corners[0], corners[1]);
   return { ...label, bbox: [Math.min(x, Math.max(0, size.width - 1)), Math.min(y, Math.max(0, size.height - 1)), Math.max(w, 1), Math.max(h, 1)] };
-}
+};
 
-/** @param {Label} label @param {Handle} at @returns {Label | null} without that vertex; null where it cannot spare it */
-export function withoutVertex(label, at) {
+/** @type {Geometry["withoutVertex"]} */
+export const withoutVertex = (label, at) => {
   const cut = (/** @type {number[]} */ flat) => flat.filter((_, i) => i >> 1 !== at.index);
   const { polygons, keypoints, shape } = label;
   if (keypoints && at.kind === "keypoint") {
@@ -168,39 +164,39 @@ export function withoutVertex(label, at) {
   }
   const left = (polygons ?? []).map((flat, part) => (part === at.part ? cut(flat) : flat)).filter((flat) => flat.length > 5);
   return at.kind === "vertex" && left.length ? withParts(label, { polygons: left }) : null;
-}
+};
 
-/** @param {Label} label @param {Partial<Label>} parts other polygons, another mask @returns {Label} its box follows where it did before */
-export function withParts(label, parts) {
+/** @type {Geometry["withParts"]} */
+export const withParts = (label, parts) => {
   const next = { ...label, ...parts };
   const [was, is] = [label, next].map((one) => boundsOf({ ...one, bbox: null, keypoints: null }));
   const box = boundsOf({ id: 0, bbox: label.bbox });
   if (was && is && box?.every((n, i) => Math.abs(n - was[i]) < 2)) next.bbox = boxOf({ x: is[0], y: is[1] }, { x: is[2], y: is[3] });
   return next;
-}
+};
 
-/** @param {Label} label @param {number} dx @param {number} dy @param {Size} size @returns {[number, number]} how far it may be moved */
-export function room(label, dx, dy, size) {
+/** @type {Geometry["room"]} */
+export const room = (label, dx, dy, size) => {
   const [left, top, right, bottom] = boundsOf(label) ?? [0, 0, 0, 0];
   const along = (/** @type {number} */ by, /** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ most) =>
     low < 0 || high > most ? by : clamp(label.mask ? Math.round(by) : by, -low, most - high);
   return [along(dx, left, right, size.width), along(dy, top, bottom, size.height)];
-}
+};
 
-/** @param {Label} label @param {number} dx @param {number} dy as far as there is room @returns {Label} */
-export function moved(label, dx, dy) {
+/** @type {Geometry["moved"]} */
+export const moved = (label, dx, dy) => {
   const next = mapped(label, ({ x, y }) => ({ x: round(x + dx), y: round(y + dy) }));
   return label.mask ? { ...next, mask: masks.shifted(label.mask, dx, dy) } : next;
-}
+};
 
-/** @param {Label} label @param {Size} size of another image @returns {Label | null} in its place, as far as there is room; null where there is none */
-export function fitted(label, size) {
+/** @type {Geometry["fitted"]} */
+export const fitted = (label, size) => {
   const [left, top, right, bottom] = boundsOf(label) ?? [0, 0, 1, 1];
   const { mask } = label;
   if (mask ? mask.size[0] !== size.height || mask.size[1] !== size.width : left >= size.width || top >= size.height || right <= 0 || bottom <= 0) return null;
   if (lies(label, size)) return label;
   return mask || label.shape ? null : mapped(label, (p) => inside(p, size));
-}
+};
 
 /** @param {Label} label @param {Size} size */
 function lies(label, { width, height }) {
@@ -208,18 +204,18 @@ function lies(label, { width, height }) {
   return left >= 0 && top >= 0 && right <= width && bottom <= height;
 }
 
-/** @param {number[]} corners @param {Point} to @param {boolean} even @returns {number[]} its first side looks there */
-function turned(corners, to, even) {
+/** @type {Geometry["turned"]} */
+const turned = (corners, to, even) => {
   const [a, b, c] = pairs(corners);
   const [x, y] = [(a.x + c.x) / 2, (a.y + c.y) / 2];
   const step = even ? Math.PI / 12 : 1e-9;
   const angle = Math.round(Math.atan2(to.y - y, to.x - x) / step) * step - Math.atan2((a.y + b.y) / 2 - y, (a.x + b.x) / 2 - x);
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   return pairs(corners).flatMap((p) => [round(x + (p.x - x) * cos - (p.y - y) * sin), round(y + (p.x - x) * sin + (p.y - y) * cos)]);
-}
+};
 
-/** @param {number[]} corners @param {Handle} at @param {Point} p @returns {number[]} its right angles are kept */
-function stretched(corners, { kind, index }, p) {
+/** @type {Geometry["stretched"]} */
+const stretched = (corners, { kind, index }, p) => {
   const [a, b, , d] = pairs(corners);
   const width = Math.hypot(b.x - a.x, b.y - a.y) || 1;
   const u = { x: (b.x - a.x) / width, y: (b.y - a.y) / width };
@@ -233,7 +229,7 @@ function stretched(corners, { kind, index }, p) {
   else us[index ? 1 : 0] = along(p, u);
   if (Math.abs(us[1] - us[0]) < 1 || Math.abs(vs[1] - vs[0]) < 1) return corners;
   return FAR.flatMap((far, i) => [round(a.x + us[far] * u.x + vs[i >> 1] * v.x), round(a.y + us[far] * u.y + vs[i >> 1] * v.y)]);
-}
+};
 
 const FAR = [0, 1, 1, 0]; // which corners are at the far end of the first side
 

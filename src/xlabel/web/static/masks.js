@@ -1,8 +1,8 @@
 // Masks as COCO writes them: run lengths down the columns, beginning with zeros, plain or as its compressed text.
 // The text is that of pycocotools' maskApi.c (rleToString, rleFrString).
 
-/** @param {RLE} mask @returns {number[]} run lengths: of zeros, of ones, of zeros, ... */
-function runsOf({ counts }) {
+/** @type {Masks["runsOf"]} */
+const runsOf = ({ counts }) => {
   if (typeof counts !== "string") return counts;
   /** @type {number[]} */
   const runs = [];
@@ -17,10 +17,10 @@ function runsOf({ counts }) {
     runs.push(run + (runs.length > 2 ? runs[runs.length - 2] : 0));
   }
   return runs;
-}
+};
 
-/** @param {Size} size @param {number[]} runs @param {boolean} plain @returns {RLE} */
-function rleOf({ width, height }, runs, plain) {
+/** @type {Masks["rleOf"]} */
+const rleOf = ({ width, height }, runs, plain) => {
   let text = "";
   for (let i = 0; i < runs.length && !plain; i++) {
     let rest = i > 2 ? runs[i] - runs[i - 2] : runs[i];
@@ -32,15 +32,15 @@ function rleOf({ width, height }, runs, plain) {
     }
   }
   return { size: [height, width], counts: plain ? runs : text };
-}
+};
 
-/** @param {RLE} mask @returns {Bitmap} */
-export function toBitmap(mask) {
+/** @type {Masks["toBitmap"]} */
+export const toBitmap = (mask) => {
   const bitmap = emptyBitmap({ width: mask.size[1], height: mask.size[0] });
   let at = 0;
   runsOf(mask).forEach((run, i) => bitmap.data.fill(i % 2, at, (at += run)));
   return bitmap;
-}
+};
 
 /** @param {Bitmap} bitmap @param {boolean} [plain] */
 export function fromBitmap(bitmap, plain = false) {
@@ -73,8 +73,8 @@ export function stroke({ width, height, data }, from, to, radius, value) {
   }
 }
 
-/** @param {RLE} mask @returns {Bounds | null} null where nothing is in it */
-export function bounds(mask) {
+/** @type {Masks["bounds"]} */
+export const bounds = (mask) => {
   const height = mask.size[0];
   let [left, top, right, bottom, at] = [Infinity, Infinity, 0, 0, 0];
   runsOf(mask).forEach((run, i) => {
@@ -89,7 +89,7 @@ export function bounds(mask) {
     at += run;
   });
   return right ? [left, top, right, bottom] : null;
-}
+};
 
 /** @param {RLE} mask @param {Point} p of the picture */
 export function has(mask, { x, y }) {
@@ -112,12 +112,12 @@ export function shifted(mask, dx, dy) {
 /** @type {WeakMap<RLE, string>} */
 const outlines = new WeakMap();
 
-/** @param {RLE} mask @returns {string} an SVG path along the edges of its pixels, for the even-odd rule */
-export function outline(mask) {
+/** @type {Masks["outline"]} */
+export const outline = (mask) => {
   const path = outlines.get(mask) ?? traced(mask);
   outlines.set(mask, path);
   return path;
-}
+};
 
 /** @param {RLE} mask */
 function traced(mask) {

@@ -191,10 +191,10 @@ function details(bench) {
 }
 
 /** @param {Bench} bench */
-function following({ app, saving, ...bench }) {
+function following(bench) {
   const text = "Find in the following images";
   return button({ label: text, text, async onclick() {
-    const [work, label] = [bench.work, bench.selected];
+    const { app, saving, work, selected: label } = bench;
     const asked = await app.dialogs.prompt({ title: text, text: "What looks like it becomes a suggestion there.", label: "How many images at most", value: "20" });
     if (!work || !label || !(Number(asked) >= 1)) return;
     app.announce("Looking at the following images");
