@@ -181,8 +181,8 @@ export function createGrid(root, app, { cards, listing, person, rename, fail, mo
   app.keys.on("deselect", () => list.choose([]), { when });
   app.keys.on("search", () => filter.field.select(), { when });
   app.keys.onKey("Ctrl+a", () => list.choose(listing.numbers), { when });
-  for (const [key, index] of Object.entries({ ArrowLeft: NaN, ArrowRight: NaN, ArrowUp: NaN, ArrowDown: NaN, Home: 0, End: Infinity }))
-    app.keys.onKey(key, () => list.move(Number.isNaN(index) ? list.current : index), { when });
+  for (const key of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) app.keys.onKey(key, () => list.move(list.current), { when });
+  app.keys.onKey("Home", () => list.move(0), { when });
   cards.on((card) => list.each((cell) => cell.number === card.number && cell.fill(card)));
   /** @param {Cell} cell */
   const refill = (cell) => cell.fill(cards.get(cell.number));

@@ -151,10 +151,9 @@ export function createList(root, of) {
   };
 
   content.onkeydown = (event) => {
-    const page = columns * Math.max(1, Math.floor(root.clientHeight / row));
     const up = current < columns ? 0 : columns;
     const steps = /** @type {Record<string, number>} */ ({
-      ArrowLeft: -1, ArrowRight: 1, ArrowUp: -up, ArrowDown: columns, PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity,
+      ArrowLeft: -1, ArrowRight: 1, ArrowUp: -up, ArrowDown: columns, Home: -Infinity, End: Infinity,
     });
     if (event.altKey || (event.key === " " && event.target instanceof HTMLInputElement)) return;
     if (event.key in steps) {
