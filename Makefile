@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 # As pip does for a package that it copies: where Python may not write bytecode, each start would compile anew.
 COMPILE = $(BIN)/python -m compileall -q
 
+# A process for each core takes a run of neighbouring tests, and who is done takes half of another's rest: what a
+# module or a session has made, and the servers that it has started, are asked for again by the next test.
+SIDE_BY_SIDE = --numprocesses auto --maxprocesses 8 --dist worksteal
+
 .PHONY: demo test check bench clean
 
 demo: $(VENV)/core.stamp
 	@$(BIN)/python scripts/demo.py
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

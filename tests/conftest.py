@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import xlabel
 from tests import awkward
@@ -14,6 +15,10 @@ from tests.stores import servers
 
 KINDS = {"mp4": "media.mp4", "plain": "media.mp4", "tar": "media.tar", "zip": "media.zip"}
 """Kinds of bundles, and the names of their media files; plain is an .mp4 without ZIP face."""
+
+# How long an example takes says how busy the machine is: other tests run at the same time.
+settings.register_profile("side by side", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("side by side")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -189,8 +189,11 @@ def _fetched(name: str, folder: Path) -> str | None:
             return f"{found[0].name}: expected an archive with the sha256 {wanted.digest}, got {digest}"
         unpacked = Path(draft) / "unpacked"
         _unpack(found[0], unpacked, wanted.files)
-        if not folder.exists():
+        try:
             unpacked.rename(folder)
+        except OSError:  # another process was faster
+            if not folder.exists():
+                raise
     return None
 
 

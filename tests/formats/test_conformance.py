@@ -287,7 +287,7 @@ def test_mangled_files_are_problems_and_no_crash(name: str, variant: str | None)
     files = written(module, SMALL, variant)
     images = images_of(SMALL)
     chance = random.Random(name)
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(150):
         mangled = dict(files)
         path = chance.choice(sorted(files))
@@ -298,7 +298,7 @@ def test_mangled_files_are_problems_and_no_crash(name: str, variant: str | None)
         except InputError:
             continue
         msgspec.json.encode(found)
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
 
 
 NOISE = (b"\0", b"\xff", b'"', b"-", b"nan", b"1e999", b"\r\n", b"9" * 400, b"[" * 3000)
@@ -342,7 +342,7 @@ HOSTILE = {
 def test_hostile_files_are_problems_and_no_hang(name: str, kind: str) -> None:
     module = formats.get(name)
     images = images_of(BOXES)
-    began = time.monotonic()
+    began = time.process_time()
     for path in written(module, BOXES):
         files = written(module, BOXES) | {path: HOSTILE[kind]}
         try:
@@ -350,4 +350,4 @@ def test_hostile_files_are_problems_and_no_hang(name: str, kind: str) -> None:
             written(module, found)
         except InputError as error:
             assert len(str(error)) < 2000
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20

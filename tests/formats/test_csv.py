@@ -356,9 +356,9 @@ def test_a_second_size_and_a_needless_row_are_problems() -> None:
     ],
 )
 def test_huge_cells_and_open_quotes_do_not_hang(text: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     opened(text)
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 @given(

@@ -120,9 +120,9 @@ def test_more_files_than_are_sampled_are_still_paired() -> None:
 def test_many_folders_with_the_same_names_do_not_hang() -> None:
     keys = [f"rgb/p{folder}/{frame:03d}.jpg" for folder in range(3000) for frame in range(10)]
     files = [f"gt/q{folder}/{frame:03d}.txt" for folder in range(3000) for frame in range(10)]
-    began = time.monotonic()
+    began = time.process_time()
     assert paired(files, keys) == {}
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_a_stem_is_a_name_without_its_last_suffix() -> None:
@@ -178,9 +178,9 @@ def test_names_that_fit_badly_are_problems(
 
 def test_many_images_of_the_same_name_are_told_apart_in_time() -> None:
     keys = sorted(f"{folder}/{frame:03d}.jpg" for folder in range(3000) for frame in range(10))
-    began = time.monotonic()
+    began = time.process_time()
     found, problems = match_names([f"images/{key}" for key in keys], keys, "l.json")
     assert (found, problems) == ({key: position for position, key in enumerate(keys)}, [])
     deep = ["/" * 100_000 + "a.jpg", "b/" * 100_000 + "a.jpg"]
     assert match_names(deep, ["b/a.jpg", "c/a.jpg"], "l.json")[0] == {"b/a.jpg": 1}
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10

@@ -62,7 +62,7 @@ def lacking(message: str, must: str) -> NoReturn:
 def free_ports(number: int) -> list[int]:
     """Ports of the loopback that nobody listens on, below those that the system gives to clients."""
     found: list[int] = []
-    candidate = 10_000 + os.getpid() * 37 % 15_000
+    candidate = 10_000 + os.getpid() * 137 % 15_000
     while len(found) < number:
         candidate += 1
         with socket.socket() as probe:
