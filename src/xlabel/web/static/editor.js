@@ -132,7 +132,10 @@ export function createEditor(root, app) {
     const p = stage.toImage(stage.spot(event));
     where.textContent = `${Math.floor(p.x)}, ${Math.floor(p.y)}`;
   });
-  stage.img.addEventListener("error", () => bench.work && noted("The picture cannot be shown: the file may be damaged, or gone."));
+  stage.img.addEventListener("error", () => {
+    stage.img.hidden = true;
+    noted("The picture cannot be shown: the file may be damaged, or gone.");
+  });
 
   /** @param {string | null} text */
   function noted(text) {

@@ -58,7 +58,8 @@ export function createStage(onView) {
       size = its;
       img.style.width = `${size.width}px`;
       img.style.height = `${size.height}px`;
-      if (img.getAttribute("src") !== url) img.setAttribute("src", url ?? "data:,");
+      img.hidden = !url;
+      if (url && img.getAttribute("src") !== url) img.src = url;
       stage.fit();
     },
     fit() {
