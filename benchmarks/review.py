@@ -1,13 +1,14 @@
 """The review page in Chromium: how soon it is there, and how it moves.
 
-    python benchmarks/review.py [--images N ...] [--work DIR]
+    python benchmarks/review.py [--images N ...] [--boxes N ...] [--work DIR]
 
-A folder of N names for 200 labelled JPEGs (hard links), a server of its own, a browser without a window. See
-README.md beside this file for what is measured and how.
+The grid on folders of N names for 200 labelled JPEGs (hard links), the editor on a photo with N boxes; a
+server of its own, a browser without a window. See README.md beside this file for what is measured and how.
 """
 
 import argparse
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -20,7 +21,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
 
 import xlabel
 from data import make_data
@@ -53,6 +56,46 @@ SCROLL = """([speed, seconds]) => new Promise((done) => {
 })"""
 
 
+FRAMES = """() => {
+  window.gaps = [];
+  let last = performance.now();
+  const step = (now) => {
+    gaps.push(now - last);
+    last = now;
+    window.frames_wanted && requestAnimationFrame(step);
+  };
+  window.frames_wanted = true;
+  requestAnimationFrame(step);
+}"""
+
+PAINTED = """requestAnimationFrame(() => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => done(performance.now() - begin);
+  port2.postMessage(0);
+})"""
+"""Calls `done` once the next frame is on the screen."""
+
+OPENED = f"""(count) => new Promise((done) => {{
+  const labels = document.querySelector("#labels");
+  const begin = performance.now();
+  new MutationObserver((_, observer) => {{
+    if (labels.childElementCount !== count) return;
+    observer.disconnect();
+    {PAINTED};
+  }}).observe(labels, {{ childList: true }});
+  document.querySelector("[data-action=next]").click();
+}})"""
+
+KEYS = f"""() => {{
+  window.keys = [];
+  const done = (milliseconds) => keys.push(milliseconds);
+  addEventListener("keydown", () => {{
+    const begin = performance.now();
+    {PAINTED};
+  }}, {{ capture: true }});
+}}"""
+
+
 def make(work: Path, count: int) -> Path:
     """`count` images that are names of 200 labelled ones; kept from run to run."""
     folder = work / f"review-{count}"
@@ -66,6 +109,31 @@ def make(work: Path, count: int) -> Path:
     (folder / "images").mkdir()
     for number in range(count):
         os.link(bases[number % BASES], folder / "images" / f"{number:07d}.jpg")
+    (folder / "complete").touch()
+    return folder / "images"
+
+
+def make_boxes(work: Path, count: int) -> Path:
+    """An image without labels, and one of 12 megapixels with `count` boxes; kept from run to run."""
+    folder = work / f"review-boxes-{count}"
+    if (folder / "complete").exists():
+        return folder / "images"
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(1).integers(0, 256, (750, 1000, 3), np.uint8)
+    photo = folder / "images" / "b.jpg"
+    Image.fromarray(noise).resize((4000, 3000), Image.Resampling.BICUBIC).save(photo, quality=85)
+    Image.new("RGB", (4000, 3000)).save(folder / "images" / "a.jpg")
+    categories = [xlabel.Category(id=n, name=f"class_{n}") for n in range(8)]
+    chance = random.Random(1)
+    boxes = [
+        xlabel.Annotation(
+            id=n,
+            category=chance.choice(categories),
+            bbox=(chance.randrange(3800), chance.randrange(2800), chance.randrange(20, 200), 80),
+        )
+        for n in range(1, count + 1)
+    ]
+    xlabel.embed(photo, boxes)
     (folder / "complete").touch()
     return folder / "images"
 
@@ -130,6 +198,52 @@ def filtered(page: Page, text: str) -> float:
     return seconds * 1000
 
 
+def editor(page: Page, url: str, count: int) -> Numbers:
+    """How soon an image with many boxes is there, and how it moves while somebody works on it."""
+    times = []
+    for _ in range(ROUNDS):
+        page.goto("about:blank")
+        page.goto(f"{url}#/image/a.jpg")
+        page.locator("#image").wait_for()
+        page.wait_for_timeout(1500)  # the next image is fetched and decoded
+        times.append(page.evaluate(OPENED, count))
+    found: Numbers = {"next image to its boxes on the screen": f"{median(times):.0f} ms"}
+    page.wait_for_timeout(1000)
+    box = page.locator("#image").bounding_box()
+    assert box is not None
+    left, top = box["x"], box["y"]
+
+    def frames(name: str, act: Callable[[], None]) -> None:
+        page.evaluate(FRAMES)
+        act()
+        page.evaluate("frames_wanted = false")
+        found[f"frames while {name}"] = shown_gaps(page.evaluate("gaps.slice(2)"))
+
+    def dragged() -> None:
+        page.mouse.move(left + 50, top + 50)
+        page.mouse.down()
+        for step in range(120):
+            page.mouse.move(left + 50 + step * 4, top + 50 + step * 3)
+        page.mouse.up()
+
+    def zoomed() -> None:
+        for step in range(60):
+            page.mouse.wheel(0, -40 if step < 30 else 40)
+
+    page.keyboard.press("b")
+    frames("a box is drawn", dragged)
+    page.keyboard.press("v")
+    page.mouse.click(left + 52, top + 52)
+    frames("a box is moved", dragged)
+    frames("zooming", zoomed)
+    page.evaluate(KEYS)
+    for step in range(40):
+        page.keyboard.press(str(1 + step % 8))
+        page.wait_for_timeout(40)
+    found["key to another category on the screen"] = shown_gaps(page.evaluate("keys"))
+    return found
+
+
 def until(page: Page, is_so: Callable[[], Any], seconds: float = 600) -> None:
     """Wait until something is so."""
     end = time.perf_counter() + seconds
@@ -149,19 +263,24 @@ def shown_gaps(gaps: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--images", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--boxes", type=int, nargs="*", default=[1_000, 5_000])
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "xlabel-bench")
     options = parser.parse_args()
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("chromium is not installed")
-    columns: dict[str, Numbers] = {}
+    grids: dict[str, Numbers] = {}
+    editors: dict[str, Numbers] = {}
     with sync_playwright() as playwright:
+
+        def opened() -> Browser:
+            flags = [f"--{flag}" for flag in FLAGS]
+            return playwright.chromium.launch(executable_path=chromium, args=flags)
+
         for count in options.images:
             images = make(options.work, count)
             with tempfile.TemporaryDirectory() as cache:
-                browser = playwright.chromium.launch(
-                    executable_path=chromium, args=[f"--{flag}" for flag in FLAGS]
-                )
+                browser = opened()
                 with served(images, Path(cache)) as (url, seconds):
                     found = {"command to address": f"{seconds:.2f} s"}
                     found |= grid(browser.new_page(viewport={"width": 1280, "height": 800}), url, count)
@@ -173,14 +292,22 @@ def main() -> None:
                     again = time.perf_counter() - begin
                     found["the same, started again"] = f"{seconds:.2f} s, {again * 1000:.0f} ms"
                 browser.close()
-            columns[f"{count:,} images"] = found
-    rows = list(dict.fromkeys(name for found in columns.values() for name in found))
-    print(f"| | {' | '.join(columns)} |")
-    print("|---" * (len(columns) + 1) + "|")
-    for row in rows:
-        print(
-            f"| {re.sub('[|]', '/', row)} | {' | '.join(found.get(row, '') for found in columns.values())} |"
-        )
+            grids[f"{count:,} images"] = found
+        for count in options.boxes:
+            images = make_boxes(options.work, count)
+            with tempfile.TemporaryDirectory() as cache, served(images, Path(cache)) as (url, _):
+                browser = opened()
+                page = browser.new_page(viewport={"width": 1280, "height": 800})
+                editors[f"{count:,} boxes"] = editor(page, url, count)
+                browser.close()
+    for columns in filter(None, (grids, editors)):
+        rows = dict.fromkeys(name for found in columns.values() for name in found)
+        print(f"| | {' | '.join(columns)} |")
+        print("|---" * (len(columns) + 1) + "|")
+        for row in rows:
+            cells = " | ".join(found.get(row, "") for found in columns.values())
+            print(f"| {re.sub('[|]', '/', row)} | {cells} |")
+        print()
 
 
 if __name__ == "__main__":
