@@ -399,6 +399,7 @@ def review(
         where=reviewing.where,
         order=reviewing.order,
         author=reviewing.author,
+        sam=reviewing.sam,
         sidecar=sidecar,
         overwrite=overwrite,
         host=serving.host,

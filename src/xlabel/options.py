@@ -106,6 +106,8 @@ class Reviewing:
     """Begin with this order: name, date, uncertainty, disagreement or diversity."""
     author: str | None = None
     """Who you are, which stands with each label that you change. Your login name if not given."""
+    sam: Path | None = None
+    """A folder with an encoder and a decoder like SAM's in ONNX: a click then outlines a thing."""
 
 
 @Parameter(name="*")

@@ -130,7 +130,8 @@ class Segmenter:
             labels += [CORNER, OPPOSITE]
         if not placed:
             raise InputError("expected a point or a box to find something by, got none")
-        inner = np.array(placed, np.float64) * frame.scale + frame.offset - 0.5  # of the middles of pixels
+        within = np.array(placed, np.float64).clip(0, frame.picture)
+        inner = within * frame.scale + frame.offset - 0.5  # of the middles of pixels
         if box is None and self._plan.fills:
             inner, labels = np.concatenate((inner, [(0, 0)])), [*labels, NONE]
         return inner[None].astype(np.float32), np.array([labels], np.float32)

@@ -1,18 +1,21 @@
 """What the review server is asked: images, their labels, and what is to become of them."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from xlabel import __version__, images
 from xlabel.errors import InputError, StoreError
 from xlabel.formats.embedded import EmbeddedLabels
-from xlabel.jobs import actions, queue, thumbs, wire
+from xlabel.images import fingerprint
+from xlabel.jobs import actions, following, queue, thumbs, wire
 from xlabel.jobs.gallery import Gallery, Looked, by_date
 from xlabel.jobs.glances import Glances
 from xlabel.jobs.labels import Found
@@ -28,6 +31,12 @@ from xlabel.stores.local import Scan
 from xlabel.stores.rewrite import TakenError
 from xlabel.web.app import Batch, Bulk, File, Prompt, Propagation, Query, Refusal, Save
 
+if TYPE_CHECKING:
+    from xlabel.detectors.sam import Segmenter
+    from xlabel.jobs.segmenting import Image, Segmenting
+
+MOST_POINTS = 100
+"""Clicks about one thing."""
 DRAWN = 200
 """Labels of an image that the grid draws at most."""
 AT_ONCE = 200
@@ -48,6 +57,7 @@ class Review:
         author: str,
         asked: Query = Query(),  # noqa: B008
         how: How = How(),  # noqa: B008
+        segmenter: "Segmenter | None" = None,
     ) -> None:
         """`author` is whose changes are that come without a name, `asked` what the page begins with.
 
@@ -68,12 +78,16 @@ class Review:
         self._thumbs = thumbs.Thumbs(selected.root)
         self._glances = Glances(len(selected.keys), self._thumb)
 
+        self._segmenting = None if segmenter is None else _segmenting(segmenter, self._displayed)
+        self._stopped = threading.Event()
+
     def start(self) -> None:
         """Begin to look at the images in the background."""
         self._gallery.start()
 
     def stop(self) -> None:
         """Keep what is known of them for the next time."""
+        self._stopped.set()
         self._glances.stop()
         self._gallery.stop()
 
@@ -95,7 +109,7 @@ class Review:
             "order": self._asked.order,
             "first": 0 if len(self._gallery.keys) == 1 else None,
             "readonly": why_no_folder(self._gallery.root, self._gallery.names),
-            "segment": False,
+            "segment": self._segmenting is not None,
             "version": __version__,
         }
 
@@ -186,10 +200,96 @@ class Review:
         return self._many([(item.number, item.key, changes(item)) for item in batch.items], batch.author)
 
     def segment(self, prompt: Prompt) -> Any:
-        raise Refusal(400, "bad-request", "no model for cutting out; start xlabel review with --sam DIR")
+        segmenting, begun = self._cutting(), time.perf_counter()
+        points = [(point.x, point.y, point.positive) for point in prompt.points]
+        if len(points) > MOST_POINTS:
+            raise Refusal(400, "bad-request", f"points: expected at most {MOST_POINTS}, got {len(points):,}")
+        found = None
+        with self._decoding(prompt.number):
+            image = self._shown(prompt.number)
+            if points or prompt.box:
+                found = segmenting.segment(image, points, prompt.box)
+            else:
+                segmenting.prepare(image)
+        taken = round((time.perf_counter() - begun) * 1000)
+        if found is None:
+            return {"polygons": None, "bbox": None, "score": None, "milliseconds": taken}
+        return {
+            "polygons": found.polygons,
+            "bbox": found.bbox,
+            "score": found.score,
+            "milliseconds": taken,
+        }
 
     def propagate(self, propagation: Propagation) -> Any:
-        raise Refusal(400, "bad-request", "no model for cutting out; start xlabel review with --sam DIR")
+        segmenting = self._cutting()
+        if not 1 <= propagation.count <= AT_ONCE:
+            raise Refusal(400, "bad-request", f"count: expected 1 to {AT_ONCE}, got {propagation.count}")
+        first, key = propagation.number, self._key(propagation.number)
+        labels = self._held(first).sample.annotations
+        label = next((label for label in labels if str(label.id) == str(propagation.id)), None)
+        if label is None:
+            raise Refusal(404, "unknown", f"{key}: expected the id of a label, got {propagation.id!r}")
+        id = following.number_of(key, propagation.id)
+        numbers = range(first + 1, min(first + 1 + propagation.count, len(self._gallery.keys)))
+        done: list[Any] = []
+        missed: list[str] = []
+        with self._decoding(first):
+            images = map(self._still, numbers)
+            found = segmenting.followed(self._shown(first), label, images)
+            for number, one in zip(numbers, found, strict=False):
+                new = following.suggested(label, one, segmenting.source) if one else None
+                try:
+                    changed = self._suggest(number, id, new, propagation.author)
+                except Refusal as error:
+                    return {"done": done, "stopped": str(error)}
+                if changed and new is not None:
+                    done.append({"number": number, "key": self._key(number), "score": new.score})
+                missed = [] if one else [*missed, self._key(number)]
+                if len(missed) == following.MISSES or self._stopped.is_set():
+                    break
+        return {"done": done, "stopped": _missed(missed)}
+
+    def _suggest(self, number: int, id: int, new: Annotation | None, author: str | None) -> bool:
+        """Put a suggestion into an image, in the place of what was suggested there before."""
+        wanted = list(following.changes(self._held(number).sample, id, new))
+        if wanted:
+            _, clashes = self._saved(Save(number, self._key(number), []), list(wanted), author)
+            return not clashes
+        return False
+
+    def _cutting(self) -> "Segmenting":
+        if self._segmenting is None:
+            raise Refusal(400, "bad-request", "no model for cutting out; start xlabel review with --sam DIR")
+        return self._segmenting
+
+    def _displayed(self, number: int) -> Any:
+        import numpy as np
+
+        with rewrite.opened(self._path(number)) as (data, _):
+            return np.asarray(drawing.displayed(data))
+
+    def _shown(self, number: int) -> "Image":
+        """Which picture an image shows now, whatever its labels are."""
+        with self._reading(number), rewrite.opened(self._path(number)) as (data, _):
+            header = images.header(data)
+            return number, f"{fingerprint.stream(data)} {header.orientation if header else None}"
+
+    def _still(self, number: int) -> "Image | None":
+        """The same; None where the image is no longer there, or broken."""
+        try:
+            return self._shown(number)
+        except (Refusal, ValueError):
+            return None
+
+    @contextmanager
+    def _decoding(self, number: int) -> Iterator[None]:
+        """What Pillow and the system refuse, as an answer."""
+        with self._reading(number):
+            try:
+                yield
+            except ValueError as error:
+                raise Refusal(422, "undecodable", f"{self._key(number)}: {error}") from None
 
     def image(self, number: int) -> File:
         with self._reading(number), rewrite.opened(self._path(number)) as (data, _):
@@ -391,6 +491,19 @@ def _settings(root: str) -> Settings:
 def _few(numbers: Sequence[object]) -> None:
     if len(numbers) > AT_ONCE:
         raise Refusal(400, "bad-request", f"expected at most {AT_ONCE} images at once, got {len(numbers):,}")
+
+
+def _segmenting(segmenter: "Segmenter", picture: Callable[[int], Any]) -> "Segmenting":
+    from xlabel.jobs.segmenting import Segmenting  # which takes its time, and most do without
+
+    return Segmenting(segmenter, picture)
+
+
+def _missed(keys: Sequence[str]) -> str | None:
+    """What is said of images at the end in which a thing was not found."""
+    if not keys:
+        return None
+    return f"It was not found in {', '.join(keys)}; draw it there, and go on from that image."
 
 
 def _no_card(number: int, key: str, why: str) -> dict[str, Any]:

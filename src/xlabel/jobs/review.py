@@ -91,6 +91,7 @@ def review(
     where: str = "",
     order: str = "name",
     author: str | None = None,
+    sam: Place | None = None,
     sidecar: bool = False,
     overwrite: bool = False,
     port: int = 0,
@@ -107,7 +108,7 @@ def review(
     """
     name = _name(images, pattern)
     selected = select(images, pattern)
-    desk = _desk(selected, labels, format, author or _user(), where, order, How(sidecar, overwrite))
+    desk = _desk(selected, labels, format, author or _user(), where, order, How(sidecar, overwrite), sam)
     before = _pages.pop(name, None)
     if before is not None:
         before.stop()
@@ -124,6 +125,7 @@ def serve(
     where: str = "",
     order: str = "name",
     author: str | None = None,
+    sam: Place | None = None,
     sidecar: bool = False,
     overwrite: bool = False,
     host: str = HERE,
@@ -144,7 +146,7 @@ def serve(
         raise InputError("--expose lets others in; say with --host ADDR at which address of this machine")
     selected = select(images, pattern)
     author = author or ("" if expose else _user())
-    desk = _desk(selected, labels, format, author, where, order, How(sidecar, overwrite))
+    desk = _desk(selected, labels, format, author, where, order, How(sidecar, overwrite), sam)
     page = _served(selected, desk, _name(images, pattern), host, port)
     try:
         print(f"review: {page.url}", flush=True)
@@ -167,6 +169,7 @@ def _desk(
     where: str,
     order: str,
     how: How,
+    sam: Place | None,
 ) -> "Review":
     with extra("review", "the review page"):
         from xlabel.jobs.desk import Review
@@ -175,7 +178,12 @@ def _desk(
     found = labelling.find(selected, None if labels is None else Path(labels), format)
     if found is not None:
         found.labels.bind(selected.keys)
-    return Review(selected, found, author, Query(where, order), how)
+    segmenter = None
+    if sam is not None:
+        from xlabel.detectors.sam import opened
+
+        segmenter = opened(os.fspath(sam))
+    return Review(selected, found, author, Query(where, order), how, segmenter)
 
 
 def _served(
