@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 from tests.tools import run, tool, xlabel
@@ -181,12 +181,9 @@ def test_attributes_comments_tags_split_and_review_are_undone_like_everything_el
     assert "split" not in stored(path)["image"]
 
 
-@pytest.mark.parametrize("orientation", [1, 6])
-def test_a_mask_is_painted_and_erased(
-    orientation: int, review: Start, tmp_path: Path, page: Page, watched: Watched
-) -> None:
+def test_a_mask_is_painted_and_erased(review: Start, tmp_path: Path, page: Page, watched: Watched) -> None:
     folder = tmp_path / "images"
-    turned(folder / "a.jpg", orientation)
+    turned(folder / "a.jpg", orientation=6)
     editor = Editor(page, review(folder).url)
     page.get_by_label("Find or add a category").fill("moss")
     page.get_by_label("Find or add a category").press("Enter")
@@ -254,7 +251,8 @@ def test_names_of_any_kind_are_shown_and_nothing_in_them_is_done(
     assert said(folder / "<img src=x onerror=alert(1)>.jpg")[0]["category"] == "\u202eevil\u0007"
 
 
-def test_masks_are_those_of_pycocotools(editor: Editor) -> None:
+def test_masks_are_those_of_pycocotools_and_undoing_all_is_the_start(editor: Editor) -> None:
+    """The modules alone, without a person: masks of noise, and histories of any steps."""
     noise = np.random.default_rng(7)
     cases = [(noise.random((h, w)) < p).astype(np.uint8) for h, w, p in SHAPES]
     cases += [np.zeros((5, 7), np.uint8), np.ones((6, 4), np.uint8)]
@@ -271,11 +269,59 @@ def test_masks_are_those_of_pycocotools(editor: Editor) -> None:
         x, y, w, h = coco_masks.toBbox(rle)
         assert bounds == ([x, y, x + w, y + h] if case.any() else None)
         assert area == case.sum()
-
-
-def test_undoing_all_is_the_start_and_doing_all_again_the_end(editor: Editor) -> None:
-    """After any steps, with undoing and doing again between them."""
     assert editor.page.evaluate((HERE / "fuzz_history.js").read_text("utf-8")) == []
+
+
+def test_a_click_becomes_an_outline_and_is_looked_for_in_the_following_images(
+    review: Start, tmp_path: Path, page: Page, watched: Watched
+) -> None:
+    """What the page asks of a model, whose answers are made up here."""
+    asked: list[Any] = []
+
+    def able(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"segment": True})
+
+    def cut_out(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        outline = [[100, 100, 200, 100, 150, 180]] if asked[-1]["points"] or asked[-1]["box"] else None
+        route.fulfill(json={"polygons": outline, "bbox": None, "score": 0.9, "milliseconds": 9})
+
+    def found(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        route.fulfill(json={"done": [{"number": 1, "key": "b.jpg", "score": 0.8}], "stopped": None})
+
+    page.route("**/api/session", able)
+    page.route("**/api/segment", cut_out)
+    page.route("**/api/propagate", found)
+    folder = folder_of(tmp_path / "images", "a.jpg", "b.jpg")
+    editor = Editor(page, review(folder).url)
+    editor.press("s")
+    editor.click(150, 120)
+    editor.page.keyboard.down("Shift")
+    editor.click(300, 200)
+    editor.page.keyboard.up("Shift")
+    editor.drag(90, 90, 210, 190)
+    expect(page.locator("#preview .found")).to_have_attribute("d", "M100 100 200 100 150 180Z")
+    expect(page.locator(".hint")).to_contain_text("Enter takes it")
+    editor.press("Enter")
+    page.get_by_role("button", name="Find in the following images").click()
+    page.get_by_label("How many images").fill("5")
+    page.get_by_role("button", name="OK").click()
+    expect(page.locator("#toasts")).to_contain_text("Found in 1 of the following images")
+    first, click, other, box, following = asked
+    assert (first["points"], first["box"]) == ([], None)
+    assert [[round(x), round(y), on] for x, y, on in click["points"]] == [[150, 120, True]]
+    assert [on for _, _, on in other["points"]] == [True, False]
+    assert [round(n) for n in box["box"]] == [90, 90, 120, 100]
+    (label,) = said(folder / "a.jpg")
+    assert label == {"category": "car", "polygons": [[100, 100, 200, 100, 150, 180]]}
+    assert following == {
+        "number": 0,
+        "id": stored(folder / "a.jpg")["annotations"][0]["id"],
+        "count": 5,
+        "author": following["author"],
+    }
 
 
 def suggested(path: Path, *boxes: tuple[int, int, int, int], category: str = "car") -> None:
