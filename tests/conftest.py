@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
@@ -50,6 +50,11 @@ def awkward_packs(awkward_images: Path, tmp_path_factory: pytest.TempPathFactory
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Start]:
     """A server of others by its name, started when a test first asks for it."""
     with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        with suppress(ImportError):  # without it each new client reads anew what S3 is
+            from botocore.loaders import create_loader
+
+            patch.setattr("botocore.session.create_loader", cache(create_loader))
 
         @cache
         def started(name: str) -> servers.Place:

@@ -18,7 +18,7 @@ from xlabel.formats.splits import SPLITS
 from xlabel.images import Buffer
 from xlabel.model import Annotation, Category, Dataset, Image, Sample
 
-MANY = 30_000
+MANY = 15_000
 T = TypeVar("T")
 
 
