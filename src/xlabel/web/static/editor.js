@@ -77,10 +77,10 @@ export function createEditor(root, app) {
     ...tools.all.map((tool) => command(tool.label, tool.name, tool.icon)),
     h("hr"),
     command("Hide labels", "hide_labels", "M1.5 8C4 3.5 12 3.5 14.5 8 12 12.5 4 12.5 1.5 8zM8 6a2 2 0 100 4 2 2 0 000-4z"),
-    command("Crosshair", "crosshair", "M8 1.5v13M1.5 8h13"),
+    command("Crosshair", "crosshair", "M8 1.5v4M8 10.5v4M1.5 8h4M10.5 8h4M8 8v0"),
     h("hr"),
-    command("Zoom in", "zoom_in", "M7 2.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9zM10.5 10.5l3 3M7 5v4M5 7h4"),
-    command("Zoom out", "zoom_out", "M7 2.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9zM10.5 10.5l3 3M5 7h4"),
+    command("Zoom in", "zoom_in", "M8 3v10M3 8h10"),
+    command("Zoom out", "zoom_out", "M3 8h10"),
     command("Fit", "zoom_fit", "M2.5 5.5v-3h3M10.5 2.5h3v3M13.5 10.5v3h-3M5.5 13.5h-3v-3"),
   );
   const [hint, options] = [h("p", { class: "hint" }), h("div")];

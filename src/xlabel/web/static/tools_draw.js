@@ -138,7 +138,7 @@ export const createKeypoints = (bench, preview, changed) => {
   return {
     name: "keypoints",
     label: "Keypoints",
-    icon: "M5.5 4.4l5 1.5M4.500 5.5l2 5.5M11.3 7.8l-2.8 3.7M4 2.5a1.5 1.5 0 100 3 1.5 1.5 0 000-3zM12 5a1.5 1.5 0 100 3 1.5 1.5 0 000-3zM7.2 11a1.5 1.5 0 100 3 1.5 1.5 0 000-3z",
+    icon: "M3 3h2v2H3zM11 5h2v2h-2zM6 11h2v2H6zM5 4l6 2M4 5l3 6M12 7l-4 5",
     hint() {
       const [all, at] = [names(), points.length / 3];
       if (!all.length) return naming(bench, "Click points, then Enter");
@@ -240,7 +240,7 @@ export const createSmart = (bench, preview, changed) => {
   return {
     name: "sam",
     label: "Smart select",
-    icon: "M8 1.5v3M8 11.5v3M1.5 8h3M11.5 8h3M8 8v0",
+    icon: "M8 2l1.5 4.5L14 8 9.5 9.5 8 14 6.5 9.5 2 8l4.5-1.5z",
     hint: () => says || naming(bench, "Click a thing, or drag a box around it"),
     taken: () => void ask(), // the model looks at the image before somebody clicks, which takes longer than a click
     down(p, event) {
