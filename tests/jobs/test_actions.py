@@ -40,6 +40,11 @@ def test_labels_of_one_category_get_another_but_for_rejected_ones() -> None:
     assert names(done(actions.Relabel(to="cat", from_="dog"))) == ["cat", "cat", "dog", None, "cat"]
 
 
+def test_a_suggestion_that_a_person_relabels_is_accepted() -> None:
+    statuses = [label.status for label in done(actions.Relabel(to="dog"), category=DOG).annotations]
+    assert statuses == [None, "accepted", "rejected", None, None]
+
+
 def test_all_labels_get_a_category() -> None:
     assert names(done(actions.Relabel(to="cat"))) == ["cat", "cat", "dog", "cat", "cat"]
 

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -59,6 +61,11 @@ def tags(*files: Path) -> list[Any]:
     command = [tool("exiftool"), "-j", "-b", "-UserComment", *map(str, files)]
     done = subprocess.run(command, capture_output=True, check=True)
     return [json.loads(found["UserComment"])["labels"] for found in json.loads(done.stdout)]
+
+
+def saving(change: Any) -> Any:
+    """A change of the first image's labels."""
+    return {"number": 0, "key": "harbour/001.jpg", "changes": [change]}
 
 
 def wait(done: Callable[[], Any]) -> None:
@@ -134,6 +141,48 @@ def test_what_fails_is_told_and_the_others_are_done(client: TestClient, folder: 
     assert client.get(f"api/images/{first}").status_code == 410
 
 
+def test_what_is_no_file_any_more_harms_no_neighbour(client: TestClient, folder: Path) -> None:
+    first, second, third, *_ = labelled(client)
+    key = asked(client, f"api/images/{second}")["key"]
+    (folder / key).unlink()
+    os.mkfifo(folder / key)
+    action = {"kind": "split", "name": "val"}
+    bulk = asked(client, "api/bulk", {"numbers": [first, second, third], "action": action})
+    assert [item["number"] for item in bulk["done"]] == [first, third]
+    assert [item["key"] for item in bulk["failed"]] == [key]
+    cards = asked(client, f"api/cards?n={first},{second},{third}")
+    assert [card["error"] is None for card in cards] == [True, False, True]
+
+
+def test_an_image_may_become_shorter_while_it_is_asked_for(client: TestClient, folder: Path) -> None:
+    place = folder / "z.tiff"
+    data = place.read_bytes()
+    place.write_bytes(data + bytes(30_000_000))
+    number = asked(client, "api/number?key=z.tiff")["number"]
+    stop = threading.Event()
+
+    def shorten() -> None:
+        while not stop.is_set():
+            place.write_bytes(data)
+            os.truncate(place, len(data) + 30_000_000)
+
+    thread = threading.Thread(target=shorten)
+    thread.start()
+    try:
+        answers = {client.get(f"api/images/{number}").status_code for _ in range(20)}
+    finally:
+        stop.set()
+        thread.join()
+    assert answers <= {200, 422}
+
+
+def test_a_cut_off_image_is_told(client: TestClient, folder: Path) -> None:
+    place = folder / "unlabelled.jpg"
+    place.write_bytes(place.read_bytes()[:-2000])
+    number = asked(client, "api/number?key=unlabelled.jpg")["number"]
+    assert "cut-off" in [one["code"] for one in asked(client, f"api/images/{number}")["problems"]]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -145,6 +194,7 @@ def test_what_fails_is_told_and_the_others_are_done(client: TestClient, folder: 
         ("api/save", {"number": 99999, "key": "a", "changes": []}, 404),
         ("api/save", {"number": 0, "key": "another", "changes": []}, 404),
         ("api/segment", {"number": 0}, 400),
+        ("api/save", saving({"id": 1, "before": None, "after": {"bbox": [10**400, 1, 2, 3]}}), 422),
         ("api/query", [], 400),
     ],
 )
@@ -154,6 +204,11 @@ def test_what_cannot_be_done_is_refused_with_a_reason(
     answer = client.post(path, json=body)
     assert answer.status_code == status
     assert set(answer.json()["error"]) >= {"code", "message"}
+
+
+def test_a_review_that_never_was_is_a_clash(client: TestClient) -> None:
+    change = {"field": "review", "before": [1], "after": {"state": "reviewed"}}
+    assert client.post("api/save", json=saving(change)).status_code == 409
 
 
 def test_a_place_in_a_wrong_expression_is_told(client: TestClient) -> None:

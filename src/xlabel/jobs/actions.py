@@ -11,7 +11,7 @@ from xlabel.model.changes import Change, FieldChange, field_of, new_id
 
 
 class Relabel(msgspec.Struct, frozen=True, tag="relabel", tag_field="kind"):
-    """Labels of one category, or all, get another."""
+    """Labels of one category, or all, get another; a suggestion is accepted by that."""
 
     to: str
     from_: str | None = msgspec.field(default=None, name="from")
@@ -86,7 +86,8 @@ def _change(
     if isinstance(action, Relabel):
         name = label.category.name if label.category else None
         if label.status != "rejected" and action.from_ in (None, name):
-            after = replace(label, category=category)
+            status = "accepted" if label.status == "suggestion" else label.status
+            after = replace(label, category=category, status=status)
     elif isinstance(action, Untag):
         after = None if _is_tag(label, action.name) else label
     elif label.status == "suggestion":

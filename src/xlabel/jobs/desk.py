@@ -266,12 +266,12 @@ class Review:
     def _displayed(self, number: int) -> Any:
         import numpy as np
 
-        with rewrite.opened(self._path(number)) as (data, _):
+        with rewrite.copied(self._path(number)) as (data, _):
             return np.asarray(drawing.displayed(data))
 
     def _shown(self, number: int) -> "Image":
         """Which picture an image shows now, whatever its labels are."""
-        with self._reading(number), rewrite.opened(self._path(number)) as (data, _):
+        with self._reading(number), rewrite.copied(self._path(number)) as (data, _):
             header = images.header(data)
             return number, f"{fingerprint.stream(data)} {header.orientation if header else None}"
 
@@ -292,7 +292,7 @@ class Review:
                 raise Refusal(422, "undecodable", f"{self._key(number)}: {error}") from None
 
     def image(self, number: int) -> File:
-        with self._reading(number), rewrite.opened(self._path(number)) as (data, _):
+        with self._reading(number), rewrite.copied(self._path(number)) as (data, _):
             try:
                 header = images.header(data)
                 if header is None:
@@ -317,7 +317,7 @@ class Review:
         version = version_of(info.st_mtime_ns, info.st_size, info.st_ino)
         small = self._thumbs.kept(key, version)
         if small is None:
-            with rewrite.opened(path) as (data, _):
+            with rewrite.copied(path) as (data, _):
                 small = self._thumbs.made(data, key, version)
         return small
 
@@ -386,6 +386,8 @@ class Review:
             raise Refusal(410, "gone", f"{key}: it is no longer there") from None
         except OSError as error:
             raise Refusal(500, "not-written", f"{key}: {error.strerror}; it is as it was") from None
+        except InputError as error:  # something else than a file is there
+            raise Refusal(422, "undecodable", f"{key}: {error}") from None
 
     def _card(self, number: int) -> Any:
         try:
@@ -480,6 +482,8 @@ class Review:
 def _settings(root: str) -> Settings:
     """What a labels.toml in the folder says."""
     place = Path(root, settings.NAME)
+    if place.exists() and not place.is_file():
+        raise InputError(f"{place}: expected a file, found something else")
     try:
         return settings.read(place.read_bytes(), str(place))
     except FileNotFoundError:

@@ -176,7 +176,7 @@ class _Prelabelling:
         try:
             if self._has_run(self._root + name):
                 return Looked(name, os.stat(self._root + name).st_size)
-            with rewrite.opened(self._root + name) as (data, seen):
+            with rewrite.copied(self._root + name) as (data, seen):
                 size = len(data)
                 try:
                     prepared = self._detector.prepare(np.asarray(drawing.displayed(data)))
@@ -225,7 +225,7 @@ class _Prelabelling:
 
     def _put(self, looked: Looked, annotations: list[Annotation], where: str) -> None:
         path = self._root + looked.name
-        with rewrite.opened(path) as (data, seen):
+        with rewrite.copied(path) as (data, seen):
             if rewrite.identity(seen.info) != looked.identity:
                 raise InputError(f"{where}: changed by somebody else meanwhile; run again")
             sample = self._sample(key_of(looked.name), data, where)

@@ -97,7 +97,7 @@ class Labelled:
 
     def examined(self, name: bytes) -> Held:
         """The same with the fingerprint, for which the whole file is read."""
-        with rewrite.opened(self._root + name) as (data, seen):
+        with rewrite.copied(self._root + name) as (data, seen):
             return _checked(_examined(self._held(name, data, seen), data))
 
     def save(
@@ -132,7 +132,7 @@ class Labelled:
             beside = None
             with suppress(FileNotFoundError):
                 beside = stack.enter_context(rewrite.opened(self._root + name + SIDECAR.encode()))[1]
-            data, seen = stack.enter_context(rewrite.opened(self._root + name))
+            data, seen = stack.enter_context(rewrite.copied(self._root + name))
             held = _examined(self._held(name, data, seen), data)
             if fingerprint is not None and held.fingerprint not in (None, fingerprint):
                 raise ReplacedError(
@@ -281,9 +281,10 @@ def version_of(time: int, size: int, inode: int) -> str:
 
 def why_not_writable(path: bytes, mode: int) -> str | None:
     """Why a file cannot be replaced by another, which is done in its folder."""
-    if not mode & 0o222 or not os.access(path, os.W_OK):
+    folder = _why_not_in(os.path.dirname(path) or b".")
+    if folder is None and (not mode & 0o222 or not os.access(path, os.W_OK)):
         return "the file is read-only; chmod +w makes it writable"
-    return _why_not_in(os.path.dirname(path) or b".")
+    return folder
 
 
 def why_no_folder(root: str, names: Iterable[bytes]) -> str | None:
@@ -307,6 +308,11 @@ def _why_not_in(folder: bytes) -> str | None:
 
 def _examined(held: Held, data: Buffer) -> Held:
     try:
+        if cut := images.cut(data):
+            problem = Problem(
+                held.sample.image.key, "cut-off", f"the image is cut off: {cut}; fetch it again"
+            )
+            held = msgspec.structs.replace(held, problems=[*held.problems, problem])
         return msgspec.structs.replace(held, fingerprint=fingerprint.stream(data))
     except ValueError as error:
         why = held.readonly or f"the image is broken: {error}; fetch it again"

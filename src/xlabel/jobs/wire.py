@@ -65,7 +65,14 @@ def clash(met: Clash) -> dict[str, Any]:
 
 def read(told: list[Any], category: Known) -> list[Change | FieldChange]:
     """The changes that a page sends; `category` gives the one of a name."""
-    return [_change(one, f"changes[{number}]", category) for number, one in enumerate(told)]
+    read = []
+    for number, one in enumerate(told):
+        try:
+            read.append(_change(one, f"changes[{number}]", category))
+        except (OverflowError, RecursionError) as error:
+            message = f"changes[{number}]: expected numbers of a picture and texts, found more: {error}"
+            raise InputError(message) from None
+    return read
 
 
 def _side(annotation: Annotation | None) -> dict[str, Any] | None:

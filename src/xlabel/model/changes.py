@@ -219,7 +219,10 @@ def _with_field(sample: Sample, name: str, value: Any, stamp: Stamp) -> Sample:
 
 def _same_field(name: str, one: Any, other: Any) -> bool:
     if name == "review":
-        one, other = ({k: v for k, v in (it or {}).items() if k not in _SET and v} for it in (one, other))
+        one, other = (
+            {k: v for k, v in it.items() if k not in _SET and v} if isinstance(it, dict) else it
+            for it in (one, other)
+        )
     return bool((one or None) == (other or None))
 
 

@@ -71,6 +71,8 @@ class opened:
     """A whole file, and what it is recognised by: `with opened(path) as (data, seen)`. Links are followed."""
 
     __slots__ = ("_fd", "_mapping", "_path")
+    most_read: int = SMALL
+    """Bytes up to which it is read; a larger one is mapped."""
 
     def __init__(self, path: bytes) -> None:
         self._path = path
@@ -89,8 +91,8 @@ class opened:
             info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode):
                 raise InputError(f"{os.fsdecode(self._path)}: expected a file")
-            if info.st_size <= SMALL:
-                data: Buffer = os.read(fd, info.st_size + 1)
+            if info.st_size <= self.most_read:
+                data: Buffer = _read(fd, info.st_size)
             else:
                 self._mapping = _mapped(fd, info.st_size)
                 data = self._mapping.__enter__()
@@ -106,6 +108,17 @@ class opened:
                 self._mapping.__exit__(None, None, None)
         finally:
             os.close(self._fd)
+
+
+class copied(opened):
+    """The same, always read into memory.
+
+    A process ends by SIGBUS where somebody else shortens a file that it has mapped. One that goes on for
+    hours in a folder at which others work cannot have that.
+    """
+
+    __slots__ = ()
+    most_read = sys.maxsize
 
 
 def identity(info: os.stat_result) -> tuple[int, ...]:
@@ -179,6 +192,15 @@ def _mapped(fd: int, size: int) -> Iterator[memoryview]:
         with suppress(BufferError):
             view.release()
             mapped.close()
+
+
+def _read(fd: int, size: int) -> bytes:
+    """A file's bytes, also where it is larger than one call reads."""
+    data = os.read(fd, size + 1)
+    if len(data) < size:
+        with open(fd, "rb", closefd=False) as file:
+            data += file.read()
+    return data
 
 
 def _write(
