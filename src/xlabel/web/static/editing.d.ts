@@ -84,11 +84,14 @@ declare global {
     clashes: Clash[]; // that wait for an answer: nothing is sent meanwhile
     replaced: Picture | null; // another picture in its place, which waits for an answer, too
     sending: Promise<void> | null;
+    saves: number; // so far
     timer: number;
     wait: number; // milliseconds until the next try
     failed: string | null; // why the last try failed
   }
   interface Saving {
+    knows(number: number): boolean; // whether it was open before
+    look(number: number): Promise<Picture>; // as it is after all saves
     open(picture: Picture): Promise<Work>; // with what was not saved of it, from here or from the journal
     edited(work: Work, ids: Id[]): void;
     take(work: Work, picture: Picture): void; // what is there by now

@@ -185,7 +185,7 @@ export function createEditor(root, app) {
 
   /** @param {number} number @returns {Promise<Picture>} */
   function coming(number) {
-    const picture = ahead.get(number) ?? app.api.picture(number);
+    const picture = (!bench.saving.knows(number) && ahead.get(number)) || bench.saving.look(number);
     ahead.set(number, picture);
     picture.catch(() => ahead.delete(number));
     if (ahead.size > AHEAD) ahead.delete([...ahead.keys()][0]);
@@ -196,9 +196,8 @@ export function createEditor(root, app) {
   async function lookAhead(number) {
     for (const one of [app.next(number), app.previous(number)]) {
       if (one === null) continue;
-      const { version } = await coming(one);
       const image = new Image();
-      image.src = app.api.imageUrl(one, version);
+      image.src = urlOf(await coming(one));
       await image.decode();
     }
   }
@@ -207,19 +206,23 @@ export function createEditor(root, app) {
   function refresh(work, picture) {
     if (bench.work !== work || work.sending || picture.key !== work.key || picture.version === work.picture.version) return;
     bench.saving.take(work, picture);
-    present(picture);
+    if (!work.replaced) present(picture);
   }
 
+  /** The same after labels were saved. @param {Picture} picture */
+  const urlOf = ({ number, fingerprint, version }) => app.api.imageUrl(number, fingerprint ?? version);
+
   /** @param {Picture} picture */
-  function present({ width, height, number, version, readonly }) {
-    stage.show(width && height ? app.api.imageUrl(number, version) : null, { width: width || 1, height: height || 1 });
+  function present(picture) {
+    const { width, height, readonly } = picture;
+    stage.show(width && height ? urlOf(picture) : null, { width: width || 1, height: height || 1 });
     noted(width && height ? readonly && `Read only: ${shown(readonly)}` : "This file cannot be shown as a picture.");
   }
 
   app.onChanged((numbers) => {
     numbers.forEach((number) => ahead.delete(number));
     const { work } = bench;
-    if (work && !root.hidden && numbers.includes(work.number)) app.api.picture(work.number).then((now) => refresh(work, now), (error) => noted(error.message));
+    if (work && !root.hidden && numbers.includes(work.number)) bench.saving.look(work.number).then((now) => refresh(work, now), (error) => noted(error.message));
   });
 
   // Keys. What is bound last is asked first.
@@ -267,7 +270,7 @@ export function createEditor(root, app) {
       lookAhead(number).catch(() => {});
       if (undoing && number === approved) bench.undo();
       [undoing, approved] = [false, undoing ? null : approved];
-      if (early) app.api.picture(number).then((now) => refresh(work, now)).catch(() => {}); // it was fetched some time ago
+      if (early) bench.saving.look(number).then((now) => refresh(work, now)).catch(() => {}); // it was fetched some time ago
     },
     async leave() {
       turn++;

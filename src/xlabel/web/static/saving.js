@@ -29,7 +29,7 @@ export function createSaving({ api, author, cards, journal, session, warn }, tol
     /** @type {Work} */
     const work = {
       number, key, picture, fingerprint, base: copied(picture), content: copied(picture), history: createHistory(),
-      touched: new Set(), clashes: [], replaced: null, sending: null, timer: 0, wait: 0, failed: null,
+      touched: new Set(), clashes: [], replaced: null, sending: null, saves: 0, timer: 0, wait: 0, failed: null,
     };
     works.set(number, work);
     return work;
@@ -95,7 +95,7 @@ export function createSaving({ api, author, cards, journal, session, warn }, tol
         if ("id" in change) put(work.base, change.id, change.after);
         else Object.assign(work.base, { [change.field]: change.after });
       }
-      Object.assign(work, { failed: null, wait: 0 });
+      Object.assign(work, { failed: null, wait: 0, saves: work.saves + 1 });
       cards.changed(picture);
       return picture;
     } catch (error) {
@@ -131,6 +131,16 @@ export function createSaving({ api, author, cards, journal, session, warn }, tol
   return {
     take,
     send,
+    knows: (number) => works.has(number),
+    async look(number) {
+      for (;;) {
+        await works.get(number)?.sending;
+        const saves = works.get(number)?.saves;
+        const picture = await api.picture(number);
+        const work = works.get(number);
+        if (work?.saves === saves && !work?.sending) return picture; // else it may be of before a save
+      }
+    },
     async open(picture) {
       const there = works.get(picture.number);
       if (there && there.key !== picture.key) await foundAgain(there);

@@ -55,11 +55,12 @@ export function createStage(onView) {
       return crossed;
     },
     show(url, its) {
+      if (url && url === img.getAttribute("src")) return;
       size = its;
       img.style.width = `${size.width}px`;
       img.style.height = `${size.height}px`;
       img.hidden = !url;
-      if (url && img.getAttribute("src") !== url) img.src = url;
+      img.src = url ?? "";
       stage.fit();
     },
     fit() {
