@@ -93,7 +93,11 @@ def test_changed_labels_of_one_image_are_a_small_delta(tmp_path: Path) -> None:
     assert (tmp_path / "there" / "media_bundle.mp4").read_bytes() == work.files["media_bundle.mp4"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"no gzip", gzip.compress(b"[]\n"), gzip.compress(b'{"count":9}\n')])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"no gzip", gzip.compress(b"[]\n"), gzip.compress(b'{"count":9}\n')],
+    ids=["nothing", "no gzip", "a list", "a count alone"],  # without the time, which gzip writes
+)
 def test_what_is_no_delta_is_refused(damage: bytes, tmp_path: Path) -> None:
     work = Work(tmp_path / "a", 3)
     annotations, manifest = work.files["unified_annotation.json"], work.files["frame_manifest.json"]
