@@ -2,7 +2,10 @@
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 from tests.pushing import Work, at_url, files, objects, state, unfinished
@@ -17,8 +20,10 @@ from xlabel.jobs import push as pushing
 from xlabel.jobs.pull import pull
 from xlabel.jobs.push import push
 from xlabel.jobs.remote import HeadAt
-from xlabel.model.head import Head
-from xlabel.stores.transport import Transport, open_store
+from xlabel.jobs.upload import Journal
+from xlabel.model.head import HEAD, Head
+from xlabel.stores.metered import Metered
+from xlabel.stores.transport import Stat, Transport, open_store
 
 
 def test_a_pack_and_its_updates_come_back_byte_for_byte(place: Place, url: str, tmp_path: Path) -> None:
@@ -288,3 +293,38 @@ def test_who_is_behind_has_nothing_to_send(url: str, tmp_path: Path) -> None:
     push(work.pack, url)
     (note,) = push(other.pack, url).notes
     assert f" is at generation 2, {other.pack} at 1: nothing to send; xlabel pull " in note
+
+
+def test_both_json_files_are_on_their_way_at_once_after_the_media_and_before_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, both, done = Work(tmp_path / "a", 8), Barrier(2), list[str]()
+    put, complete = Metered.put, Metered.complete
+
+    def put_noted(store: Metered, name: str, data: bytes, **conditions: Any) -> Stat:
+        if name != HEAD:
+            both.wait(10)
+        stat = put(store, name, data, **conditions)
+        done.append(name)
+        return stat
+
+    def complete_noted(store: Metered, name: str, *given: Any, **conditions: Any) -> Stat:
+        stat = complete(store, name, *given, **conditions)
+        done.append(name)
+        return stat
+
+    monkeypatch.setattr(Metered, "put", put_noted)
+    monkeypatch.setattr(Metered, "complete", complete_noted)
+    push(work.pack, (tmp_path / "there").as_uri())
+    assert [done[0], {*done[1:3]}, *done[3:]] == [FILES[0], {*FILES[1:]}, HEAD]
+
+
+def test_a_journal_told_by_several_threads_at_once_keeps_all_of_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "s3://bucket")
+    names = [str(number) for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: journal.begin(name, "1"), names))
+        assert sorted(Journal(tmp_path, "s3://bucket").names()) == sorted(names)
+        list(pool.map(journal.forget, names[::2]))
+        list(pool.map(lambda name: journal.end(name, "1"), names[1::2]))
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ import hashlib
 import os
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -231,7 +232,10 @@ class _Push:
 
     def _whole(self, mine: Outgoing, *, first: bool = False) -> Whole:
         """Both JSON files, written whole: by the first push under their names, else beside those there."""
-        annotations, manifest = (self._json_file(mine, path, first) for path in self._json_paths())
+        paths = self._json_paths()
+        at_once = 2 if all(path.stat().st_size <= PART for path in paths) else 1  # a larger one has threads
+        with ThreadPoolExecutor(at_once, "xlabel") as pool:
+            annotations, manifest = pool.map(lambda path: self._json_file(mine, path, first), paths)
         lines = travelling(told(self.folder / LOG, mine.bundle.made), 0)
         log = self._named(mine, "logs", packed_log(lines)) if lines else None
         return Whole(mine.generation, mine.seal, annotations, manifest, log)

@@ -78,11 +78,15 @@ class _Begun(msgspec.Struct):
 
 
 class Journal:
-    """Uploads that were begun from here, by object; a file beside the pack, for this machine."""
+    """Uploads that were begun from here, by object; a file beside the pack, for this machine.
+
+    It may be asked and told from several threads at once.
+    """
 
     def __init__(self, folder: Path, url: str, *, kept: bool = True) -> None:
         """Where it is not `kept`, it is read and stays as it is."""
         self._kept = kept
+        self._lock = Lock()
         self._path = folder / f"{JOURNAL}-{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
         try:
             self._begun = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Begun])
@@ -104,22 +108,25 @@ class Journal:
 
     def beginning(self, name: str, others: list[str]) -> None:
         """Note that an upload is about to be begun, and which ones there are."""
-        self._begun.setdefault(name, _Begun()).others = others
-        self._write()
+        with self._lock:
+            self._begun.setdefault(name, _Begun()).others = others
+            self._write()
 
     def begin(self, name: str, upload: str, others: list[str] | None = None) -> None:
         """Note an upload, before its first part; and those that there were, where a kill has left one."""
-        known = self._begun.setdefault(name, _Begun())
-        known.ids, known.others = [*known.ids, upload], others
-        self._write()
+        with self._lock:
+            known = self._begun.setdefault(name, _Begun())
+            known.ids, known.others = [*known.ids, upload], others
+            self._write()
 
     def end(self, name: str, upload: str) -> None:
         """Forget an upload that is completed or aborted."""
-        known = self._of(name)
-        known.ids = [one for one in known.ids if one != upload]
-        if not known.ids and known.others is None:
-            self._begun.pop(name, None)
-        self._write()
+        with self._lock:
+            known = self._of(name)
+            known.ids = [one for one in known.ids if one != upload]
+            if not known.ids and known.others is None:
+                self._begun.pop(name, None)
+            self._write()
 
     def settle(self) -> None:
         """Wait until what the one before us has asked for last has reached the store."""
@@ -128,8 +135,9 @@ class Journal:
 
     def forget(self, name: str) -> None:
         """Forget all uploads of an object."""
-        if self._begun.pop(name, None) is not None:
-            self._write()
+        with self._lock:
+            if self._begun.pop(name, None) is not None:
+                self._write()
 
     def _of(self, name: str) -> _Begun:
         return self._begun.get(name, _Begun())
