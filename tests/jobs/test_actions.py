@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from xlabel.jobs import actions
 from xlabel.model import Annotation, Category, Image, Sample
-from xlabel.model.changes import Change, FieldChange, Stamp, applied, said
+from xlabel.model.changes import Change, FieldChange, Stamp, applied, field_of, said
 
 DOG, CAT = Category(id=1, name="dog"), Category(id=2, name="cat")
 STAMP = Stamp("ann", "2026-01-01T00:00:00Z")
@@ -86,6 +86,16 @@ def test_what_was_done_can_be_undone(kind: str) -> None:
     assert not clashes
     assert list(map(said, back.annotations)) == list(map(said, ALL.annotations))
     assert (back.split, back.image.extra) == (ALL.split, ALL.image.extra)
+
+
+def test_undoing_brings_back_the_mark_that_a_change_took_away() -> None:
+    marked = done(actions.Mark("reviewed"))
+    changes = list(actions.whole(actions.changes(actions.Accept(), marked, None), marked))
+    changed, _ = applied(marked, changes, STAMP)
+    assert field_of(changed, "review") is None
+    back, clashes = applied(changed, map(actions.undone, reversed(changes)), STAMP)
+    assert not clashes
+    assert field_of(back, "review")["state"] == "reviewed"
 
 
 def test_the_page_says_actions_by_their_kind() -> None:

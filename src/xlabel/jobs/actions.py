@@ -1,6 +1,6 @@
 """What is done to many images at once, as changes of the labels of each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -72,6 +72,15 @@ def changes(action: Action, sample: Sample, category: Category | None) -> Iterat
             if label.id is None:
                 continue
             yield from _change(action, label, label.id, category)
+
+
+def whole(made: Iterable[Change | FieldChange], sample: Sample) -> Iterator[Change | FieldChange]:
+    """The changes, and that the reviewer's mark goes where labels change, so that undoing brings it back."""
+    changes = list(made)
+    yield from changes
+    mark = field_of(sample, "review")
+    if mark is not None and any(isinstance(change, Change) for change in changes):
+        yield FieldChange(field="review", before=mark, after=None)
 
 
 def undone(change: Change | FieldChange) -> Change | FieldChange:

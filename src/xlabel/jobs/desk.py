@@ -186,7 +186,8 @@ class Review:
         category = self._categories.named(name) if name and not isinstance(action, actions.Split) else None
 
         def changes(number: int) -> list[Change | FieldChange]:
-            return list(actions.changes(action, self._held(number).sample, category))
+            sample = self._held(number).sample
+            return list(actions.whole(actions.changes(action, sample, category), sample))
 
         asked = [(number, self._key(number), changes) for number in bulk.numbers]
         return self._many(asked, bulk.author)

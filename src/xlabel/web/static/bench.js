@@ -188,7 +188,9 @@ export function createBench(app, stage, drawing) {
     approve() {
       if (bench.readonly || !work) return;
       const { review } = work.content;
+      if (review?.state === "rejected") return app.announce("It stays rejected");
       const open = bench.undecided();
+      if (!labels.size) app.dialogs.toast("Reviewed, without labels");
       const after = review?.state === "reviewed" && !open.length ? review : { state: "reviewed" };
       bench.commit("Accept all", [...decided(open, "accepted"), { field: "review", before: review, after }]);
     },

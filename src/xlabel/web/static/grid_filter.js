@@ -104,7 +104,7 @@ export function createFilter(app, search, fail) {
         group("Splits", rows("split", found.splits, true)),
         group("Problems", rows("problem", found.problems)),
         names.length || found.looked < found.total || field.value ? "" : h("p", { class: "muted" },
-          "Nothing is labelled yet. Open an image and drag to draw the first box; or have a model suggest labels, by xlabel prelabel."),
+          "Nothing is labelled yet. Open an image, press B and drag to draw a box; or have a model suggest labels, by xlabel prelabel."),
       );
       facets.scrollTop = place;
       if (term) /** @type {HTMLElement | null} */ (facets.querySelector(`[data-term="${CSS.escape(term)}"]`))?.focus();

@@ -39,8 +39,9 @@ export function createKeys(table) {
 
 /** @param {Session["help"]} help */
 export function keyHelp(help) {
-  return h("div", { class: "keys" }, ...Object.entries(help).map(([group, rows]) => h("section", {}, h("h3", {}, group),
-    h("dl", {}, ...rows.map(([keys, says]) => h("div", {}, h("dt", {}, ...keys.map((key) => h("kbd", {}, key))), h("dd", {}, says)))))));
+  const groups = Object.entries(help).map(([group, rows]) => h("section", {}, h("h3", {}, group),
+    h("dl", {}, ...rows.map(([keys, says]) => h("div", {}, h("dt", {}, ...keys.map((key) => h("kbd", {}, key))), h("dd", {}, says))))));
+  return h("div", {}, h("div", { class: "keys" }, ...groups));
 }
 
 /** Whether the key is text, presses a button, or is for a dialog. @param {KeyboardEvent} event */
