@@ -11,7 +11,6 @@ measured are those of a rubber duck in the archive of custom-obj-detector, which
 import argparse
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +47,8 @@ def main() -> None:
     overlaps = []
     for path, found in zip(paths[1:], propagation.followed(segmenter, first, label, embeddings), strict=True):
         box = None if found is None else box_of(sam.polygons(found.segment))
-        overlap = (
-            0.0
-            if box is None
-            else max((iou(box, one) for one in patches(picture(path), low, high, box)), default=0.0)
-        )
+        patch = None if box is None else patch_of(picture(path), low, high, box)
+        overlap = 0.0 if box is None or patch is None else iou(box, patch)
         overlaps.append(overlap)
         print(f"{path.name}: {f'score {found.score:.2f}, IoU {overlap:.2f}' if found else 'not found'}")
     right = sum(overlap >= RIGHT for overlap in overlaps)
@@ -72,7 +68,7 @@ def box_of(polygons: tuple[tuple[float, ...], ...]) -> Box | None:
     return bounds([number for part in polygons for number in part])
 
 
-def patches(pixels: NDArray[np.uint8], low: float, high: float, near: Box) -> Iterator[Box]:
+def patch_of(pixels: NDArray[np.uint8], low: float, high: float, near: Box) -> Box | None:
     """The box around the patch of a colour whose middle is nearest to that of another box."""
     hue, saturation, value = np.moveaxis(np.asarray(Image.fromarray(pixels).convert("HSV")).astype(int), 2, 0)
     coloured = (hue >= low / 360 * 255) & (hue <= high / 360 * 255) & (saturation > 120) & (value > 110)
@@ -82,7 +78,7 @@ def patches(pixels: NDArray[np.uint8], low: float, high: float, near: Box) -> It
     found = contours.parts(np.asarray(closed) > 0, smallest=300)
     boxes = [bounds(part.ring.ravel().tolist()) for part in found]
     there = [box for box in boxes if box is not None]
-    yield from sorted(there, key=lambda box: np.hypot(*(middle(box) - middle(near))))[:1]
+    return min(there, key=lambda box: float(np.hypot(*(middle(box) - middle(near)))), default=None)
 
 
 def middle(box: Box) -> NDArray[np.float64]:
