@@ -136,7 +136,7 @@ def test_a_model_replaces_its_own_suggestions_and_nobody_elses(images: Path) -> 
     assert noted(path).keys() == {MODEL, "tests.finders:two"}
 
 
-@pytest.mark.parametrize("status", ["accepted", "rejected"])
+@pytest.mark.parametrize("status", ["accepted", "rejected", "suggestion"])
 def test_what_a_person_has_decided_on_is_left_alone_and_not_suggested_again(
     images: Path, status: str
 ) -> None:

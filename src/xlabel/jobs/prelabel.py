@@ -30,7 +30,7 @@ from xlabel.jobs.workers import available
 from xlabel.model import Annotation, Category, Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.report import Progress, counted
-from xlabel.model.suggestions import SUGGESTION, Run, has_run, in_categories, is_by, suggested, with_ids
+from xlabel.model.suggestions import Run, has_run, in_categories, is_open, suggested, with_ids
 from xlabel.pictures import drawing
 from xlabel.stores import rewrite
 from xlabel.stores.local import Folder, Scan
@@ -71,8 +71,8 @@ def prelabel(
 
     `images` is a folder, a file or a glob; `model` a file NAME.onnx, or `package.module:function`. Labels
     that are in the images stay as they are, and those in label files beside them are taken along. What the
-    same model suggested before gives way, but for what a person has accepted or rejected of it. An image that
-    the model has seen already with the same options is skipped.
+    same model suggested before gives way, but for what a person has accepted, rejected or changed of it. An
+    image that the model has seen already with the same options is skipped.
 
     >>> xlabel.prelabel("images", model="finder:find").done
     {'images': 1, 'seen': 1, 'suggestions': 1}
@@ -237,7 +237,7 @@ class _Prelabelling:
                 return
         self.counts["seen"] += 1
         for annotation in sample.annotations:
-            if annotation.status == SUGGESTION and is_by(annotation, self._detector.source):
+            if is_open(annotation, self._detector.source):
                 self.counts["suggestions"] += 1
                 self.categories[annotation.category.name if annotation.category else "no category"] += 1
 
