@@ -43,6 +43,12 @@ THREADS = 4
 NAMED = 8
 """Categories that the report counts, the most frequent."""
 
+KEPT = frozenset(
+    "size-mismatch not-utf8 labels-twice outside-image mixed-tasks score-range bad-visibility inverted-box "
+    "two-splits".split()
+)
+"""Problems of label files that leave nothing out of the labels."""
+
 CHANGED = (
     "the picture is not the one that its labels were drawn on; xlabel validate says more, xlabel repair "
     "rights them; no suggestions for it"
@@ -261,9 +267,10 @@ class _Prelabelling:
                 sample = None
         elif not problems and self._files is not None:
             loaded, unread = labelling.load(self._files, image)
-            problems = [*self._files.problems]
+            problems = [*map(_kept_back, self._files.problems)]
+            lost = unread is not None or problems != self._files.problems
             self._files.problems.clear()
-            sample = loaded if unread is None else None
+            sample = None if lost else loaded
         elif not problems:
             sample = Sample(image=image)
         if sample is not None and sample.turned:
@@ -313,6 +320,13 @@ def _categories(sample: Sample, declared: list[Category]) -> list[Category]:
     own = dict.fromkeys(a.category for a in sample.annotations if a.category is not None)
     names = {category.name for category in own}
     return [*own, *(category for category in declared if category.name not in names)]
+
+
+def _kept_back(problem: Problem) -> Problem:
+    """A problem of a label file; where labels are left out by it, with what that means for the image."""
+    if problem.code in KEPT:
+        return problem
+    return msgspec.structs.replace(problem, message=f"{problem.message}; no suggestions for its image")
 
 
 def _stream(data: Buffer) -> str | None:
