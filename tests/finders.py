@@ -44,7 +44,7 @@ def two(picture: NDArray[np.uint8]) -> dict[str, Any]:
 
 def own(picture: Image.Image) -> xlabel.Annotation:
     """An annotation, which says that it is no suggestion."""
-    return xlabel.Annotation(bbox=(0, 0, 2, 2), score=0.9, status="accepted", id=7)
+    return xlabel.Annotation(bbox=(0, 0, 2, 2), score=0.9, status="accepted", author="me", id=7)
 
 
 class Cat:

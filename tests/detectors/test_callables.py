@@ -39,7 +39,7 @@ def test_a_function_is_given_a_picture_as_displayed_and_gives_fields_of_annotati
 
 def test_annotations_are_suggestions_whatever_they_say() -> None:
     (label,) = found("own")
-    assert (label.status, label.id, label.bbox) == ("suggestion", None, (0, 0, 2, 2))
+    assert (label.status, label.author, label.id, label.bbox) == ("suggestion", None, None, (0, 0, 2, 2))
 
 
 def test_arrays_as_torchvision_has_them_are_things() -> None:

@@ -122,6 +122,25 @@ def test_a_label_file_that_cannot_be_read_keeps_its_image_as_it_was(images: Path
     assert ["d.json" in problem.where for problem in report.problems] == [True]
 
 
+def test_a_row_that_cannot_be_read_keeps_its_image_as_it_was_and_one_that_is_only_odd_does_not(
+    images: Path,
+) -> None:
+    labels = images.parent / "labels"
+    labels.mkdir()
+    (labels / "classes.txt").write_text("tree\n")
+    (labels / "a.txt").write_text("0 0.5 0.5 0.25 0.25\n0 0.5 half 0.25 0.25\n")
+    (labels / "d.txt").write_text("0 0.9 0.5 0.5 0.25\n0 1.2 0.5 0.25 0.25\n")
+    before = (images / "a.png").read_bytes()
+    report = run(images)
+    assert (images / "a.png").read_bytes() == before
+    assert len(xlabel.labels(images / "d.png")) == 3 and report.done["seen"] == 2
+    assert [(Path(p.where).name, p.code) for p in report.problems] == [
+        ("a.txt:2", "not-a-number"),
+        ("d.txt:2", "outside-image"),
+    ]
+    assert report.problems[0].message.endswith("; no suggestions for its image")
+
+
 def test_a_model_replaces_its_own_suggestions_and_nobody_elses(images: Path) -> None:
     path = images / "a.png"
     run(images)
@@ -136,7 +155,7 @@ def test_a_model_replaces_its_own_suggestions_and_nobody_elses(images: Path) -> 
     assert noted(path).keys() == {MODEL, "tests.finders:two"}
 
 
-@pytest.mark.parametrize("status", ["accepted", "rejected"])
+@pytest.mark.parametrize("status", ["accepted", "rejected", "suggestion"])
 def test_what_a_person_has_decided_on_is_left_alone_and_not_suggested_again(
     images: Path, status: str
 ) -> None:

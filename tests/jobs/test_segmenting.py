@@ -82,6 +82,7 @@ def test_a_label_is_suggested_in_the_images_that_follow_until_the_thing_is_gone(
     assert label["status"] == "suggestion"
     assert label["category"] == "thing"
     assert label["source"] == {"kind": "model", "name": "bright", "hash": desk_source(tmp_path).hash}
+    assert "author" not in label  # until a person changes it
     assert 0.7 < label["score"] <= 1
     assert label["polygons"][0][0] == pytest.approx(26, abs=4)
     assert desk.picture(4)["labels"] == []
@@ -100,12 +101,15 @@ def test_again_only_what_was_suggested_before_is_replaced(tmp_path: Path) -> Non
     (second,) = desk.picture(2)["labels"]
     accepted = {**second, "status": "accepted"}
     desk.save(Save(2, "2.jpg", [{"id": second["id"], "before": second, "after": accepted}]))
-    picture(tmp_path / "images" / "0.jpg", BOX)
-    drawn(desk, 0, 7)
     before = [desk.picture(number)["labels"] for number in (2, 3)]
     desk.propagate(Propagation(0, 7, 3))
     assert [one["id"] for one in desk.picture(1)["labels"]] == [first["id"]]
     assert [desk.picture(number)["labels"] for number in (2, 3)] == before
+    changed = {**first, "polygons": [[1, 1, 40, 1, 40, 30]]}
+    desk.save(Save(1, "1.jpg", [{"id": first["id"], "before": first, "after": changed}]))
+    desk.propagate(Propagation(0, 7, 3))
+    (label,) = desk.picture(1)["labels"]
+    assert label["polygons"] == ((1, 1, 40, 1, 40, 30),)
 
 
 def test_a_box_is_followed_by_boxes(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ RUN = Run(source=OURS, token="a", iou=0.5)
 CAT = Category(id=3, name="cat")
 
 sources = st.sampled_from([None, Source(kind="human"), OURS, replace(OURS, hash="0"), THEIRS])
+authors = st.sampled_from([None, "ann"])
 states = st.sampled_from([None, "suggestion", "accepted", "rejected"])
 found = st.lists(
     boxes(40, 40).map(
@@ -28,10 +29,17 @@ def test_a_run_touches_nothing_but_the_suggestions_of_its_own_model(
     dataset: Dataset, new: list[Annotation], data: st.DataObject
 ) -> None:
     for sample in dataset.samples:
-        said = [replace(a, source=data.draw(sources), status=data.draw(states)) for a in sample.annotations]
+        said = [
+            replace(a, source=data.draw(sources), status=data.draw(states), author=data.draw(authors))
+            for a in sample.annotations
+        ]
         before = replace(sample, annotations=tuple(said))
         after = suggested(before, new, RUN, "now")
-        stay = [a for a in said if not (a.status == "suggestion" and a.source and a.source.name == "ours")]
+        stay = [
+            a
+            for a in said
+            if a.author or not (a.status == "suggestion" and a.source and a.source.name == "ours")
+        ]
         assert list(after.annotations[: len(stay)]) == stay
         assert {a.status for a in after.annotations[len(stay) :]} <= {"suggestion"}
         assert replace(after.image, extra=sample.image.extra) == sample.image

@@ -124,7 +124,13 @@ class CallableDetector:
             category = self._category(wanted)
         return self._sound(
             msgspec.structs.replace(
-                annotation, category=category, status="suggestion", source=self.source, id=None, origin=None
+                annotation,
+                category=category,
+                status="suggestion",
+                author=None,  # which says that a person has changed it
+                source=self.source,
+                id=None,
+                origin=None,
             )
         )
 

@@ -226,6 +226,7 @@ class Review:
         segmenting = self._cutting()
         if not 1 <= propagation.count <= AT_ONCE:
             raise Refusal(400, "bad-request", f"count: expected 1 to {AT_ONCE}, got {propagation.count}")
+        self._named(propagation.author)
         first, key = propagation.number, self._key(propagation.number)
         labels = self._held(first).sample.annotations
         label = next((label for label in labels if str(label.id) == str(propagation.id)), None)
@@ -241,7 +242,7 @@ class Review:
             for number, one in zip(numbers, found, strict=False):
                 new = following.suggested(label, one, segmenting.source) if one else None
                 try:
-                    changed = self._suggest(number, id, new, propagation.author)
+                    changed = self._suggest(number, id, new)
                 except Refusal as error:
                     return {"done": done, "stopped": str(error)}
                 if changed and new is not None:
@@ -251,11 +252,11 @@ class Review:
                     break
         return {"done": done, "stopped": _missed(missed)}
 
-    def _suggest(self, number: int, id: int, new: Annotation | None, author: str | None) -> bool:
+    def _suggest(self, number: int, id: int, new: Annotation | None) -> bool:
         """Put a suggestion into an image, in the place of what was suggested there before."""
         wanted = list(following.changes(self._held(number).sample, id, new))
         if wanted:
-            _, clashes = self._saved(Save(number, self._key(number), []), list(wanted), author)
+            _, clashes = self._written(Save(number, self._key(number), []), list(wanted), None)
             return not clashes
         return False
 
@@ -352,12 +353,23 @@ class Review:
             raise Refusal(
                 404, "unknown", f"image {save.number} is {key!r}, not {save.key!r}; load the page again"
             )
+        return self._written(save, changes, self._named(author))
+
+    def _named(self, author: str | None) -> str:
+        """Who changes something."""
         if not (author or self._author):
             raise Refusal(400, "bad-request", "author: expected your name with each change, found none")
+        return author or self._author
+
+    def _written(
+        self, save: Save, changes: list[Change | FieldChange], author: str | None
+    ) -> tuple[Held, list[Clash]]:
+        """Changes by a person, or by a model alone where there is no author."""
+        key = self._key(save.number)
         with self._reading(save.number):
             try:
                 held, clashes = self._labelled.save(
-                    self._gallery.names[save.number], changes, author or self._author, save.fingerprint
+                    self._gallery.names[save.number], changes, author, save.fingerprint
                 )
             except ReplacedError as error:
                 raise Refusal(410, "replaced", f"{key}: {error}") from None

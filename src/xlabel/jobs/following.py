@@ -10,13 +10,13 @@ from xlabel.detectors import IOU
 from xlabel.model import Annotation, Sample, Source
 from xlabel.model.changes import IDS, Change
 from xlabel.model.geometry import bbox_of, bounds, iou
+from xlabel.model.suggestions import SUGGESTION
 
 if TYPE_CHECKING:
     from xlabel.detectors.propagation import Followed
 
 MISSES = 3
 """Images in a row without the thing, after which it is looked for no further."""
-SUGGESTION = "suggestion"
 
 
 def suggested(label: Annotation, found: "Followed", source: Source) -> Annotation | None:
@@ -42,10 +42,10 @@ def changes(sample: Sample, number: int, new: Annotation | None) -> Iterator[Cha
     """What a suggestion changes in an image, if anything; None: there is none, and an older one goes.
 
     `number` is the id that tells what was suggested for the same label before. What a person has accepted,
-    rejected or drawn there stays as it is, and nothing is suggested that overlaps with it.
+    rejected, changed or drawn there stays as it is, and nothing is suggested that overlaps with it.
     """
     before = next((label for label in sample.annotations if str(label.id) == str(number)), None)
-    if before is not None and before.status != SUGGESTION:
+    if before is not None and not _is_open(before):
         return
     if new is not None and any(_is_same(label, new) for label in sample.annotations):
         new = None
@@ -59,9 +59,14 @@ def number_of(key: str, label: int | str) -> int:
     return int.from_bytes(hashlib.sha256(text).digest()[:4]) % (IDS - 1) + 1
 
 
+def _is_open(label: Annotation) -> bool:
+    """Whether a label is a suggestion as a model made it: who has changed one is its author."""
+    return label.status == SUGGESTION and label.author is None
+
+
 def _is_same(label: Annotation, new: Annotation) -> bool:
     """Whether a person has decided about the thing that would be suggested."""
-    if label.status == SUGGESTION or label.category != new.category:
+    if _is_open(label) or label.category != new.category:
         return False
     one, other = bbox_of(label), bbox_of(new)
     return one is not None and other is not None and iou(one, other) > IOU

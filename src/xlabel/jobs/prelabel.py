@@ -30,7 +30,7 @@ from xlabel.jobs.workers import available
 from xlabel.model import Annotation, Category, Problem, Report, Sample
 from xlabel.model import document as documents
 from xlabel.model.report import Progress, counted
-from xlabel.model.suggestions import SUGGESTION, Run, has_run, in_categories, is_by, suggested, with_ids
+from xlabel.model.suggestions import Run, has_run, in_categories, is_open, suggested, with_ids
 from xlabel.pictures import drawing
 from xlabel.stores import rewrite
 from xlabel.stores.local import Folder, Scan
@@ -42,6 +42,12 @@ THREADS = 4
 """That decode pictures while the model runs."""
 NAMED = 8
 """Categories that the report counts, the most frequent."""
+
+KEPT = frozenset(
+    "size-mismatch not-utf8 labels-twice outside-image mixed-tasks score-range bad-visibility inverted-box "
+    "two-splits".split()
+)
+"""Problems of label files that leave nothing out of the labels."""
 
 CHANGED = (
     "the picture is not the one that its labels were drawn on; xlabel validate says more, xlabel repair "
@@ -71,8 +77,8 @@ def prelabel(
 
     `images` is a folder, a file or a glob; `model` a file NAME.onnx, or `package.module:function`. Labels
     that are in the images stay as they are, and those in label files beside them are taken along. What the
-    same model suggested before gives way, but for what a person has accepted or rejected of it. An image that
-    the model has seen already with the same options is skipped.
+    same model suggested before gives way, but for what a person has accepted, rejected or changed of it. An
+    image that the model has seen already with the same options is skipped.
 
     >>> xlabel.prelabel("images", model="finder:find").done
     {'images': 1, 'seen': 1, 'suggestions': 1}
@@ -237,7 +243,7 @@ class _Prelabelling:
                 return
         self.counts["seen"] += 1
         for annotation in sample.annotations:
-            if annotation.status == SUGGESTION and is_by(annotation, self._detector.source):
+            if is_open(annotation, self._detector.source):
                 self.counts["suggestions"] += 1
                 self.categories[annotation.category.name if annotation.category else "no category"] += 1
 
@@ -261,9 +267,10 @@ class _Prelabelling:
                 sample = None
         elif not problems and self._files is not None:
             loaded, unread = labelling.load(self._files, image)
-            problems = [*self._files.problems]
+            problems = [*map(_kept_back, self._files.problems)]
+            lost = unread is not None or problems != self._files.problems
             self._files.problems.clear()
-            sample = loaded if unread is None else None
+            sample = None if lost else loaded
         elif not problems:
             sample = Sample(image=image)
         if sample is not None and sample.turned:
@@ -313,6 +320,13 @@ def _categories(sample: Sample, declared: list[Category]) -> list[Category]:
     own = dict.fromkeys(a.category for a in sample.annotations if a.category is not None)
     names = {category.name for category in own}
     return [*own, *(category for category in declared if category.name not in names)]
+
+
+def _kept_back(problem: Problem) -> Problem:
+    """A problem of a label file; where labels are left out by it, with what that means for the image."""
+    if problem.code in KEPT:
+        return problem
+    return msgspec.structs.replace(problem, message=f"{problem.message}; no suggestions for its image")
 
 
 def _stream(data: Buffer) -> str | None:

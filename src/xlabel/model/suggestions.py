@@ -52,22 +52,26 @@ def is_by(annotation: Annotation, source: Source) -> bool:
     return made is not None and made.kind == source.kind and made.name == source.name
 
 
+def is_open(annotation: Annotation, source: Source) -> bool:
+    """Whether a label is a model's suggestion as the model made it: who has changed one is its author."""
+    return annotation.status == SUGGESTION and annotation.author is None and is_by(annotation, source)
+
+
 def suggested(sample: Sample, found: Iterable[Annotation], run: Run, time: str) -> Sample:
     """The sample with what a model has found in the place of its earlier suggestions, and with its run noted.
 
-    What a person has accepted or rejected of the same model stays, and is not suggested again. A suggestion
-    that was there already keeps its id and its time; the ids of the others are still to be given.
+    What a person has accepted, rejected or changed of the same model stays, and is not suggested again. A
+    suggestion that was there already keeps its id and its time; the ids of the others are still to be given.
     """
     kept: list[Annotation] = []
     decided: list[Annotation] = []
     earlier: dict[tuple[Any, ...], list[Annotation]] = {}
     for annotation in sample.annotations:
-        ours = is_by(annotation, run.source)
-        if ours and annotation.status == SUGGESTION:
+        if is_open(annotation, run.source):
             earlier.setdefault(_gist(annotation), []).append(annotation)
             continue
         kept.append(annotation)
-        decided += [annotation] if ours else []
+        decided += [annotation] if is_by(annotation, run.source) else []
     for annotation in found:
         if any(_is_again(annotation, other, run.iou) for other in decided):
             continue
