@@ -207,7 +207,7 @@ class CallableDetector:
         if isinstance(category, int):
             if category not in self._names:
                 raise InputError(
-                    f"{self.source.name}: expected a name for category {category}, found none; give "
+                    f"{self.source.name}: expected a name for category {_shown(category)}, found none; give "
                     "the names with --categories, in their order from 0"
                 )
             category = self._names[category]
