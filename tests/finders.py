@@ -67,6 +67,13 @@ def narrow(picture: Image.Image) -> list[dict[str, Any]]:
     return bright(picture)
 
 
+def leaving(picture: Image.Image) -> list[dict[str, Any]]:
+    """Ends the program at pictures that are higher than wide."""
+    if picture.height > picture.width:
+        raise SystemExit(3)
+    return bright(picture)
+
+
 def nothing(picture: Image.Image) -> None:
     return None
 

@@ -18,6 +18,11 @@ from xlabel.model.annotation import OrientedBox
 PICTURE = np.zeros((20, 30, 3), np.uint8)
 PICTURE[4:10, 6:18] = 255
 NONE = float("nan")
+DEEP: dict[str, Any] = {}
+for _ in range(5000):
+    DEEP = {"a": DEEP}
+BOX = (1, 2, 3, 4)
+HUGE = 10**9
 
 
 def found(name: str, picture: NDArray[np.uint8] = PICTURE, **options: Any) -> list[Annotation]:
@@ -90,6 +95,19 @@ def test_a_class_is_made_once_and_may_name_its_categories() -> None:
         ([{"bbox": (1, NONE, 3, 4)}], "expected a label of numbers"),
         ([Annotation(bbox=(1, 2, 3))], "expected a label of numbers"),  # type: ignore[arg-type]
         ({"boxes": [[1, 2, 3, 4]], "labels": [], "scores": []}, "IndexError"),
+        ([{"bbox": (10**400, 1, 1, 1)}], "picture of 30 x 20.*the box beyond 1e30"),
+        ([{"bbox": BOX, "category": "a\ud800"}], "expected a label of numbers and text.*UnicodeEncodeError"),
+        ([{"bbox": BOX, "attributes": DEEP}], "nest deeper than 64"),
+        ([{"bbox": BOX, "score": NONE}], "a score from 0 to 1.*nan"),
+        ([{"bbox": BOX, "score": float("inf")}], "a score from 0 to 1.*inf"),
+        ([{"bbox": BOX, "score": 1.5}], "a score from 0 to 1.*1.5"),
+        ([{"bbox": (1, 2, 1e300, 4)}], "picture of 30 x 20.*the box 1, 2, 1e"),
+        ([{"bbox": (1, 2, -3, 4)}], "picture of 30 x 20.*the box is -3 x 4"),
+        ([{"mask": {"size": (HUGE, HUGE), "counts": [HUGE]}}], f"a mask of {HUGE}x{HUGE} pixels"),
+        ([{"mask": np.broadcast_to(True, (HUGE, HUGE))}], f"as large as its picture.*got {HUGE} x {HUGE}"),
+        ([{"polygons": [[1]]}], "an outline with an odd count"),
+        ([{"polygons": [[1, 2, 3, 4]]}], "2 distinct points"),
+        ([{"keypoints": [1, 2]}], "2 numbers of keypoints"),
         (7, "TypeError"),
         (["person"], "got str"),
     ],
@@ -97,6 +115,18 @@ def test_a_class_is_made_once_and_may_name_its_categories() -> None:
 def test_what_means_nothing_is_told(monkeypatch: pytest.MonkeyPatch, value: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         given(monkeypatch, value)
+
+
+def test_boxes_are_cut_to_the_picture_and_those_outside_are_left_out_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    boxes = [(-5, 2, 10, 4), (25, 15, 10, 10), (40, 2, 3, 4), (3, 3, 0, 4), BOX]
+    monkeypatch.setattr(finders, "nothing", lambda picture: [{"bbox": box} for box in boxes])
+    detector = detectors.opened("tests.finders:nothing")
+    for _ in range(2):
+        (labels,) = detector.detect([PICTURE])
+        assert [label.bbox for label in labels] == [(0, 2, 5, 4), (25, 15, 5, 5), BOX]
+    assert detector.notes[1:] == ["4 things outside of their pictures, left out"]
 
 
 @pytest.mark.parametrize(

@@ -248,15 +248,18 @@ def test_the_model_sees_what_a_person_is_shown_of_sixteen_bits(tmp_path: Path) -
     assert [label.bbox for label in xlabel.labels(tmp_path / "a.png")] == [BOX]
 
 
-def test_one_bad_image_and_one_bad_call_end_nothing(images: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "error"), [("narrow", "RuntimeError: too high"), ("leaving", "SystemExit: 3")]
+)
+def test_one_bad_image_and_one_bad_call_end_nothing(images: Path, model: str, error: str) -> None:
     (images / "b/broken.png").write_bytes(painted()[:-40])
     (images / "b/high.png").write_bytes(painted((1, 1, 9, 9), (32, 64)))
-    report = run(images, "tests.finders:narrow")
+    report = run(images, f"tests.finders:{model}")
     assert report.done == {"images": 5, "seen": 3, "suggestions": 3} and report.exit_code == 1
     broken, high = report.problems
     assert broken.where.endswith("broken.png") and broken.code == "undecodable"
     assert high.where.endswith("high.png") and high.code == "model-failed"
-    assert "RuntimeError: too high" in high.message
+    assert error in high.message
 
 
 def test_what_has_no_room_for_labels_is_told_or_gets_a_sidecar(images: Path) -> None:
