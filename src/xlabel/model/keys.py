@@ -32,7 +32,7 @@ ACTIONS = {
     "previous": Action(("p", "ArrowLeft"), "the previous image"),
     "next_todo": Action(("u",), "the next image without labels, or with an undecided suggestion"),
     "repeat": Action(("r",), "the previous image's labels here, too"),
-    "accept_all": Action(("Enter",), "accept all suggestions, mark as reviewed, go on to the next image to do"),
+    "accept_all": Action(("Enter",), "accept all suggestions, mark as reviewed, go on to the next one to do"),
     "accept": Action(("a",), "accept a suggestion"),
     "reject": Action(("x",), "reject a suggestion"),
     "reject_image": Action(("Shift+x",), "reject the image, with a comment"),
