@@ -45,7 +45,7 @@ export function createBench(app, stage, drawing) {
   function drawn(ids) {
     labels = new Map(work?.content.labels.map((label) => [label.id, label]));
     for (const id of ids) drawing.put(id, labels.get(id) ?? null);
-    vertex = null;
+    if (ids.includes(selected ?? "")) vertex = null;
     pointed = labels.has(pointed ?? "") ? pointed : null;
     if (selected !== null && !labels.has(selected)) bench.select(null);
     tell("labels");

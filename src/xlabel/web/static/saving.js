@@ -38,7 +38,10 @@ export function createSaving({ api, author, cards, journal, session, warn }, tol
   /** @type {Saving["take"]} */
   function take(work, picture) {
     work.replaced = picture.fingerprint !== work.fingerprint && unsaved(work).length ? picture : null;
-    if (work.replaced) return told.clash(work);
+    if (work.replaced) {
+      keep(work);
+      return told.clash(work);
+    }
     const { content, clashes, changed } = merged(work.base, work.content, picture);
     const base = copied(picture);
     for (const clash of clashes) {
