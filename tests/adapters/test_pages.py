@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.detectors.vision import torchvision
 from tests.tools import ROOT, SAMPLE, library
 
 import xlabel
@@ -38,7 +39,9 @@ def here(tmp_path: Path) -> Iterator[None]:
 def test_a_recipe_runs(name: str, here: None) -> None:
     block = PAGES[name]
     for module in re.findall(r"^(?:from|import) (\w+)", block, re.MULTILINE):
-        if module != "xlabel":
+        if module == "torchvision":
+            torchvision()
+        elif module != "xlabel":
             library(module, must="torch" if module == "torch" else "")
     exec(compile(block, name, "exec"), {"__name__": name, "xlabel": xlabel})
 

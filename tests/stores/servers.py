@@ -23,7 +23,7 @@ from typing import NamedTuple, NoReturn
 import pytest
 from tests.stores import hub
 
-START = 60.0
+START = 180.0
 """Seconds that a server may take until it answers."""
 ACCOUNT = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1"}
 ROOT = Path(__file__).parents[2]
