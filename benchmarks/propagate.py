@@ -1,89 +1,137 @@
-"""One click on a thing, and in how many of the images that follow it is found again.
+"""How often a thing that is outlined in one picture is found in those that follow, and where it is not.
 
-    python benchmarks/propagate.py SAM IMAGES --click X,Y --colour LOW,HIGH
+    PYTHONPATH=. python benchmarks/propagate.py SAM_DIR
 
-follows what is clicked in the first of IMAGES, which are taken in the order of their names with numbers as
-numbers. Right is where the box around it overlaps by 0.7 or more with the box around the patch of its colour
-(hues of LOW to HIGH degrees) that lies next to it. The pictures on which the number of docs/segment.md was
-measured are those of a rubber duck in the archive of custom-obj-detector, which `tests/weights.py` fetches.
+Two sets, fetched as the tests fetch theirs: 49 pictures of a rubber duck, by each, each second, third and
+fourth of them, where OpenCV says by its colour where the duck is; and windows that move over photographs,
+turning and growing, where everything that the model outlines in the first is followed, and geometry says
+where it is.
 """
 
-import argparse
-import re
+import sys
 import time
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
+from tests import weights
+from tests.detectors.test_propagation_photos import DUCK, frame, nearest
 
-from xlabel.detectors import propagation, sam
+from xlabel.detectors import sam
+from xlabel.detectors.propagation import followed
+from xlabel.detectors.sam import Embedding, Segment, Segmenter
 from xlabel.model import Annotation
-from xlabel.model.geometry import Box, bounds, iou
-from xlabel.pictures import contours
 
-RIGHT = 0.7
+Picture = NDArray[np.uint8]
+Bits = NDArray[np.bool_]
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("sam", type=Path)
-    parser.add_argument("images", type=Path)
-    parser.add_argument("--click", default="370,370")
-    parser.add_argument("--colour", default="20,75")
-    asked = parser.parse_args()
-    x, y = map(float, asked.click.split(","))
-    low, high = map(float, asked.colour.split(","))
-    paths = sorted(asked.images.glob("*.jpg"), key=lambda path: numbers(path.name))
-    segmenter = sam.opened(str(asked.sam))
-    begun = time.process_time()
-    first = segmenter.encode(picture(paths[0]))
-    encoded = time.process_time()
-    clicked = sam.polygons(segmenter.segment(first, [(x, y, True)]))
-    print(f"encoding {encoded - begun:.2f} s of CPU, a click {(time.process_time() - encoded) * 1000:.0f} ms")
-    label = Annotation(polygons=clicked)
-    embeddings = (segmenter.encode(picture(path)) for path in paths[1:])
-    begun = time.process_time()
-    overlaps = []
-    for path, found in zip(paths[1:], propagation.followed(segmenter, first, label, embeddings), strict=True):
-        box = None if found is None else box_of(sam.polygons(found.segment))
-        patch = None if box is None else patch_of(picture(path), low, high, box)
-        overlap = 0.0 if box is None or patch is None else iou(box, patch)
-        overlaps.append(overlap)
-        print(f"{path.name}: {f'score {found.score:.2f}, IoU {overlap:.2f}' if found else 'not found'}")
-    right = sum(overlap >= RIGHT for overlap in overlaps)
-    each = (time.process_time() - begun) / len(overlaps)
-    print(f"{right} of {len(overlaps)} right, mean IoU {np.mean(overlaps):.3f}, {each:.2f} s of CPU an image")
+STEPS = 8
+"""Windows of a photograph."""
+SURE, LEAST_AREA, MOST_AREA = 0.9, 0.003, 0.2
+"""Of what is followed in photographs: the model's score, and shares of the window."""
 
 
-def numbers(name: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", name)]
+def main(folder: str) -> None:
+    segmenter = sam.opened(folder)
+    clip = [segmenter.encode(frame(number)) for number in range(1, 50)]
+    for step in (1, 2, 3, 4):
+        begun = time.process_time()
+        found = list(on_clip(segmenter, clip, step))
+        each = (time.process_time() - begun) / len(found)
+        good = sum(one >= 0.7 for one in found)
+        print(
+            f"clip, picture 1 and each {step}. after: {good} of {len(found)} found (overlap 0.7 or more), "
+            f"mean {np.mean(found):.3f}, {each:.2f} s of CPU a picture besides encoding"
+        )
+    total: Counter[str] = Counter()
+    for name, picture in photographs():
+        counted = Counter(on_windows(segmenter, picture))
+        print(f"{name}: {dict(counted)}")
+        total += counted
+    print(f"in all: {dict(total)}")
 
 
-def picture(path: Path) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(path).convert("RGB"))
+def on_clip(segmenter: Segmenter, clip: Sequence[Embedding], step: int) -> Iterator[float]:
+    """The overlap with the duck in each picture."""
+    start = segmenter.segment(clip[0], [(*DUCK, True)])
+    label = Annotation(polygons=sam.polygons(start))
+    places: list[tuple[Bits, tuple[float, float]]] = []
+    for number in range(1, 50):
+        places.append(nearest(number, places[-1][1] if places else DUCK))
+    for (bits, _), found in zip(
+        places[step::step], followed(segmenter, clip[0], label, clip[step::step]), strict=True
+    ):
+        yield overlap(sam.mask(found.segment), bits) if found else 0
 
 
-def box_of(polygons: tuple[tuple[float, ...], ...]) -> Box | None:
-    return bounds([number for part in polygons for number in part])
+def photographs() -> Iterator[tuple[str, Picture]]:
+    for name in ("astronaut", "chelsea", "coffee"):
+        yield name, weights.photograph(name)
+    for path in sorted((weights.package("ultralytics") / "ultralytics" / "assets").glob("*.jpg")):
+        with Image.open(path) as image:
+            yield path.name, np.asarray(image.convert("RGB"))
+    yield "duck", frame(25)
 
 
-def patch_of(pixels: NDArray[np.uint8], low: float, high: float, near: Box) -> Box | None:
-    """The box around the patch of a colour whose middle is nearest to that of another box."""
-    hue, saturation, value = np.moveaxis(np.asarray(Image.fromarray(pixels).convert("HSV")).astype(int), 2, 0)
-    coloured = (hue >= low / 360 * 255) & (hue <= high / 360 * 255) & (saturation > 120) & (value > 110)
-    closed = Image.fromarray(np.uint8(255) * coloured)
-    for filter in (ImageFilter.MinFilter(3), ImageFilter.MaxFilter(17), ImageFilter.MinFilter(15)):
-        closed = closed.filter(filter)
-    found = contours.parts(np.asarray(closed) > 0, smallest=300)
-    boxes = [bounds(part.ring.ravel().tolist()) for part in found]
-    there = [box for box in boxes if box is not None]
-    return min(there, key=lambda box: float(np.hypot(*(middle(box) - middle(near)))), default=None)
+def on_windows(segmenter: Segmenter, picture: Picture) -> Iterator[str]:
+    """What became of each thing in each window: there or gone, and found rightly, wrongly or not."""
+    height, width = picture.shape[:2]
+    size = (int(width * 0.6), int(height * 0.6))
+    ways = [way(width, height, size, share / (STEPS - 1)) for share in range(STEPS)]
+    windows = [cv2.warpAffine(picture, one[:2], size, flags=cv2.INTER_AREA) for one in ways]
+    embeddings = [segmenter.encode(np.asarray(window, np.uint8)) for window in windows]
+    for thing in things(segmenter, embeddings[0], size):
+        first = sam.mask(thing)
+        label = Annotation(polygons=sam.polygons(thing))
+        every = followed(segmenter, embeddings[0], label, embeddings[1:])
+        for one, found in zip(ways[1:], every, strict=True):
+            moved = one @ np.linalg.inv(ways[0])
+            there = cv2.warpAffine(first.astype(np.uint8), moved[:2], size).astype(bool)
+            share = there.sum() / (first.sum() * np.linalg.det(moved[:2, :2]))
+            where = "there" if share >= 0.6 else "gone" if share < 0.03 else "partly"
+            common = overlap(sam.mask(found.segment), there) if found else None
+            yield f"{where}, " + (
+                "not found"
+                if common is None
+                else "right"
+                if common >= 0.7
+                else "wrong"
+                if common < 0.5
+                else "so-so"
+            )
 
 
-def middle(box: Box) -> NDArray[np.float64]:
-    return np.array((box[0] + box[2] / 2, box[1] + box[3] / 2))
+def way(width: int, height: int, size: tuple[int, int], share: float) -> NDArray[np.float64]:
+    """From a photograph to a window on it: across it, turning by 10 degrees, growing by a tenth."""
+    turn, scale = np.deg2rad(10 * share), 1.1**share
+    middle = np.array([width * (0.32 + 0.36 * share), height * (0.36 + 0.28 * share)])
+    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * scale
+    whole = np.eye(3)
+    whole[:2, :2], whole[:2, 2] = turned, np.array(size) / 2 - turned @ middle
+    return whole
+
+
+def things(segmenter: Segmenter, embedding: Embedding, size: tuple[int, int]) -> list[Segment]:
+    """What the model is sure of at a grid of points, each thing once."""
+    found: list[tuple[Segment, Bits]] = []
+    for x, y in np.stack(np.meshgrid(np.linspace(0.1, 0.9, 7), np.linspace(0.1, 0.9, 7)), axis=2).reshape(
+        -1, 2
+    ):
+        one = segmenter.segment(embedding, [(x * size[0], y * size[1], True)])
+        bits = sam.mask(one)
+        new = all((bits & other).sum() < 0.3 * min(bits.sum(), other.sum()) for _, other in found)
+        if one.score > SURE and LEAST_AREA < bits.mean() < MOST_AREA and new:
+            found.append((one, bits))
+    return [one for one, _ in found]
+
+
+def overlap(one: Any, other: Any) -> float:
+    return float((one & other).sum() / max(1, (one | other).sum()))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])
