@@ -294,12 +294,14 @@ def main() -> None:
                 browser.close()
             grids[f"{count:,} images"] = found
         for count in options.boxes:
-            images = make_boxes(options.work, count)
-            with tempfile.TemporaryDirectory() as cache, served(images, Path(cache)) as (url, _):
-                browser = opened()
-                page = browser.new_page(viewport={"width": 1280, "height": 800})
-                editors[f"{count:,} boxes"] = editor(page, url, count)
-                browser.close()
+            with tempfile.TemporaryDirectory() as temporary:
+                images = Path(temporary) / "images"  # what is drawn is saved
+                shutil.copytree(make_boxes(options.work, count), images)
+                with served(images, Path(temporary)) as (url, _):
+                    browser = opened()
+                    page = browser.new_page(viewport={"width": 1280, "height": 800})
+                    editors[f"{count:,} boxes"] = editor(page, url, count)
+                    browser.close()
     for columns in filter(None, (grids, editors)):
         rows = dict.fromkeys(name for found in columns.values() for name in found)
         print(f"| | {' | '.join(columns)} |")
